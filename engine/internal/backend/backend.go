@@ -1,0 +1,126 @@
+// Package backend is the small interface between the engine and a device.
+//
+// A backend prepares a model once ([Backend.Prepare]); a [Workspace] of that prepared model then
+// holds one batch of samples on the device while it passes through the stages. Nothing is
+// allocated by a stage.
+package backend
+
+import (
+	"unsafe"
+
+	"brenier/engine/internal/graph"
+)
+
+// Source is the distribution of the noise.
+type Source int
+
+const (
+	Gaussian Source = iota // N(0, I)
+	Uniform                // uniform on [-1/2, 1/2]^d
+)
+
+// Parts are what a model file holds, in the host's memory; a backend copies what it keeps.
+type Parts struct {
+	Source    Source
+	Dim       int       // d
+	Points    []float32 // y [N,d], or nil for a model without a map
+	Heights   []float32 // h [N]
+	Centroids []float32 // c [N,d], or nil
+	Decoder   *graph.Graph
+	Tensors   map[string]Tensor // the decoder's weights by name
+}
+
+// Tensor is a weight of the decoder, widened to float32.
+type Tensor struct {
+	Shape []int
+	Data  []float32
+}
+
+// Info describes a device.
+type Info struct {
+	Name    string // "cpu", "cuda:0"
+	Device  string // the processor's own name
+	Path    string // instruction set in use: "avx512", "avx2", "portable", "sm_90a"
+	Threads int    // CPU only
+}
+
+// Backend runs the stages on one device. Its methods may be called from any goroutine.
+type Backend interface {
+	Info() Info
+	Prepare(p Parts) (Model, error)
+	Close() error
+}
+
+// Model is a model prepared on a device: packed points, folded weights. Read-only once made,
+// except through SetHeights.
+type Model interface {
+	// NewWorkspace makes a workspace that holds up to batch samples with up to k cells each.
+	NewWorkspace(batch, k int) (Workspace, error)
+	// SetHeights replaces h [N]. No workspace of the model may be at work meanwhile.
+	SetHeights(h []float32) error
+	Close() error
+}
+
+// Mode is how extend combines the points of neighbouring cells.
+type Mode int
+
+const (
+	Cell    Mode = iota // y_i0 itself
+	Simplex             // the admissible cells, weighted by 1/|x - c_j|
+	Pair                // y_i0 and the best admissible neighbour, blended
+)
+
+// Extension is the extend stage's setting, resolved: the angle as the cosine it is compared by.
+type Extension struct {
+	Mode      Mode
+	K         int     // cells considered, the best one included
+	MinCosine float64 // neighbours below it lie across the singular set; -1 keeps all
+	Blend     float64 // Pair: z = (1-blend) y_i0 + blend y_ij
+}
+
+// DType is an element type of an image.
+type DType int
+
+const (
+	F32 DType = iota
+	F16
+	U8 // the output's range scaled to 0..255, rounded to nearest even, clamped
+)
+
+// Layout is the order of an image's axes.
+type Layout int
+
+const (
+	NCHW Layout = iota
+	NHWC
+)
+
+// Image is where decode writes: n images one after another. The memory is the caller's.
+type Image struct {
+	Data   unsafe.Pointer // on the host; aligned to the element
+	DType  DType
+	Layout Layout
+	Low    float64 // the output's range, for U8
+	High   float64
+}
+
+// Workspace holds one batch of samples on the device, from noise to image. A stage reads what the
+// stage before it left, or what a Put brought. n is at most the batch the workspace was made for.
+// One goroutine at a time.
+type Workspace interface {
+	Noise(n int, seed, first uint64) error // (seed, first..first+n-1) -> x
+	PutNoise(x []float32) error            // x [n,d], finite
+	GetNoise(x []float32) error
+
+	Locate(n, k int) error // x -> cells, scores [n,k]
+	PutCells(n, k int, cells []int32) error
+	GetCells(n, k int, cells []int32, scores []float64) error // scores may be nil
+
+	Extend(n int, e Extension) error // x, cells [n,e.K] -> z
+	PutCodes(z []float32) error      // z [n,d], finite
+	GetCodes(z []float32) error
+
+	Decode(n int, out Image) error // z -> images
+
+	Close() error
+}

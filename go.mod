@@ -1,0 +1,3 @@
+module brenier
+
+go 1.24
