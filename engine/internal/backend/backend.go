@@ -113,8 +113,9 @@ type Workspace interface {
 	GetNoise(x []float32) error
 
 	Locate(n, k int) error // x -> cells, scores [n,k]
-	PutCells(n, k int, cells []int32) error
-	GetCells(n, k int, cells []int32, scores []float64) error // scores may be nil
+	// PutCells takes the first `use` cells of each of n rows of k, all in range.
+	PutCells(n, k, use int, cells []int64) error
+	GetCells(n, k int, cells []int64, scores []float64) error // either may be nil
 
 	Extend(n int, e Extension) error // x, cells [n,e.K] -> z
 	PutCodes(z []float32) error      // z [n,d], finite

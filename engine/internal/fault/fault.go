@@ -10,6 +10,7 @@ import (
 // The kinds. Package engine exports them under the same names.
 var (
 	ErrInvalidArgument = errors.New("invalid argument")
+	ErrShortBuffer     = errors.New("short buffer")
 	ErrBadModel        = errors.New("bad model")
 	ErrIO              = errors.New("input or output failed")
 	ErrUnsupported     = errors.New("unsupported")

@@ -1,0 +1,313 @@
+/* brenier: an embedded engine for optimal-transport generative models.
+ *
+ *     (seed, index) -> noise x -> locate -> extend -> code z -> decode -> image
+ *
+ * A model file holds N points y_i in R^d (the codes of a data set), N heights h_i and a decoder.
+ * Noise x goes to the power cell that holds it, the i with the highest score <x,y_i> + h_i; the
+ * points of that cell and of its admissible neighbours make a code z; the decoder makes z an image.
+ *
+ * Rules that hold for every function
+ *   Result     A brenier_status; BRENIER_OK is 0. On failure nothing was written to the outputs
+ *              unless the function says so, and brenier_last_error() of the same thread tells why.
+ *   Handles    Tokens, not addresses: a NULL, stale or foreign one is answered with
+ *              BRENIER_INVALID_HANDLE. Destroying or closing NULL does nothing and succeeds.
+ *   Structs    Start with struct_size; call the struct's _init function, or zero the struct and set
+ *              struct_size = sizeof(it). Zero means the default in every other member. Members are
+ *              only ever added, at the end.
+ *   Arrays     Dense and row-major, described by a brenier_buffer; the caller owns the memory, and
+ *              it is not kept after the call. A buffer may be larger than what is written.
+ *   Threads    Any function may be called from any thread at any time, and one model serves many
+ *              threads at once, unless the function says otherwise.
+ *   Strings    UTF-8. Those handed out live as long as the function says; nobody frees them.
+ *   Bits       Noise, cells, scores and codes depend on the model, seed and index alone: the same
+ *              bits on every device, for any batch and thread count. Images have the same bits from
+ *              run to run and for any batch on one device and instruction set.
+ *   fork       A process that has called brenier_engine_create must not use the library in a forked
+ *              child; start the child anew (spawn, exec).
+ */
+#ifndef BRENIER_H
+#define BRENIER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The version of this header: major * 1000000 + minor * 1000 + patch. While major is 0 the minor
+ * version changes with the interface. */
+#define BRENIER_VERSION_MAJOR 0
+#define BRENIER_VERSION_MINOR 1
+#define BRENIER_VERSION_PATCH 0
+#define BRENIER_VERSION \
+    (BRENIER_VERSION_MAJOR * 1000000 + BRENIER_VERSION_MINOR * 1000 + BRENIER_VERSION_PATCH)
+
+/* ---- Status ---------------------------------------------------------------------------------- */
+
+/* Numbers are never reused; new ones go last. */
+typedef int32_t brenier_status;
+enum {
+    BRENIER_OK = 0,
+    BRENIER_INVALID_ARGUMENT = 1, /* a size, a range, a NaN in the input, a wrong struct_size */
+    BRENIER_INVALID_HANDLE = 2,   /* NULL, closed before, or not a handle of this kind */
+    BRENIER_SHORT_BUFFER = 3,     /* the buffer holds fewer bytes than the result needs */
+    BRENIER_BAD_MODEL = 4,        /* the model file is malformed */
+    BRENIER_IO = 5,               /* a file could not be read or written */
+    BRENIER_UNSUPPORTED = 6,      /* the model lacks the part asked for, or the device the ability */
+    BRENIER_OUT_OF_MEMORY = 7,
+    BRENIER_DEVICE = 8,           /* no such device, or it failed */
+    BRENIER_CANCELLED = 9,        /* a progress callback asked to stop */
+    BRENIER_INTERNAL = 10         /* a defect of the library; the engine refuses further work */
+};
+
+/* The name of a status, "BRENIER_OK" and so on; "BRENIER_UNKNOWN_STATUS" for any other number.
+ * Never NULL; lives for ever. */
+const char *brenier_status_name(brenier_status status);
+
+/* The sentence for the last call on this thread that failed: what is wrong, where, and what to do.
+ * "" if none has failed. Never NULL; lives until the next failing call on this thread. */
+const char *brenier_last_error(void);
+
+/* The version of the library that is loaded, as a number like BRENIER_VERSION and as "0.1.0".
+ * The header and the library fit when their major and, while major is 0, minor versions agree. */
+uint32_t brenier_version(void);
+const char *brenier_version_string(void);
+
+/* ---- Buffers --------------------------------------------------------------------------------- */
+
+typedef int32_t brenier_dtype;
+enum {
+    BRENIER_F32 = 0,
+    BRENIER_F16 = 1,
+    BRENIER_U8 = 2,  /* images: the output's range scaled to 0..255 */
+    BRENIER_I64 = 3, /* cells */
+    BRENIER_F64 = 4  /* scores, potentials */
+};
+
+typedef int32_t brenier_layout; /* the order of an image's axes; other arrays ignore it */
+enum { BRENIER_NCHW = 0, BRENIER_NHWC = 1 };
+
+typedef int32_t brenier_location;
+enum {
+    BRENIER_HOST = 0,
+    BRENIER_CUDA_DEVICE = 1 /* a device pointer of the engine's CUDA device */
+};
+
+/* Memory of the caller. `data` must be aligned to the element. */
+typedef struct brenier_buffer {
+    size_t struct_size;
+    void *data;
+    size_t bytes;
+    brenier_location location;
+    brenier_dtype dtype;
+    brenier_layout layout;
+} brenier_buffer;
+
+/* ---- Engine: one device ---------------------------------------------------------------------- */
+
+typedef struct brenier_engine brenier_engine;
+
+typedef struct brenier_engine_options {
+    size_t struct_size;
+    const char *device; /* "auto", "cpu", "cuda", "cuda:1"; NULL: BRENIER_DEVICE, else "auto" */
+    int32_t threads;    /* worker threads on the CPU; 0: BRENIER_THREADS, else all processors */
+} brenier_engine_options;
+
+/* Sets every option to its default. */
+void brenier_engine_options_init(brenier_engine_options *options);
+
+/* Makes an engine on a device. `options` may be NULL. The caller destroys *engine.
+ * Errors: INVALID_ARGUMENT (an unknown device or a bad variable of the environment), DEVICE. */
+brenier_status brenier_engine_create(const brenier_engine_options *options,
+                                     brenier_engine **engine);
+
+/* Waits for the calls in flight on the engine, closes its models, gives back its device and
+ * threads. The handles of its models are stale afterwards. */
+brenier_status brenier_engine_destroy(brenier_engine *engine);
+
+typedef struct brenier_engine_properties {
+    size_t struct_size;
+    const char *device;      /* "cpu", "cuda:0" */
+    const char *device_name; /* "AMD EPYC ..." */
+    const char *path;        /* the instruction set in use: "avx512", "avx2", "portable" */
+    int32_t threads;
+} brenier_engine_properties;
+
+/* Describes the engine. The strings live until it is destroyed. */
+brenier_status brenier_engine_info(brenier_engine *engine, brenier_engine_properties *properties);
+
+/* ---- Model ----------------------------------------------------------------------------------- */
+
+typedef struct brenier_model brenier_model;
+
+/* Reads, checks and prepares a model file; the file is not needed afterwards. The caller closes
+ * *model.
+ * Errors: INVALID_HANDLE, IO, BAD_MODEL, OUT_OF_MEMORY. */
+brenier_status brenier_model_open(brenier_engine *engine, const char *path, brenier_model **model);
+
+/* The same for a model file in memory, which is not needed afterwards. */
+brenier_status brenier_model_open_memory(brenier_engine *engine, const void *data, size_t bytes,
+                                         brenier_model **model);
+
+/* Waits for the calls in flight on the model, then frees it. */
+brenier_status brenier_model_close(brenier_model *model);
+
+/* Writes the model to a file, by way of a temporary file that is renamed: the file is either whole
+ * or as it was before.
+ * Errors: INVALID_HANDLE, IO. */
+brenier_status brenier_model_save(brenier_model *model, const char *path);
+
+typedef struct brenier_model_properties {
+    size_t struct_size;
+    int64_t points;         /* N; 0: the model has no map (no locate, extend, potential) */
+    int32_t dimension;      /* d, of noise and codes */
+    int32_t has_centroids;  /* 1: `simplex` can be asked for */
+    int32_t channels;       /* of an image; 0: the model has no decoder */
+    int32_t height;
+    int32_t width;
+    double low;             /* the range of an image's values */
+    double high;
+    const char *source;     /* "gaussian": N(0,I), or "uniform": on [-1/2,1/2]^d */
+    const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit */
+} brenier_model_properties;
+
+/* Describes the model. The strings live until it is closed. */
+brenier_status brenier_model_info(brenier_model *model, brenier_model_properties *properties);
+
+/* Copies a tensor of the map: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N] or
+ * "ot.centroids" [N,d], as F32.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED (the model has none). */
+brenier_status brenier_model_tensor(brenier_model *model, const char *name,
+                                    const brenier_buffer *tensor);
+
+/* ---- The stages ------------------------------------------------------------------------------ */
+
+/* Noise of samples first .. first+n-1 of `seed`, from the model's source.
+ *   x  [n,d] F32, written
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER. */
+brenier_status brenier_noise(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
+                             const brenier_buffer *x);
+
+/* The k cells of highest score <x,y_i> + h_i for each row of x, best first, ties by the lowest
+ * index. Scores are exact: a float64 fma chain over the dimensions that starts at h_i.
+ *   x       [n,d] F32, finite
+ *   k       1 .. min(32, N)
+ *   cells   [n,k] I64, written
+ *   scores  [n,k] F64, written; may be NULL
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row of a NaN or infinity), SHORT_BUFFER,
+ * UNSUPPORTED. */
+brenier_status brenier_locate(brenier_model *model, const brenier_buffer *x, size_t n, uint32_t k,
+                              const brenier_buffer *cells, const brenier_buffer *scores);
+
+typedef int32_t brenier_mode;
+enum {
+    BRENIER_MODE_DEFAULT = 0, /* the model's own */
+    BRENIER_MODE_CELL = 1,    /* the point of x's cell */
+    BRENIER_MODE_SIMPLEX = 2, /* the admissible cells' points, weighted by 1/|x - centroid| */
+    BRENIER_MODE_PAIR = 3     /* the cell's point and the best admissible neighbour's, blended */
+};
+
+typedef int32_t brenier_angle;
+enum {
+    BRENIER_ANGLE_DEFAULT = 0,  /* the model's own; `theta` is not read */
+    BRENIER_ANGLE_QUANTILE = 1, /* theta in [0,1]: a share of the angles between neighbours */
+    BRENIER_ANGLE_RADIANS = 2   /* theta in [0,pi] */
+};
+
+/* How points of neighbouring cells make a code. Neighbours at an angle above theta lie across the
+ * singular set of the map and are left out; quantile 1 leaves none out. */
+typedef struct brenier_extension {
+    size_t struct_size;
+    brenier_mode mode;
+    uint32_t k;          /* cells considered, the best one included; 0: the model's own */
+    brenier_angle angle;
+    double theta;
+    double blend;        /* pair: (1-blend) * cell's point + blend * neighbour's, in [0,1] */
+} brenier_extension;
+
+/* Sets everything to the model's own, and blend to 0.5. */
+void brenier_extension_init(brenier_extension *extension);
+
+/* Codes from noise and the cells that locate found for it.
+ *   x      [n,d] F32, finite
+ *   cells  [n,k] I64, best first; k >= the extension's k, of which the first are used
+ *   codes  [n,d] F32, written
+ * `extension` may be NULL. Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row of a cell out of
+ * range), SHORT_BUFFER, UNSUPPORTED. */
+brenier_status brenier_extend(brenier_model *model, const brenier_buffer *x,
+                              const brenier_buffer *cells, size_t n, uint32_t k,
+                              const brenier_extension *extension, const brenier_buffer *codes);
+
+/* Codes of samples first .. first+n-1 of `seed`: noise, locate and extend in one.
+ *   codes  [n,d] F32, written
+ * `extension` may be NULL. Errors: as brenier_noise and brenier_extend. */
+brenier_status brenier_codes(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
+                             const brenier_extension *extension, const brenier_buffer *codes);
+
+/* Images of codes.
+ *   codes   [n,d] F32, finite
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, UNSUPPORTED. */
+brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes, size_t n,
+                              const brenier_buffer *images);
+
+/* Images of samples first .. first+n-1 of `seed`: every stage in one.
+ *   images  as in brenier_decode
+ * `extension` may be NULL. After the first call of a size nothing is allocated.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
+brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
+                                const brenier_extension *extension, const brenier_buffer *images);
+
+/* The potentials at each row of x.
+ *   x            [n,d] F32, finite
+ *   brenier      [n] F64, written: u(x) = max_i <x,y_i> + h_i; may be NULL
+ *   kantorovich  [n] F64, written: |x|^2/2 - u(x); may be NULL
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
+brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, size_t n,
+                                 const brenier_buffer *brenier, const brenier_buffer *kantorovich);
+
+/* ---- Fit: heights from points ---------------------------------------------------------------- */
+
+typedef struct brenier_fit_progress {
+    size_t struct_size;
+    uint64_t samples;    /* drawn so far */
+    uint64_t samples_max;
+    double chi_squared;  /* sum_i (m_i - nu_i)^2 / nu_i on samples the fit never saw; NaN: not yet */
+    int64_t empty;       /* cells that these samples never hit; -1: not yet */
+    double seconds;      /* since the start */
+} brenier_fit_progress;
+
+/* Called on the thread that called brenier_fit, a few times a second. Not 0: stop. It must not use
+ * the engine. */
+typedef int (*brenier_progress_callback)(void *user, const brenier_fit_progress *progress);
+
+typedef struct brenier_fit_options {
+    size_t struct_size;
+    const char *source;   /* "gaussian" (NULL too) or "uniform" */
+    double tolerance;     /* stop at this chi-squared; 0: 1e-2 */
+    uint64_t samples_max; /* give up after this many samples; 0: chosen from N */
+    uint64_t seed;        /* same seed, same points: same heights */
+    brenier_progress_callback progress; /* may be NULL */
+    void *user;
+    brenier_model *decoder; /* its decoder and output go into the result; may be NULL */
+} brenier_fit_options;
+
+/* Sets every option to its default. */
+void brenier_fit_options_init(brenier_fit_options *options);
+
+/* Finds heights so that cell i has mass nu_i, and the cells' mass centres, and makes them a model.
+ *   points  [N,d] F32 or F16, finite
+ *   masses  [N] F32, each > 0; scaled to sum 1; NULL: all equal
+ * The caller closes *model. Its metadata holds the report, "fit": whether the tolerance was met
+ * included; an unmet one is not an error. `options` may be NULL.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), OUT_OF_MEMORY, CANCELLED. */
+brenier_status brenier_fit(brenier_engine *engine, const brenier_buffer *points, size_t n_points,
+                           size_t dimension, const brenier_buffer *masses,
+                           const brenier_fit_options *options, brenier_model **model);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* BRENIER_H */

@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"unsafe"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
+)
+
+// DType is the element type of an [Image].
+type DType = backend.DType
+
+// The element types. U8 scales the output's range to 0..255, rounds to nearest and clamps.
+const (
+	F32 = backend.F32
+	F16 = backend.F16
+	U8  = backend.U8
+)
+
+// Layout is the order of an [Image]'s axes.
+type Layout = backend.Layout
+
+// The layouts.
+const (
+	NCHW = backend.NCHW
+	NHWC = backend.NHWC
+)
+
+// Image is the memory that images are written to, one after another without a gap: the caller's,
+// aligned to the element, at least as long as the result.
+type Image struct {
+	Data   []byte
+	DType  DType
+	Layout Layout
+}
+
+// Float32Image is an Image over float32 values.
+func Float32Image(values []float32, layout Layout) Image {
+	return Image{
+		Data:  unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(values))), 4*len(values)),
+		DType: F32, Layout: layout,
+	}
+}
+
+// images is an Image that was checked against a model.
+type images struct {
+	backend.Image
+	stride int // bytes of one image
+}
+
+func (i images) from(at int) backend.Image {
+	out := i.Image
+	out.Data = unsafe.Add(out.Data, at*i.stride)
+	return out
+}
+
+func (m *Model) images(out Image, n int) (images, error) {
+	s := m.parts
+	var size int
+	switch out.DType {
+	case F32:
+		size = 4
+	case F16:
+		size = 2
+	case U8:
+		size = 1
+	default:
+		return images{}, fault.Invalid("images: want dtype F32, F16 or U8, got %d", out.DType)
+	}
+	if out.Layout != NCHW && out.Layout != NHWC {
+		return images{}, fault.Invalid("images: want layout NCHW or NHWC, got %d", out.Layout)
+	}
+	stride := s.c * s.h * s.w * size
+	if n < 0 || n > len(out.Data)/stride {
+		return images{}, fault.New(fault.ErrShortBuffer, "images: %d of %d bytes each do not fit in %d bytes", n, stride, len(out.Data))
+	}
+	data := unsafe.Pointer(unsafe.SliceData(out.Data))
+	if uintptr(data)%uintptr(size) != 0 {
+		return images{}, fault.Invalid("images: the memory is not aligned to its elements of %d bytes", size)
+	}
+	return images{
+		Image:  backend.Image{Data: data, DType: out.DType, Layout: out.Layout, Low: s.low, High: s.high},
+		stride: stride,
+	}, nil
+}
+
+// Decode makes the images of codes z [n,d], n = len(z)/d.
+func (m *Model) Decode(z []float32, out Image) error {
+	if err := m.needDecoder(); err != nil {
+		return err
+	}
+	d := m.parts.d
+	n, err := rows("codes", len(z), d)
+	if err != nil {
+		return err
+	}
+	images, err := m.images(out, n)
+	if err != nil {
+		return err
+	}
+	if err := finite("codes", z, d); err != nil {
+		return err
+	}
+	w, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	for at := 0; at < n; at += batch {
+		count := min(batch, n-at)
+		if err := w.PutCodes(z[at*d : (at+count)*d]); err != nil {
+			return err
+		}
+		if err := w.Decode(count, images.from(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,64 @@
+package engine
+
+import "brenier/engine/internal/backend"
+
+// Generate makes the images of samples first .. first+n-1 of seed: every stage, in order.
+func (m *Model) Generate(n int, seed, first uint64, e Extension, out Image) error {
+	if err := m.needDecoder(); err != nil {
+		return err
+	}
+	images, err := m.images(out, n)
+	if err != nil {
+		return err
+	}
+	return m.samples(n, seed, first, e, func(w backend.Workspace, at, count int) error {
+		return w.Decode(count, images.from(at))
+	})
+}
+
+// Codes makes the codes z [n,d] of samples first .. first+n-1 of seed, n = len(z)/d.
+func (m *Model) Codes(z []float32, seed, first uint64, e Extension) error {
+	d := m.parts.d
+	n, err := rows("codes", len(z), d)
+	if err != nil {
+		return err
+	}
+	return m.samples(n, seed, first, e, func(w backend.Workspace, at, count int) error {
+		return w.GetCodes(z[at*d : (at+count)*d])
+	})
+}
+
+// samples takes n samples from noise to code, a batch at a time, and hands each batch on.
+func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w backend.Workspace, at, count int) error) error {
+	if err := m.needMap(); err != nil {
+		return err
+	}
+	if err := checkFirst(n, first); err != nil {
+		return err
+	}
+	extension, err := m.resolve(e)
+	if err != nil {
+		return err
+	}
+	w, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	for at := 0; at < n; at += batch {
+		count := min(batch, n-at)
+		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
+			return err
+		}
+		if err := w.Locate(count, extension.K); err != nil {
+			return err
+		}
+		if err := w.Extend(count, extension); err != nil {
+			return err
+		}
+		if err := next(w, at, count); err != nil {
+			return err
+		}
+	}
+	return nil
+}

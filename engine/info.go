@@ -1,0 +1,53 @@
+package engine
+
+import "brenier/engine/internal/backend"
+
+// ModelInfo describes a [Model].
+type ModelInfo struct {
+	Points       int // N; 0: no map
+	Dimension    int // d
+	HasCentroids bool
+	HasMasses    bool
+	Channels     int // of an image; 0: no decoder
+	Height       int
+	Width        int
+	Low, High    float64 // the range of an image's values
+	Source       string  // "gaussian" or "uniform"
+	Metadata     string  // all of the file's metadata, as JSON
+}
+
+// Info describes the model.
+func (m *Model) Info() ModelInfo {
+	s := m.parts
+	source := "gaussian"
+	if s.source == backend.Uniform {
+		source = "uniform"
+	}
+	return ModelInfo{
+		Points: s.n, Dimension: s.d, HasCentroids: s.centroids, HasMasses: m.file.Masses() != nil,
+		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high,
+		Source: source, Metadata: m.file.MetadataJSON(),
+	}
+}
+
+// Tensor returns a copy of a tensor of the map, widened to float32, or nil if the model has none
+// of that name: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N], "ot.centroids" [N,d].
+func (m *Model) Tensor(name string) []float32 {
+	if m.gate.enter() != nil {
+		return nil
+	}
+	defer m.gate.leave()
+	p := m.file.Parts()
+	var values []float32
+	switch name {
+	case "ot.points":
+		values = p.Points
+	case "ot.heights":
+		values = p.Heights
+	case "ot.masses":
+		values = m.file.Masses()
+	case "ot.centroids":
+		values = p.Centroids
+	}
+	return append([]float32(nil), values...)
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"math"
+
+	"brenier/engine/internal/fault"
+)
+
+// Locate finds, for each row of x [n,d], the k cells of highest score <x,y_i> + h_i: best first,
+// ties by the lowest index. cells is [n,k]; scores is [n,k] or nil.
+//
+// Scores are exact in this sense: each is the float64 fma chain over the dimensions in order that
+// starts at h_i, and the cells are the k first of all N by those scores.
+func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) error {
+	if err := m.needMap(); err != nil {
+		return err
+	}
+	d := m.parts.d
+	n, err := rows("x", len(x), d)
+	if err != nil {
+		return err
+	}
+	if k < 1 || k > min(MaxK, m.parts.n) {
+		return fault.Invalid("k: want 1 .. %d (the model has %d cells), got %d", min(MaxK, m.parts.n), m.parts.n, k)
+	}
+	if len(cells) != n*k {
+		return fault.Invalid("cells: want [%d,%d], got %d values", n, k, len(cells))
+	}
+	if scores != nil && len(scores) != n*k {
+		return fault.Invalid("scores: want [%d,%d], got %d values", n, k, len(scores))
+	}
+	if err := finite("x", x, d); err != nil {
+		return err
+	}
+	w, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	for at := 0; at < n; at += batch {
+		count := min(batch, n-at)
+		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
+			return err
+		}
+		if err := w.Locate(count, k); err != nil {
+			return err
+		}
+		var s []float64
+		if scores != nil {
+			s = scores[at*k : (at+count)*k]
+		}
+		if err := w.GetCells(count, k, cells[at*k:(at+count)*k], s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Potential evaluates, at each row of x [n,d], the Brenier potential u(x) = max_i <x,y_i> + h_i and
+// the Kantorovich potential |x|^2/2 - u(x). Either result [n] may be nil.
+func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
+	if err := m.needMap(); err != nil {
+		return err
+	}
+	d := m.parts.d
+	n, err := rows("x", len(x), d)
+	if err != nil {
+		return err
+	}
+	if brenier != nil && len(brenier) != n || kantorovich != nil && len(kantorovich) != n {
+		return fault.Invalid("potential: want [%d], got %d and %d values", n, len(brenier), len(kantorovich))
+	}
+	if err := finite("x", x, d); err != nil {
+		return err
+	}
+	w, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	var u [batch]float64
+	for at := 0; at < n; at += batch {
+		count := min(batch, n-at)
+		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
+			return err
+		}
+		if err := w.Locate(count, 1); err != nil {
+			return err
+		}
+		if err := w.GetCells(count, 1, nil, u[:count]); err != nil {
+			return err
+		}
+		for i := range count {
+			if brenier != nil {
+				brenier[at+i] = u[i]
+			}
+			if kantorovich != nil {
+				square := 0.0
+				for _, v := range x[(at+i)*d : (at+i+1)*d] {
+					square = math.FMA(float64(v), float64(v), square)
+				}
+				kantorovich[at+i] = math.FMA(0.5, square, -u[i])
+			}
+		}
+	}
+	return nil
+}

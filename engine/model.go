@@ -1,0 +1,146 @@
+package engine
+
+import (
+	"math"
+	"sync"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
+	"brenier/engine/internal/modelfile"
+)
+
+// batch is how many samples a workspace holds. Large enough that locate reads the points from
+// memory seldom, small enough that a batch's noise and codes stay in a cache.
+const batch = 512
+
+// MaxK is the largest number of cells that locate returns for a sample.
+const MaxK = 32
+
+// Model is a map, a decoder or both, prepared on an engine's device. Its methods may be called
+// from any goroutine, many at once; they allocate nothing once as many workspaces exist as there
+// are callers.
+type Model struct {
+	engine *Engine
+	file   *modelfile.File
+	device backend.Model
+	parts  shape
+	gate   gate
+
+	mu   sync.Mutex
+	idle []backend.Workspace
+}
+
+// shape is what the stages need to know of a model to check their arguments.
+type shape struct {
+	n, d      int // points and dimension; n is 0 without a map
+	centroids bool
+	decoder   bool
+	c, h, w   int
+	low, high float64
+	source    backend.Source
+}
+
+func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
+	p := file.Parts()
+	s := shape{d: p.Dim, centroids: p.Centroids != nil, decoder: p.Decoder != nil, source: p.Source}
+	s.n = len(p.Heights)
+	if out := file.Output(); out != nil {
+		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
+	}
+	return &Model{engine: e, file: file, device: device, parts: s}
+}
+
+// Close waits for the calls in flight and frees the model. A second call does nothing.
+func (m *Model) Close() error {
+	if !m.gate.close() {
+		return nil
+	}
+	m.engine.mu.Lock()
+	delete(m.engine.models, m)
+	m.engine.mu.Unlock()
+	for _, w := range m.idle {
+		w.Close()
+	}
+	m.idle = nil
+	err := m.device.Close()
+	if fileErr := m.file.Close(); err == nil {
+		err = fileErr
+	}
+	return err
+}
+
+// Save writes the model to a file, by way of a temporary file that is renamed.
+func (m *Model) Save(path string) error {
+	if err := m.gate.enter(); err != nil {
+		return err
+	}
+	defer m.gate.leave()
+	return m.file.Save(path)
+}
+
+// begin takes a workspace for one call; end gives it back.
+func (m *Model) begin() (backend.Workspace, error) {
+	if err := m.gate.enter(); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	if last := len(m.idle) - 1; last >= 0 {
+		w := m.idle[last]
+		m.idle = m.idle[:last]
+		m.mu.Unlock()
+		return w, nil
+	}
+	m.mu.Unlock()
+	w, err := m.device.NewWorkspace(batch, min(MaxK, max(m.parts.n, 1)))
+	if err != nil {
+		m.gate.leave()
+		return nil, err
+	}
+	return w, nil
+}
+
+func (m *Model) end(w backend.Workspace) {
+	m.mu.Lock()
+	m.idle = append(m.idle, w)
+	m.mu.Unlock()
+	m.gate.leave()
+}
+
+func (m *Model) needMap() error {
+	if m.parts.n == 0 {
+		return fault.New(fault.ErrUnsupported, "the model has no map (no ot.points, ot.heights); fit one to its codes first")
+	}
+	return nil
+}
+
+func (m *Model) needDecoder() error {
+	if !m.parts.decoder {
+		return fault.New(fault.ErrUnsupported, "the model has no decoder; import one, or ask for codes")
+	}
+	return nil
+}
+
+// rows returns how many rows of d an array holds.
+func rows(name string, length, d int) (int, error) {
+	if length%d != 0 {
+		return 0, fault.Invalid("%s: want rows of %d, got %d values", name, d, length)
+	}
+	return length / d, nil
+}
+
+// finite refuses NaN and infinities, naming the first row that has one.
+func finite(name string, values []float32, d int) error {
+	for i, v := range values {
+		if v-v != 0 { // NaN for both
+			return fault.Invalid("%s: row %d, column %d is %v; want finite values", name, i/d, i%d, float64(v))
+		}
+	}
+	return nil
+}
+
+func checkFirst(n int, first uint64) error {
+	if n < 0 || first > math.MaxUint64-uint64(n) {
+		return fault.Invalid("samples %d and %d more: the index does not fit 64 bits", first, n)
+	}
+	return nil
+}

@@ -1,0 +1,29 @@
+package engine
+
+// Noise makes the noise x [n,d] of samples first .. first+n-1 of seed, n = len(x)/d, from the
+// model's source: N(0,I), or uniform on [-1/2,1/2]^d.
+func (m *Model) Noise(x []float32, seed, first uint64) error {
+	d := m.parts.d
+	n, err := rows("noise", len(x), d)
+	if err != nil {
+		return err
+	}
+	if err := checkFirst(n, first); err != nil {
+		return err
+	}
+	w, err := m.begin()
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	for at := 0; at < n; at += batch {
+		count := min(batch, n-at)
+		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
+			return err
+		}
+		if err := w.GetNoise(x[at*d : (at+count)*d]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
