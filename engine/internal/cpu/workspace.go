@@ -1,0 +1,61 @@
+package cpu
+
+import "brenier/engine/internal/backend"
+
+// workspace holds one batch of samples in the host's memory, from noise to code.
+type workspace struct {
+	model  *model
+	x, z   []float32 // [batch,d]
+	cells  []int32   // [batch,k], rows of the last Locate or PutCells
+	scores []float64 // [batch,k]
+	locate *LocateScratch
+	decode *DecodeScratch
+}
+
+func (w *workspace) Noise(n int, seed, first uint64) error {
+	m := w.model
+	Noise(m.device.pool, m.device.path, m.source, w.x[:n*m.d], m.d, seed, first, 0)
+	return nil
+}
+
+func (w *workspace) PutNoise(x []float32) error { copy(w.x, x); return nil }
+func (w *workspace) GetNoise(x []float32) error { copy(x, w.x); return nil }
+
+func (w *workspace) Locate(n, k int) error {
+	m := w.model
+	m.transport.Locate(w.locate, w.x[:n*m.d], n, k, w.cells[:n*k], w.scores[:n*k])
+	return nil
+}
+
+func (w *workspace) PutCells(n, k, use int, cells []int64) error {
+	for i := range n {
+		for j, c := range cells[i*k : i*k+use] {
+			w.cells[i*use+j] = int32(c)
+		}
+	}
+	return nil
+}
+
+func (w *workspace) GetCells(n, k int, cells []int64, scores []float64) error {
+	for i := range cells {
+		cells[i] = int64(w.cells[i])
+	}
+	copy(scores, w.scores[:n*k])
+	return nil
+}
+
+func (w *workspace) Extend(n int, e backend.Extension) error {
+	m := w.model
+	m.transport.Extend(w.x[:n*m.d], w.cells[:n*e.K], n, e, w.z[:n*m.d])
+	return nil
+}
+
+func (w *workspace) PutCodes(z []float32) error { copy(w.z, z); return nil }
+func (w *workspace) GetCodes(z []float32) error { copy(z, w.z); return nil }
+
+func (w *workspace) Decode(n int, out backend.Image) error {
+	m := w.model
+	return m.decoder.Decode(w.decode, w.z[:n*m.d], n, out)
+}
+
+func (w *workspace) Close() error { return nil }
