@@ -74,7 +74,8 @@ func (g *Graph) Normalize(tensors map[string][]int) {
 	}
 }
 
-// withoutDefaults undoes Normalize(nil) on a copy of the attributes.
+// withoutDefaults undoes Normalize on a copy of the attributes. Of kernel_shape nothing is lost:
+// Shapes accepts none but the weight's.
 func (n *Node) withoutDefaults() Attributes {
 	a := n.Attributes
 	switch n.Op {
@@ -86,6 +87,7 @@ func (n *Node) withoutDefaults() Attributes {
 		dropDefaultList(&a.Pads, 0, 0, 0, 0)
 		dropDefaultList(&a.Dilations, 1, 1)
 		dropDefaultList(&a.OutputPadding, 0, 0)
+		a.KernelShape = nil
 		if a.Group == 1 {
 			a.Group = 0
 		}

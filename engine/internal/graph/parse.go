@@ -139,8 +139,8 @@ func (n *Node) setAttributes() []string {
 	return names
 }
 
-// MarshalJSON writes the graph compactly: an attribute at its default is left out. Parse reads it
-// back to the same graph.
+// MarshalJSON writes the graph compactly: an attribute at its default is left out, and so is
+// kernel_shape. Parse and Normalize read it back to the same graph.
 func (g *Graph) MarshalJSON() ([]byte, error) {
 	type compactNode struct {
 		Name       string     `json:"name"`
