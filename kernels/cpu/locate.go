@@ -1,0 +1,41 @@
+package cpu
+
+// #include "locate.h"
+import "C"
+
+import "unsafe"
+
+// MaxK is the most cells that locate keeps for a sample.
+const MaxK = C.BRENIER_MAX_K
+
+// LocatePaddedRows returns the rows that LocateScreen's scratch needs for a batch of rows.
+func LocatePaddedRows(p Path, rows int) int {
+	return int(C.brenier_locate_padded_rows(C.int(p), C.int64_t(rows)))
+}
+
+// LocateScreen screens x [rows,d] against panels first to end-1. See locate.h.
+func LocateScreen(p Path, x []float32, d int, panels, levels []float32, first, end, group int,
+	packed, maxima []float32, stride int) {
+	C.brenier_locate_screen(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), floats(panels),
+		floats(levels), C.int64_t(first), C.int64_t(end), C.int64_t(group), floats(packed),
+		floats(maxima), C.int64_t(stride))
+}
+
+// LocateSelect writes the k best cells of x [rows,d] and their exact scores from a screen's
+// maxima, or from all scores if maxima is nil. See locate.h.
+func LocateSelect(p Path, x []float32, d int, points, heights []float32, norm, reach float64,
+	maxima []float32, stride, group, panels, k int, kept, cells []int32,
+	scores []float64) {
+	screened := C.int(1)
+	if maxima == nil {
+		screened = 0
+		maxima = points // any address; it is not read
+	}
+	C.brenier_locate_select(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), floats(points),
+		floats(heights), C.int64_t(len(heights)), C.double(norm), C.double(reach), screened,
+		floats(maxima), C.int64_t(stride), C.int64_t(group), C.int64_t(panels), C.int(k),
+		ints(kept),
+		ints(cells), doubles(scores))
+}
+
+func floats(s []float32) *C.float { return (*C.float)(unsafe.Pointer(&s[0])) }

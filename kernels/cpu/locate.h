@@ -1,0 +1,44 @@
+#ifndef BRENIER_KERNELS_CPU_LOCATE_H
+#define BRENIER_KERNELS_CPU_LOCATE_H
+#include <stdint.h>
+
+// Locate: the k cells with the highest score s_i = h_i + <x,y_i>, in two steps.
+//
+//   screen    float32 scores of every (sample, cell); of them only the maxima of groups are kept
+//   select    the groups that may hold one of the k best, by a proven bound, are scored again in
+//             float64, and those scores decide
+//
+// The score returned is the float64 fma chain over dimensions 0 .. d-1 that starts at h_i, on the
+// stored float32 values; order: score descending, then index ascending.
+//
+// The packed map, made by the caller. W = 2 * lanes of the path cells are a panel, P panels:
+//   panels   [P][d][W] float32, zero past cell N; 64-byte aligned
+//   levels   [P][W] float32, h_i less the highest height, rounded; -FLT_MAX past cell N
+// T consecutive panels are cut into groups of one lane each: group g*lanes + l holds lane l of
+// both vectors of panels g*T .. g*T+T-1. G = ceil(P/T) * lanes groups.
+
+#define BRENIER_MAX_K 32
+
+// Rows padded to the microkernels' tiles: `packed` and `maxima` have this many.
+int64_t brenier_locate_padded_rows(int path, int64_t rows);
+
+// Screens rows of x [rows,d] against panels first .. end-1; first is a multiple of T, and end too
+// unless it is P. Writes the groups of those panels in maxima [padded rows,stride], stride >= G,
+// and the samples as the tiles read them in packed [padded rows,d]. Both are the caller's.
+void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, const float *panels,
+                           const float *levels, int64_t first, int64_t end, int64_t T, float *packed,
+                           float *maxima, int64_t stride);
+
+// What select knows of the map.
+//   points   [N,d] float32, row-major
+//   heights  [N] float32
+//   norm     at least the largest |y_i|
+//   reach    at least the largest |h_i|
+//   screened whether maxima holds a screen; otherwise every cell is scored in float64
+// Writes cells [rows,k] and scores [rows,k]. kept [G] is scratch.
+void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
+                           const float *heights, int64_t N, double norm, double reach, int screened,
+                           const float *maxima, int64_t stride, int64_t T, int64_t P, int k,
+                           int32_t *kept, int32_t *cells, double *scores);
+
+#endif

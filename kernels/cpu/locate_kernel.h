@@ -1,0 +1,277 @@
+// Locate's hot loops; the two steps and the packed layout are described in locate.h, the bound and
+// its proof in locate_bound.h.
+#include "exact_score.h"
+
+// The register tile: TILE_ROWS samples by one panel (two vectors), in the registers that the path
+// has. Fewer samples take several panels at once, which keeps enough independent sums in flight.
+#undef TILE_ROWS
+#undef vf_any_at_least
+#if BRENIER_PATH == BRENIER_AVX512
+#define TILE_ROWS 12
+#define vf_any_at_least(v, s) \
+	(_mm512_cmp_ps_mask((__m512)(v), _mm512_set1_ps(s), _CMP_GE_OQ) != 0)
+#elif BRENIER_PATH == BRENIER_AVX2
+#define TILE_ROWS 6
+#define vf_any_at_least(v, s) \
+	(_mm256_movemask_ps(_mm256_cmp_ps((__m256)(v), _mm256_set1_ps(s), _CMP_GE_OQ)) != 0)
+#elif BRENIER_X86
+#define TILE_ROWS 6
+#define vf_any_at_least(v, s) (_mm_movemask_ps(_mm_cmpge_ps((__m128)(v), _mm_set1_ps(s))) != 0)
+#else
+#define TILE_ROWS 12
+#if defined(__aarch64__)
+#define vf_any_at_least(v, s) (vmaxvq_f32((float32x4_t)(v)) >= (s))
+#else
+#define vf_any_at_least(v, s) \
+	((v)[0] >= (s) || (v)[1] >= (s) || (v)[2] >= (s) || (v)[3] >= (s))
+#endif
+#endif
+
+enum { BRENIER_KERNEL(tile_rows) = TILE_ROWS };
+
+// Screens R samples, packed as x [d][R], against S consecutive panels of one group, and merges the
+// maxima into maxima [R,stride]; `fresh` if these are the group's first panels. R and S are
+// constants where it is inlined, so that the sums are registers.
+BRENIER_INLINE void BRENIER_KERNEL(screen_tile)(const int R, const int S, const float *x,
+                                                const float *panels, const float *levels, int64_t d,
+                                                int fresh, float *maxima, int64_t stride) {
+	enum { W = 2 * LANES };
+	vf sum[TILE_ROWS][2 * 4];
+#pragma GCC unroll 8
+	for (int s = 0; s < 2 * S; s++) {
+		const vf level = vf_load(levels + s * LANES);
+#pragma GCC unroll 12
+		for (int r = 0; r < R; r++) sum[r][s] = level;
+	}
+	for (int64_t k = 0; k < d; k++) {
+		vf y[2 * 4];
+#pragma GCC unroll 8
+		for (int s = 0; s < 2 * S; s++)
+			y[s] = vf_load(panels + (s / 2) * d * W + k * W + (s % 2) * LANES);
+#pragma GCC unroll 12
+		for (int r = 0; r < R; r++) {
+			const vf xr = vf_set(x[k * R + r]);
+#pragma GCC unroll 8
+			for (int s = 0; s < 2 * S; s++) sum[r][s] = vf_fma(xr, y[s], sum[r][s]);
+		}
+	}
+#pragma GCC unroll 12
+	for (int r = 0; r < R; r++) {
+		vf most = sum[r][0];
+#pragma GCC unroll 8
+		for (int s = 1; s < 2 * S; s++) most = vf_max(most, sum[r][s]);
+		if (!fresh) most = vf_max(most, vf_load(maxima + r * stride));
+		vf_store(maxima + r * stride, most);
+	}
+}
+
+// Screens R packed samples against panels first .. end-1, S at a time within a group.
+BRENIER_INLINE void BRENIER_KERNEL(screen_rows)(const int R, const int S, const float *x,
+                                                const float *panels, const float *levels, int64_t d,
+                                                int64_t first, int64_t end, int64_t T, float *maxima,
+                                                int64_t stride) {
+	enum { W = 2 * LANES };
+	for (int64_t p = first; p < end;) {
+		const int64_t left = T - p % T < end - p ? T - p % T : end - p;
+		float *to = maxima + p / T * LANES;
+		const float *y = panels + p * d * W, *h = levels + p * W;
+		if (left >= S) {
+			BRENIER_KERNEL(screen_tile)(R, S, x, y, h, d, p % T == 0, to, stride);
+			p += S;
+		} else {
+			BRENIER_KERNEL(screen_tile)(R, 1, x, y, h, d, p % T == 0, to, stride);
+			p += 1;
+		}
+	}
+}
+
+// The tiles that are compiled: every full tile, then what is left of the rows in at most two.
+#if TILE_ROWS == 12
+#define SCREEN_SHAPES(shape) shape(1, 4) shape(2, 4) shape(4, 2) shape(8, 1) shape(12, 1)
+#else
+#define SCREEN_SHAPES(shape) shape(1, 4) shape(2, 2) shape(4, 1) shape(6, 1)
+#endif
+
+#define SCREEN_FUNCTION(R, S)                                                                    \
+	static __attribute__((noinline)) void BRENIER_KERNEL(screen_rows_##R)(                       \
+		const float *x, const float *panels, const float *levels, int64_t d, int64_t first,      \
+		int64_t end, int64_t T, float *maxima, int64_t stride) {                                 \
+		BRENIER_KERNEL(screen_rows)(R, S, x, panels, levels, d, first, end, T, maxima, stride);  \
+	}
+SCREEN_SHAPES(SCREEN_FUNCTION)
+#undef SCREEN_FUNCTION
+
+// The rows of the next tile when `rows` are left: the largest shape they fill, or the smallest
+// that holds them where that wastes less than a quarter.
+static inline int BRENIER_KERNEL(next_tile)(int64_t rows) {
+	if (rows >= TILE_ROWS || rows * 4 > TILE_ROWS * 3) return TILE_ROWS;
+	if (TILE_ROWS == 12 && rows >= 7) return 8;
+	if (rows >= 4 || rows == 3) return 4;
+	return rows >= 2 ? 2 : 1;
+}
+
+// Panels of one pass: what half a first-level cache holds, so that they stay there while the
+// tiles of samples go by.
+static inline int64_t BRENIER_KERNEL(pass_panels)(int64_t d) {
+	const int64_t bytes = d * 2 * LANES * (int64_t)sizeof(float);
+	return bytes >= 32768 ? 1 : 32768 / bytes;
+}
+
+void BRENIER_KERNEL(brenier_locate_screen)(const float *x, int64_t rows, int64_t d,
+                                           const float *panels, const float *levels, int64_t first,
+                                           int64_t end, int64_t T, float *packed, float *maxima,
+                                           int64_t stride) {
+	float *to = packed;
+	for (int64_t row = 0; row < rows;) {
+		const int R = BRENIER_KERNEL(next_tile)(rows - row);
+		for (int64_t k = 0; k < d; k++)
+			for (int r = 0; r < R; r++) to[k * R + r] = row + r < rows ? x[(row + r) * d + k] : 0;
+		to += R * d;
+		row += R;
+	}
+	const int64_t step = BRENIER_KERNEL(pass_panels)(d);
+	for (int64_t p = first; p < end; p += step) {
+		const int64_t stop = p + step < end ? p + step : end;
+		const float *tile = packed;
+		for (int64_t row = 0; row < rows;) {
+			const int R = BRENIER_KERNEL(next_tile)(rows - row);
+			switch (R) {
+#define SCREEN_CASE(R, S)                                                                         \
+	case R:                                                                                       \
+		BRENIER_KERNEL(screen_rows_##R)(tile, panels, levels, d, p, stop, T, maxima + row * stride, \
+		                                stride);                                                  \
+		break;
+				SCREEN_SHAPES(SCREEN_CASE)
+#undef SCREEN_CASE
+			}
+			tile += R * d;
+			row += R;
+		}
+	}
+}
+#undef SCREEN_SHAPES
+
+// The k best so far, best first.
+typedef struct {
+	int k, count;
+	int32_t *cells;
+	double *scores;
+} BRENIER_KERNEL(best);
+
+BRENIER_INLINE int BRENIER_KERNEL(better)(double score, int64_t cell, double score2, int64_t cell2) {
+	return score > score2 || (score == score2 && cell < cell2);
+}
+
+static void BRENIER_KERNEL(insert)(BRENIER_KERNEL(best) * best, double score, int32_t cell) {
+	int at = best->count;
+	if (at == best->k) {
+		if (!BRENIER_KERNEL(better)(score, cell, best->scores[at - 1], best->cells[at - 1])) return;
+		at--;
+	} else {
+		best->count++;
+	}
+	for (; at > 0 && BRENIER_KERNEL(better)(score, cell, best->scores[at - 1], best->cells[at - 1]);
+	     at--) {
+		best->scores[at] = best->scores[at - 1];
+		best->cells[at] = best->cells[at - 1];
+	}
+	best->scores[at] = score;
+	best->cells[at] = cell;
+}
+
+// Scores up to CHAINS cells exactly and offers them to the best.
+static void BRENIER_KERNEL(score_cells)(const float *x, int64_t d, const float *points,
+                                        const float *heights, const int32_t *cells, int count,
+                                        BRENIER_KERNEL(best) * best) {
+	const float *y[CHAINS];
+	double sum[CHAINS];
+	for (int c = 0; c < CHAINS; c++) {
+		const int32_t cell = cells[c < count ? c : 0];
+		y[c] = points + cell * d;
+		sum[c] = heights[cell];
+	}
+	BRENIER_KERNEL(exact_chains)(x, y, d, sum);
+	for (int c = 0; c < count; c++) BRENIER_KERNEL(insert)(best, sum[c], cells[c]);
+}
+
+// A lower bound of the k-th largest of v [count], count a multiple of LANES, k <= 32: the k-th
+// largest among the maxima of 64 subsets. -FLT_MAX where fewer than k subsets hold anything.
+static float BRENIER_KERNEL(kth_maximum)(const float *v, int64_t count, int k) {
+	enum { SETS = 64 / LANES };
+	vf most[SETS];
+	for (int s = 0; s < SETS; s++) most[s] = vf_set(-FLT_MAX);
+	int64_t i = 0;
+	for (; i + SETS * LANES <= count; i += SETS * LANES)
+		for (int s = 0; s < SETS; s++) most[s] = vf_max(most[s], vf_load(v + i + s * LANES));
+	for (int s = 0; i < count; i += LANES, s++) most[s] = vf_max(most[s], vf_load(v + i));
+
+	float subset[SETS * LANES], top[BRENIER_MAX_K];
+	for (int s = 0; s < SETS; s++) vf_store(subset + s * LANES, most[s]);
+	for (int j = 0; j < k; j++) top[j] = -FLT_MAX;
+	for (int s = 0; s < SETS * LANES; s++) {
+		if (!(subset[s] > top[k - 1])) continue;
+		int at = k - 1;
+		for (; at > 0 && subset[s] > top[at - 1]; at--) top[at] = top[at - 1];
+		top[at] = subset[s];
+	}
+	return top[k - 1];
+}
+
+// Lists the groups of v [count] that reach cut.
+static int64_t BRENIER_KERNEL(groups_at_least)(const float *v, int64_t count, float cut,
+                                               int32_t *kept) {
+	int64_t n = 0;
+	for (int64_t i = 0; i < count; i += LANES) {
+		if (!vf_any_at_least(vf_load(v + i), cut)) continue;
+		for (int l = 0; l < LANES; l++)
+			if (v[i + l] >= cut) kept[n++] = (int32_t)(i + l);
+	}
+	return n;
+}
+
+void BRENIER_KERNEL(brenier_locate_select)(const float *x, int64_t rows, int64_t d,
+                                           const float *points, const float *heights, int64_t N,
+                                           double norm, double reach, int screened,
+                                           const float *maxima, int64_t stride, int64_t T, int64_t P,
+                                           int k, int32_t *kept, int32_t *cells, double *scores) {
+	const int64_t groups = (P + T - 1) / T * LANES;
+	for (int64_t row = 0; row < rows; row++) {
+		const float *xr = x + row * d;
+		double square = 0;
+		for (int64_t i = 0; i < d; i++) square += (double)xr[i] * xr[i];
+		const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of d < 2^30 terms
+		const brenier_bound bound = brenier_screen_bound(d, x_norm, norm, reach);
+
+		BRENIER_KERNEL(best) best = {k, 0, cells + row * k, scores + row * k};
+		int32_t batch[CHAINS];
+		int waiting = 0;
+		if (!screened || !bound.holds) {
+			for (int64_t cell = 0; cell < N; cell++) {
+				batch[waiting++] = (int32_t)cell;
+				if (waiting < CHAINS && cell + 1 < N) continue;
+				BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
+				waiting = 0;
+			}
+			continue;
+		}
+
+		const float *v = maxima + row * stride;
+		const float t = BRENIER_KERNEL(kth_maximum)(v, groups, k);
+		const int64_t count = BRENIER_KERNEL(groups_at_least)(v, groups, brenier_screen_cut(bound, t), kept);
+		for (int64_t g = 0; g < count; g++) {
+			const int64_t lane = kept[g] % LANES, panel = kept[g] / LANES * T;
+			for (int64_t p = panel; p < panel + T; p++) {
+				for (int64_t half = 0; half < 2; half++) {
+					const int64_t cell = (2 * p + half) * LANES + lane;
+					if (cell >= N) continue;
+					batch[waiting++] = (int32_t)cell;
+					if (waiting < CHAINS) continue;
+					BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
+					waiting = 0;
+				}
+			}
+		}
+		if (waiting > 0)
+			BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
+	}
+}

@@ -1,0 +1,123 @@
+// Noise, 16 Philox blocks at a time: 64 words, then their quantiles. Blocks are taken in the order
+// of the output, across the borders of samples, so that a small d fills the vectors as well.
+//
+// Nothing but correctly rounded operations in one written order (+, -, *, /, sqrt, fma, and moving
+// bits), so every compiler, path and device gets the same bits. Both branches of the quantile are
+// computed in every lane and one is kept.
+#include "simd_double.h"
+
+// Horner's rule, all steps fma: highest coefficient first.
+#define HORNER7(r, c7, c6, c5, c4, c3, c2, c1, c0)                                                \
+	STEP(STEP(STEP(STEP(STEP(STEP(STEP(vd_set(c7), r, c6), r, c5), r, c4), r, c3), r, c2), r, c1), \
+	     r, c0)
+#define STEP(sum, r, c) vd_fma(sum, r, vd_set(c))
+
+// ln p for normal positive p, within a unit in the last place or so: p = 2^e m with m in
+// [sqrt(1/2), sqrt(2)), and ln m from s = (m-1)/(m+1) as in FreeBSD's e_log.c (Sun Microsystems,
+// 1993), whose coefficients these are.
+BRENIER_INLINE vd BRENIER_KERNEL(natural_log)(vd p) {
+	const int64_t root_half = 0x3FE6A09E667F3BCD;  // bits of sqrt(1/2)
+	const vl moved = (vl)p + (0x3FF0000000000000 - root_half);
+	const vd m = (vd)((moved & 0x000FFFFFFFFFFFFF) + root_half);
+	const vd e = (vd)((moved >> 52) | 0x4330000000000000)  // 2^52 + 1023 + e
+	             - vd_set(4503599627370496.0 + 1023.0);
+
+	const vd f = m - 1.0;
+	const vd s = f / (f + 2.0);
+	const vd z = s * s;
+	const vd half = (0.5 * f) * f;
+	const vd R = z * HORNER7(z, 0.0, 1.479819860511658591e-01, 1.531383769920937332e-01,
+	                         1.818357216161805012e-01, 2.222219843214978396e-01,
+	                         2.857142874366239149e-01, 3.999999999940941908e-01,
+	                         6.666666666666735130e-01);
+	const vd low = vd_fma(s, half + R, e * 1.90821492927058770002e-10);
+	return vd_fma(e, vd_set(6.93147180369123816490e-01), f - (half - low));
+}
+
+// The quantile of N(0,1) at u = (r + 1/2) / 2^32.
+// Source: Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
+// Statistics 37 (1988), routine PPND16, relative accuracy about 1e-16. Its third interval,
+// sqrt(-ln p) > 5, begins at p = 1.4e-11; the smallest p here is 2^-33 = 1.2e-10.
+BRENIER_INLINE vd BRENIER_KERNEL(normal_quantile)(vd u) {
+	const vd q = u - 0.5;
+	const vl negative = q < 0.0;
+	const vd size = vd_select(negative, -q, q);
+
+	const vd c = vd_fma(-q, q, vd_set(0.180625));
+	const vd central =
+		q * (HORNER7(c, 2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
+	                 4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
+	                 1.3314166789178437745e+2, 3.3871328727963666080e+0) /
+	         HORNER7(c, 5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
+	                 2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
+	                 4.2313330701600911252e+1, 1.0));
+
+	const vd p = vd_select(negative, u, 1.0 - u);  // exact
+	const vd t = vd_sqrt(-BRENIER_KERNEL(natural_log)(p)) - 1.6;
+	const vd tail =
+		HORNER7(t, 7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
+	            1.27045825245236838258e+0, 3.64784832476320460504e+0, 5.76949722146069140550e+0,
+	            4.63033784615654529590e+0, 1.42343711074968357734e+0) /
+		HORNER7(t, 1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
+	            1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e+0,
+	            2.05319162663775882187e+0, 1.0);
+	return vd_select(size <= 0.425, central, vd_select(negative, -tail, tail));
+}
+
+void BRENIER_KERNEL(brenier_noise)(int source, float *x, int64_t n, int64_t d, uint64_t seed,
+                                   uint64_t first, uint32_t stream) {
+	enum { BLOCKS = 16 };
+	const int64_t blocks = (d + 3) / 4;
+	int64_t sample = 0, block = 0;  // the next one to make
+	while (sample < n) {
+		uint32_t c0[BLOCKS], c1[BLOCKS], c2[BLOCKS], c3[BLOCKS];
+		float *to[BLOCKS];
+		int64_t dims[BLOCKS];
+		int taken = 0;
+		for (int b = 0; b < BLOCKS; b++) {
+			const uint64_t index = first + (uint64_t)sample;
+			c0[b] = (uint32_t)index;
+			c1[b] = (uint32_t)(index >> 32);
+			c2[b] = (uint32_t)block;
+			c3[b] = stream;
+			if (sample == n) continue;  // past the end: computed, not stored
+			to[b] = x + sample * d + 4 * block;
+			dims[b] = d - 4 * block < 4 ? d - 4 * block : 4;
+			taken = b + 1;
+			if (++block == blocks) {
+				block = 0;
+				sample++;
+			}
+		}
+
+		uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+		for (int round = 0; round < PHILOX_ROUNDS; round++) {
+			for (int b = 0; b < BLOCKS; b++)
+				philox_round(&c0[b], &c1[b], &c2[b], &c3[b], k0, k1);
+			k0 += PHILOX_W0;
+			k1 += PHILOX_W1;
+		}
+
+		uint32_t words[4 * BLOCKS];
+		float values[4 * BLOCKS];
+		for (int b = 0; b < BLOCKS; b++) {
+			words[4 * b] = c0[b];
+			words[4 * b + 1] = c1[b];
+			words[4 * b + 2] = c2[b];
+			words[4 * b + 3] = c3[b];
+		}
+		for (int w = 0; w < 4 * BLOCKS; w += DOUBLES) {
+			vu r;
+			memcpy(&r, words + w, sizeof r);
+			const vd u = (__builtin_convertvector(r, vd) + 0.5) * 0x1p-32;
+			const vh value = vd_narrow(source == BRENIER_UNIFORM ? u - 0.5
+			                                                     : BRENIER_KERNEL(normal_quantile)(u));
+			memcpy(values + w, &value, sizeof value);
+		}
+		for (int b = 0; b < taken; b++)
+			for (int64_t i = 0; i < dims[b]; i++) to[b][i] = values[4 * b + i];
+	}
+}
+
+#undef HORNER7
+#undef STEP
