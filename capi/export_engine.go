@@ -1,0 +1,72 @@
+package main
+
+/*
+#include "brenier.h"
+*/
+import "C"
+
+import "brenier/engine"
+
+//export capiEngineCreate
+func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (status C.brenier_status) {
+	var c call
+	defer c.end(&status)
+	plantedPanic()
+	var o C.brenier_engine_options
+	if options != nil {
+		if o, c.err = adopt("options", options, engineOptionsFirst); c.err != nil {
+			return
+		}
+	}
+	if out == nil {
+		c.err = invalid("engine: want a place for the handle, got NULL")
+		return
+	}
+	config := engine.Config{Threads: int(o.threads)}
+	if o.device != nil {
+		config.Device = C.GoString(o.device)
+	}
+	e, err := engine.New(config)
+	if c.err = err; err != nil {
+		return
+	}
+	k, err := addEngine(e)
+	if c.err = err; err == nil {
+		*out = C.uintptr_t(k)
+	}
+	return
+}
+
+//export capiEngineDestroy
+func capiEngineDestroy(k C.uintptr_t) (status C.brenier_status) {
+	var c call
+	defer c.end(&status)
+	s := engines.retire(token(k))
+	if s == nil {
+		c.err = errEngineHandle
+		return
+	}
+	if s.object.defect.Load() != nil {
+		closePoisoned(func() { closeEngine(s) })
+		return
+	}
+	c.owner = s.object
+	c.err = closeEngine(s)
+	return
+}
+
+//export capiEngineInfo
+func capiEngineInfo(k C.uintptr_t, properties *C.brenier_engine_properties) (status C.brenier_status) {
+	var c call
+	defer c.end(&status)
+	if e := c.useEngine(k); e != nil {
+		c.err = emit("properties", properties, &e.properties, enginePropertiesFirst)
+	}
+	return
+}
+
+// closePoisoned closes what a panic left in an unknown state: a second panic is of no news.
+func closePoisoned(close func()) {
+	defer func() { _ = recover() }()
+	close()
+}

@@ -1,0 +1,142 @@
+package main
+
+/*
+#include <stdlib.h>
+#include "brenier.h"
+*/
+import "C"
+
+import (
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"brenier/engine"
+)
+
+var (
+	engines = table[openEngine]{tag: engineTag}
+	models  = table[openModel]{tag: modelTag}
+)
+
+// openEngine is what a brenier_engine stands for.
+type openEngine struct {
+	*engine.Engine
+	defect     atomic.Pointer[string] // the text of the panic that poisoned the engine, or nil
+	properties C.brenier_engine_properties
+
+	mu     sync.Mutex
+	models map[token]struct{} // open, or being closed at this moment
+	closed sync.Cond          // a model left the map
+}
+
+// openModel is what a brenier_model stands for.
+type openModel struct {
+	*engine.Model
+	owner      *openEngine
+	properties C.brenier_model_properties
+	info       engine.ModelInfo
+}
+
+// addEngine gives a new engine its token.
+func addEngine(e *engine.Engine) (token, error) {
+	info := e.Info()
+	o := &openEngine{Engine: e, models: map[token]struct{}{}}
+	o.closed.L = &o.mu
+	o.properties = C.brenier_engine_properties{
+		device:      C.CString(info.Name),
+		device_name: C.CString(info.Device),
+		path:        C.CString(info.Path),
+		threads:     C.int32_t(info.Threads),
+	}
+	k, ok := engines.insert(o)
+	if !ok {
+		o.close()
+		return 0, errTooMany
+	}
+	return k, nil
+}
+
+// addModel gives a new model of an engine its token.
+func addModel(owner *openEngine, m *engine.Model) (token, error) {
+	info := m.Info()
+	o := &openModel{Model: m, owner: owner, info: info}
+	o.properties = C.brenier_model_properties{
+		points:    C.int64_t(info.Points),
+		dimension: C.int32_t(info.Dimension),
+		channels:  C.int32_t(info.Channels),
+		height:    C.int32_t(info.Height),
+		width:     C.int32_t(info.Width),
+		low:       C.double(info.Low),
+		high:      C.double(info.High),
+		source:    C.CString(info.Source),
+		metadata:  C.CString(info.Metadata),
+	}
+	if info.HasCentroids {
+		o.properties.has_centroids = 1
+	}
+	// The owner knows of the model before anyone has its token, and so before anyone can close it.
+	owner.mu.Lock()
+	defer owner.mu.Unlock()
+	k, ok := models.insert(o)
+	if !ok {
+		o.close()
+		return 0, errTooMany
+	}
+	owner.models[k] = struct{}{}
+	return k, nil
+}
+
+func (o *openEngine) close() error {
+	defer func() {
+		for _, text := range []*C.char{o.properties.device, o.properties.device_name, o.properties.path} {
+			C.free(unsafe.Pointer(text))
+		}
+	}()
+	return o.Engine.Close()
+}
+
+func (o *openModel) close() error {
+	defer func() {
+		C.free(unsafe.Pointer(o.properties.source))
+		C.free(unsafe.Pointer(o.properties.metadata))
+	}()
+	return o.Model.Close()
+}
+
+// closeEngine closes a retired engine and its models, and waits for the models that another thread
+// is closing.
+func closeEngine(s *slot[openEngine]) error {
+	defer engines.remove(s)
+	o := s.object
+	o.mu.Lock()
+	tokens := make([]token, 0, len(o.models))
+	for k := range o.models {
+		tokens = append(tokens, k)
+	}
+	o.mu.Unlock()
+	for _, k := range tokens {
+		if m := models.retire(k); m != nil {
+			closeModel(k, m)
+		}
+	}
+	o.mu.Lock()
+	for len(o.models) > 0 {
+		o.closed.Wait()
+	}
+	o.mu.Unlock()
+	return o.close()
+}
+
+// closeModel closes a retired model.
+func closeModel(k token, s *slot[openModel]) error {
+	o := s.object
+	defer func() {
+		models.remove(s)
+		o.owner.mu.Lock()
+		delete(o.owner.models, k)
+		o.owner.mu.Unlock()
+		o.owner.closed.Broadcast()
+	}()
+	return o.close()
+}
