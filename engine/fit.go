@@ -1,0 +1,298 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
+	"brenier/engine/internal/fit"
+	"brenier/engine/internal/modelfile"
+	"brenier/engine/internal/strictjson"
+
+	"github.com/x448/float16"
+)
+
+// DefaultTolerance is the chi-squared at which a fit stops unless told otherwise. Samples cease to
+// improve visibly at about 0.05.
+const DefaultTolerance = 1e-2
+
+// maxPoints bounds N, as locate's cells are 32-bit integers on the devices.
+const maxPoints = math.MaxInt32
+
+// FitOptions say what a fit is for and how far it goes. The zero value takes every default.
+type FitOptions struct {
+	Source     string                 // "gaussian" ("" too): N(0,I), or "uniform": on [-1/2,1/2]^d
+	Tolerance  float64                // stop at this chi-squared; 0: DefaultTolerance
+	SamplesMax uint64                 // give up after this many samples; 0: chosen from N
+	Seed       uint64                 // same seed, points and options: same heights
+	Points     DType                  // the points are rounded to this, F32 or F16, before all else
+	Progress   func(FitProgress) bool // called a few times a second; false: stop; may be nil
+	Decoder    *Model                 // its decoder and output go into the result; may be nil
+}
+
+// FitProgress is where a fit stands.
+type FitProgress struct {
+	Samples, SamplesMax uint64
+	ChiSquared          float64 // on samples the fit never saw; NaN: not measured yet
+	Empty               int     // cells that those samples never hit; -1: not measured yet
+	Seconds             float64
+}
+
+// Fit finds heights for points y [N,d] so that cell i has mass nu_i, and makes them a model, with
+// the cells' mass centres and the angles that extension's quantiles refer to.
+//
+// masses [N] are positive and are scaled to sum 1; nil means 1/N each. The error is chi-squared,
+// sum_i (m_i - nu_i)^2 / nu_i, estimated without bias on samples that had no part in the fit. The
+// report, with whether the tolerance was met, is in the model's metadata under "fit"; an unmet one
+// is no error. A point equal to an earlier one leaves its mass to that one.
+//
+// The heights depend on the points, masses, options and seed alone, bit for bit. A progress
+// function that returns false ends it with ErrCancelled, and nothing is left behind.
+func (e *Engine) Fit(points []float32, d int, masses []float64, o FitOptions) (*Model, error) {
+	if err := e.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer e.gate.leave()
+	model, err := newFitModel(points, d, masses, o)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.fit(model, o); err != nil {
+		return nil, err
+	}
+	data, err := modelfile.Encode(model)
+	if err != nil {
+		return nil, err
+	}
+	file, err := modelfile.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return e.prepare(file)
+}
+
+// newFitModel checks the arguments and makes them a model that lacks its heights only.
+func newFitModel(points []float32, d int, masses []float64, o FitOptions) (*modelfile.Model, error) {
+	if d < 1 {
+		return nil, fault.Invalid("dimension: want 1 or more, got %d", d)
+	}
+	n, err := rows("points", len(points), d)
+	if err != nil {
+		return nil, err
+	}
+	if n < 1 || n > maxPoints {
+		return nil, fault.Invalid("points: want 1 .. %d rows, got %d", maxPoints, n)
+	}
+	if err := finite("points", points, d); err != nil {
+		return nil, err
+	}
+	if o.Tolerance < 0 || o.Tolerance-o.Tolerance != 0 {
+		return nil, fault.Invalid("tolerance: want a number above 0, or 0 for the default, got %v", o.Tolerance)
+	}
+	model := &modelfile.Model{
+		Points:  &modelfile.Tensor{Shape: []int{n, d}, Data: points},
+		Heights: &modelfile.Tensor{Shape: []int{n}},
+	}
+	switch o.Source {
+	case "", "gaussian":
+		model.Source = backend.Gaussian
+	case "uniform":
+		model.Source = backend.Uniform
+	default:
+		return nil, fault.Invalid("source: want gaussian or uniform, got %q", o.Source)
+	}
+	switch o.Points {
+	case F32:
+	case F16:
+		if model.Points.Data, err = halves(points, d); err != nil {
+			return nil, err
+		}
+		model.Points.DType = modelfile.F16
+	default:
+		return nil, fault.Invalid("points: want them kept as F32 or F16, got %d", o.Points)
+	}
+	if masses != nil {
+		if model.Masses, err = massTensor(masses, n); err != nil {
+			return nil, err
+		}
+	}
+	if o.Decoder != nil {
+		if err := o.Decoder.lendDecoder(model); err != nil {
+			return nil, err
+		}
+	}
+	return model, nil
+}
+
+// halves rounds values to float16.
+func halves(values []float32, d int) ([]float32, error) {
+	rounded := make([]float32, len(values))
+	for i, v := range values {
+		rounded[i] = float16.Fromfloat32(v).Float32()
+		if math.IsInf(float64(rounded[i]), 0) {
+			return nil, fault.Invalid("points: row %d, column %d is %v, beyond float16; keep them as F32", i/d, i%d, v)
+		}
+	}
+	return rounded, nil
+}
+
+// massTensor scales masses to sum 1.
+func massTensor(masses []float64, n int) (*modelfile.Tensor, error) {
+	if len(masses) != n {
+		return nil, fault.Invalid("masses: want [%d], one for each point, got %d", n, len(masses))
+	}
+	sum := 0.0
+	for i, v := range masses {
+		if !(v > 0) || math.IsInf(v, 0) {
+			return nil, fault.Invalid("masses: row %d is %v; want finite masses above 0: leave such a point out", i, v)
+		}
+		sum += v
+	}
+	t := &modelfile.Tensor{Shape: []int{n}, Data: make([]float32, n)}
+	for i, v := range masses {
+		t.Data[i] = float32(v / sum)
+		if t.Data[i] == 0 || math.IsInf(sum, 0) {
+			return nil, fault.Invalid("masses: row %d is %v of %v in all, too small a share for float32; leave such a point out", i, v, sum)
+		}
+	}
+	return t, nil
+}
+
+// lendDecoder puts the model's decoder and output into another one, which shares their memory.
+func (m *Model) lendDecoder(to *modelfile.Model) error {
+	if err := m.gate.enter(); err != nil {
+		return err
+	}
+	defer m.gate.leave()
+	if err := m.needDecoder(); err != nil {
+		return err
+	}
+	from := m.file.Model()
+	if got := to.Points.Shape[1]; got != m.parts.d {
+		return fault.Invalid("points: the decoder reads codes of dimension %d, the points have %d", m.parts.d, got)
+	}
+	to.Graph, to.Weights, to.Output = from.Graph, from.Weights, from.Output
+	return nil
+}
+
+// fit completes a model by its heights, centroids, table of angles and report.
+func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
+	if o.Tolerance == 0 {
+		o.Tolerance = DefaultTolerance
+	}
+	n, d := model.Points.Shape[0], model.Points.Shape[1]
+	problem := fit.Problem{Points: model.Points.Data, Dim: d, Deviation: 1}
+	if model.Source == backend.Uniform {
+		problem.Deviation = math.Sqrt(1. / 12)
+	}
+	if model.Masses != nil {
+		problem.Masses = unitSum(model.Masses.Data)
+	}
+	device, err := e.fitDevice(model)
+	if err != nil {
+		return err
+	}
+	defer device.close()
+	options := fit.Options{Tolerance: o.Tolerance, SamplesMax: o.SamplesMax, Seed: o.Seed}
+	if o.Progress != nil {
+		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }
+	}
+	result, err := fit.Solve(problem, device, options)
+	if errors.As(err, new(fit.Stopped)) {
+		return fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
+	}
+	if err != nil {
+		return err
+	}
+	model.Heights.Data = result.Heights
+	model.Centroids = &modelfile.Tensor{DType: model.Points.DType, Shape: []int{n, d}, Data: result.Centroids}
+	extension := modelfile.DefaultExtension(n, true)
+	extension.Cosines = result.Cosines
+	model.Extension = &extension
+	model.Fit = certificate(result.Report, o)
+	return nil
+}
+
+// unitSum widens masses and scales them to sum 1 in float64: float32 shares miss it by a little.
+func unitSum(masses []float32) []float64 {
+	sum := 0.0
+	for _, v := range masses {
+		sum += float64(v)
+	}
+	scaled := make([]float64, len(masses))
+	for i, v := range masses {
+		scaled[i] = float64(v) / sum
+	}
+	return scaled
+}
+
+// certificate is a report as the model file holds it.
+func certificate(r fit.Report, o FitOptions) *modelfile.Fit {
+	extra := map[string]strictjson.Raw{}
+	for key, value := range map[string]any{
+		"method":             "averaged stochastic gradient descent",
+		"tolerance":          o.Tolerance,
+		"met":                r.Met,
+		"empty_expected":     r.EmptyExpected,
+		"duplicates":         r.Duplicates,
+		"centroid_fallbacks": r.CentroidFallbacks,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil { // none of these values can fail
+			panic(err)
+		}
+		extra[key] = strictjson.Raw(text)
+	}
+	return &modelfile.Fit{
+		Samples: r.Samples, TestSamples: r.TestSamples,
+		Chi2: r.ChiSquared, Chi2Error: r.ChiSquaredError, Empty: r.Empty,
+		Seed: o.Seed, Seconds: r.Seconds, Extra: extra,
+	}
+}
+
+// fitDevice is a device as the fit uses it: noise and locate of one workspace.
+type fitDevice struct {
+	model     backend.Model
+	workspace backend.Workspace
+}
+
+func (e *Engine) fitDevice(m *modelfile.Model) (*fitDevice, error) {
+	n, d := m.Points.Shape[0], m.Points.Shape[1]
+	model, err := e.device.Prepare(backend.Parts{
+		Source: m.Source, Dim: d, Points: m.Points.Data, Heights: make([]float32, n),
+	})
+	if err != nil {
+		return nil, err
+	}
+	workspace, err := model.NewWorkspace(fit.Batch, min(n, fit.MaxCells))
+	if err != nil {
+		model.Close()
+		return nil, err
+	}
+	return &fitDevice{model: model, workspace: workspace}, nil
+}
+
+func (v *fitDevice) close() {
+	v.workspace.Close()
+	v.model.Close()
+}
+
+func (v *fitDevice) SetHeights(h []float32) error { return v.model.SetHeights(h) }
+
+func (v *fitDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	if err := v.workspace.Noise(n, seed, first); err != nil {
+		return err
+	}
+	if err := v.workspace.Locate(n, k); err != nil {
+		return err
+	}
+	if err := v.workspace.GetCells(n, k, cells, scores); err != nil {
+		return err
+	}
+	if x == nil {
+		return nil
+	}
+	return v.workspace.GetNoise(x)
+}

@@ -1,0 +1,44 @@
+package fit
+
+import (
+	"math"
+	"testing"
+)
+
+// Three atoms on a line: the best cell's neighbours are known for every x, and so are the angles.
+func TestAngles(t *testing.T) {
+	p := Problem{Points: []float32{-1, 0, 1}, Dim: 1, Deviation: 1}
+	device := newNaive(p, 2)
+	if err := device.SetHeights([]float32{-0.5, 0, -0.5}); err != nil {
+		t.Fatal(err)
+	}
+	s := newSampler(device, 3, 1, 0)
+	s.tick = func() error { return nil }
+	table, err := s.angles(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(table) != 101 {
+		t.Fatalf("%d entries", len(table))
+	}
+	// The normals (-1,-1), (0,-1), (1,-1): 45 degrees between neighbours, 90 between the outer two.
+	// A sample of the middle cell has two angles of 45 degrees, others one of each kind.
+	middle := 2*distNormal(0.5) - 1
+	share := (1 + middle) / 2
+	for i, c := range table {
+		q := float64(i) / 100
+		want := math.Sqrt(0.5)
+		if q > share {
+			want = 0
+		}
+		if math.Abs(q-share) > 0.02 && math.Abs(c-want) > 1e-15 {
+			t.Errorf("quantile %.2f: cosine %v, want %v", q, c, want)
+		}
+		if i > 0 && c > table[i-1] {
+			t.Errorf("quantile %.2f: cosine %v rises", q, c)
+		}
+	}
+}
+
+// distNormal is the standard normal's distribution function.
+func distNormal(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }

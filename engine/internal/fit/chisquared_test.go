@@ -1,0 +1,85 @@
+package fit
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// TestChiSquared simulates the counts of cells whose masses are known and holds the estimate and
+// its standard error against what they estimate.
+func TestChiSquared(t *testing.T) {
+	const n, samples, trials = 200, 5000, 400
+	for name, spread := range map[string]float64{"exact_masses": 0, "masses_10_percent_off": 0.1, "masses_40_percent_off": 0.4} {
+		t.Run(name, func(t *testing.T) {
+			source := rand.NewPCG(7, 8)
+			mass, wanted := make([]float64, n), make([]float64, n)
+			sum, wantedSum := 0.0, 0.0
+			for i := range mass {
+				wanted[i] = 1 + float64(i%5)
+				mass[i] = wanted[i] * (1 + spread*math.Sin(float64(i)))
+				sum += mass[i]
+				wantedSum += wanted[i]
+			}
+			chi := 0.0
+			for i := range mass {
+				mass[i] /= sum
+				wanted[i] /= wantedSum
+				chi += (mass[i] - wanted[i]) * (mass[i] - wanted[i]) / wanted[i]
+			}
+			draw := distuv.NewCategorical(mass, source)
+			estimates, errors := make([]float64, trials), make([]float64, trials)
+			for trial := range trials {
+				tally := newTally(&target{n: n, cells: n, mass: wanted})
+				cells := make([]int64, samples)
+				for i := range cells {
+					cells[i] = int64(draw.Rand())
+				}
+				tally.add(cells)
+				estimates[trial], errors[trial] = tally.chiSquared(), tally.chiSquaredError()
+			}
+			mean, deviation := stat.MeanStdDev(estimates, nil)
+			if z := (mean - chi) / (deviation / math.Sqrt(trials)); math.Abs(z) > 4 {
+				t.Errorf("mean of the estimates %.5f, chi-squared %.5f: %.1f standard errors off", mean, chi, z)
+			}
+			if said := stat.Mean(errors, nil); math.Abs(said/deviation-1) > 0.15 {
+				t.Errorf("standard error said %.5f, seen %.5f", said, deviation)
+			}
+			if spread == 0 && math.Abs(deviation/(math.Sqrt(2*n)/samples)-1) > 0.15 {
+				t.Errorf("standard error seen %.5f, theory %.5f", deviation, math.Sqrt(2*n)/samples)
+			}
+		})
+	}
+}
+
+func TestEmpty(t *testing.T) {
+	const n = 1000
+	wanted := equalMasses(n)
+	wanted[0] = 0 // a duplicate is no cell
+	tally := newTally(&target{n: n, cells: n - 1, mass: wanted})
+	random := rand.New(rand.NewPCG(1, 1))
+	cells := make([]int64, 3*n)
+	for i := range cells {
+		cells[i] = 1 + int64(random.IntN(n-1))
+	}
+	tally.add(cells)
+	expected := (n - 1) * math.Exp(3*n*math.Log1p(-1./n))
+	if got := tally.emptyExpected(); math.Abs(got-expected) > 1e-6 {
+		t.Errorf("expected empty cells %v, want %v", got, expected)
+	}
+	if got := float64(tally.empty()); math.Abs(got-expected) > 5*math.Sqrt(expected) {
+		t.Errorf("%v empty cells, want about %v", got, expected)
+	}
+	if tally.missesTooMany() {
+		t.Errorf("%d empty cells of %.1f expected are said to be too many", tally.empty(), expected)
+	}
+	for i := range 100 {
+		tally.counts[i] = 0
+	}
+	if !tally.missesTooMany() {
+		t.Errorf("%d empty cells of %.1f expected are not said to be too many", tally.empty(), expected)
+	}
+}

@@ -1,0 +1,78 @@
+package fit
+
+import (
+	"math/rand/v2"
+	"sync"
+)
+
+// naive is a Device that does what the interface says and no more: sample i of a seed is a
+// generator's output for (seed, i), and cells come from sorting nothing but the k best scores.
+type naive struct {
+	points  []float32
+	d       int
+	uniform bool
+	threads int
+	heights []float32
+}
+
+func newNaive(p Problem, threads int) *naive {
+	return &naive{points: p.Points, d: p.Dim, uniform: p.Deviation != 1, threads: threads}
+}
+
+func (v *naive) SetHeights(h []float32) error {
+	v.heights = append(v.heights[:0], h...)
+	return nil
+}
+
+func (v *naive) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	var wait sync.WaitGroup
+	for part := range v.threads {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			sample := make([]float32, v.d)
+			for i := part * n / v.threads; i < (part+1)*n/v.threads; i++ {
+				random := rand.New(rand.NewPCG(seed, first+uint64(i)))
+				for c := range sample {
+					if v.uniform {
+						sample[c] = float32(random.Float64() - 0.5)
+					} else {
+						sample[c] = float32(random.NormFloat64())
+					}
+				}
+				copy(scores[min(i*k, len(scores)):], v.best(sample, cells[i*k:(i+1)*k]))
+				if x != nil {
+					copy(x[i*v.d:], sample)
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	return nil
+}
+
+// best finds the len(cells) cells of highest score by insertion.
+func (v *naive) best(x []float32, cells []int64) []float64 {
+	scores := make([]float64, 0, len(cells)+1)
+	found := make([]int64, 0, len(cells)+1)
+	for i, h := range v.heights {
+		s := float64(h)
+		for c, y := range v.points[i*v.d : (i+1)*v.d] {
+			s += float64(x[c]) * float64(y)
+		}
+		at := len(scores)
+		for at > 0 && s > scores[at-1] {
+			at--
+		}
+		if at == len(cells) {
+			continue
+		}
+		scores = append(scores[:at], append([]float64{s}, scores[at:]...)...)
+		found = append(found[:at], append([]int64{int64(i)}, found[at:]...)...)
+		if len(scores) > len(cells) {
+			scores, found = scores[:len(cells)], found[:len(cells)]
+		}
+	}
+	copy(cells, found)
+	return scores
+}

@@ -1,0 +1,128 @@
+package fit
+
+import (
+	"math"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// target is the problem and the scales that its points set.
+//
+// The scores of different points at one sample are taken for independent Gaussians, of deviation
+// scale_i = deviation * |y_i - mean y| for point i (a random-energy model). Point i then passes a
+// level L with probability nu_i where h_i = L - quantile_i scale_i, and its share changes with its
+// height at the rate d log m_i / d h_i = quantile_i / scale_i. That gives both the start and the
+// step. Shifting the points changes nothing, and scaling them scales the heights.
+type target struct {
+	problem Problem
+	n       int // N
+	cells   int // N less the duplicates
+
+	// A point equal to an earlier one can never win against it: ties go to the lowest index. Its
+	// mass is therefore added to that of the earlier one, its owner, and its own is 0.
+	owner []int     // [N]
+	mass  []float64 // nu [N]
+
+	mean     []float64 // of the points, weighted by mass [d]
+	scale    []float64 // deviation of <x, y_i - mean> [N], positive
+	quantile []float64 // q_i = PHI^-1(1 - nu_i), at least minQuantile [N]
+}
+
+// minQuantile stands in for q_i of points that hold a third of the mass or more, where the model
+// gives 0 or less.
+const minQuantile = 0.5
+
+// minScale is the least scale of a point, in units of the root mean square: a point at the mean has
+// none of its own, and its step would be 0.
+const minScale = 0.1
+
+func newTarget(p Problem) *target {
+	n := len(p.Points) / p.Dim
+	t := &target{
+		problem: p, n: n, owner: make([]int, n), mass: make([]float64, n),
+		mean: make([]float64, p.Dim), scale: make([]float64, n), quantile: make([]float64, n),
+	}
+	t.merge()
+	for i := range n {
+		for k, v := range t.point(i) {
+			t.mean[k] += float64(t.mass[i] * float64(v))
+		}
+	}
+	square := 0.0
+	for i := range n {
+		sum := 0.0
+		for k, v := range t.point(i) {
+			distance := float64(v) - t.mean[k]
+			sum += float64(distance * distance)
+		}
+		t.scale[i] = p.Deviation * math.Sqrt(sum)
+		square += float64(t.mass[i] * float64(t.scale[i]*t.scale[i]))
+	}
+	least := minScale * math.Sqrt(square)
+	if least == 0 { // a single point
+		least = 1
+	}
+	mass, quantile := math.NaN(), 0.0 // the latest, for masses are mostly equal
+	for i := range n {
+		t.scale[i] = max(t.scale[i], least)
+		if t.mass[i] == 0 {
+			continue
+		}
+		if t.mass[i] != mass {
+			mass = t.mass[i]
+			quantile = max(-distuv.UnitNormal.Quantile(mass), minQuantile)
+		}
+		t.quantile[i] = quantile
+	}
+	return t
+}
+
+func (t *target) point(i int) []float32 {
+	return t.problem.Points[i*t.problem.Dim : (i+1)*t.problem.Dim]
+}
+
+// merge finds the duplicates and gives their mass to their owners.
+func (t *target) merge() {
+	first := make(map[string]int, t.n)
+	key := make([]byte, 4*t.problem.Dim)
+	for i := range t.n {
+		for k, v := range t.point(i) {
+			bits := math.Float32bits(v + 0) // -0 equals 0
+			key[4*k], key[4*k+1], key[4*k+2], key[4*k+3] = byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24)
+		}
+		owner, seen := first[string(key)]
+		if !seen {
+			owner = i
+			first[string(key)] = i
+		}
+		t.owner[i] = owner
+		if t.problem.Masses == nil {
+			t.mass[owner] += 1 / float64(t.n)
+		} else {
+			t.mass[owner] += t.problem.Masses[i]
+		}
+	}
+	t.cells = len(first)
+}
+
+// start is the heights of the random-energy model: every point passes a common level (0 here)
+// with the probability that is its mass.
+func (t *target) start() []float64 {
+	h := make([]float64, t.n)
+	for i := range h {
+		h[i] = float64(-t.quantile[i] * t.scale[i])
+	}
+	return h
+}
+
+// stored rounds heights to what the model file holds: sum_i nu_i h_i = 0, and a duplicate's height
+// is its owner's.
+func (t *target) stored(dst []float32, h []float64) {
+	mean := 0.0
+	for i, v := range h {
+		mean += float64(t.mass[i] * v)
+	}
+	for i := range dst {
+		dst[i] = float32(h[t.owner[i]] - mean)
+	}
+}
