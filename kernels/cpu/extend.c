@@ -15,7 +15,7 @@ static void (*const cosines_of_cells[BRENIER_PATHS])(const int32_t *, int64_t, i
                                                      double *) = BRENIER_TABLE(brenier_cosines);
 static void (*const extend[BRENIER_PATHS])(const float *, const int32_t *, int64_t, int64_t, int64_t,
                                            const float *, const double *, const float *, int, double,
-                                           double, float *) = BRENIER_TABLE(brenier_extend);
+                                           double, float *) = BRENIER_TABLE(brenier_cpu_extend);
 
 void brenier_plane_norms(int path, const float *points, int64_t N, int64_t d, double *norms) {
 	const uint64_t mode = brenier_float_mode_set();
@@ -30,7 +30,7 @@ void brenier_cosines(int path, const int32_t *cells, int64_t n, int64_t d, int64
 	brenier_float_mode_restore(mode);
 }
 
-void brenier_extend(int path, const float *x, const int32_t *cells, int64_t n, int64_t d, int64_t k,
+void brenier_cpu_extend(int path, const float *x, const int32_t *cells, int64_t n, int64_t d, int64_t k,
                     const float *points, const double *norms, const float *centroids, int mode,
                     double min_cosine, double blend, float *z) {
 	const uint64_t found = brenier_float_mode_set();

@@ -31,7 +31,7 @@ func Extend(p Path, x []float32, cells []int32, d, k int, points []float32, norm
 	if centroids == nil {
 		centroids = points // any address; it is not read
 	}
-	C.brenier_extend(C.int(p), floats(x), ints(cells), C.int64_t(len(x)/d), C.int64_t(d), C.int64_t(k),
+	C.brenier_cpu_extend(C.int(p), floats(x), ints(cells), C.int64_t(len(x)/d), C.int64_t(d), C.int64_t(k),
 		floats(points), doubles(norms), floats(centroids), C.int(mode), C.double(minCosine),
 		C.double(blend), floats(z))
 }

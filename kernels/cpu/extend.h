@@ -25,7 +25,7 @@ void brenier_cosines(int path, const int32_t *cells, int64_t n, int64_t d, int64
 //   BRENIER_PAIR     z = (1-blend) y_i0 + blend y_ij, j the best admissible neighbour; y_i0 if none
 // Source: An et al., "AE-OT" (ICLR 2020), the extension of the map over simplices and its cut at
 // the singular set.
-void brenier_extend(int path, const float *x, const int32_t *cells, int64_t n, int64_t d, int64_t k,
+void brenier_cpu_extend(int path, const float *x, const int32_t *cells, int64_t n, int64_t d, int64_t k,
                     const float *points, const double *norms, const float *centroids, int mode,
                     double min_cosine, double blend, float *z);
 

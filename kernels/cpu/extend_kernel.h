@@ -90,7 +90,7 @@ static void BRENIER_KERNEL(blend_of)(const float *y, const float *other, double 
 		z[i] = (float)__builtin_fma(blend, (double)other[i], rest * (double)y[i]);
 }
 
-void BRENIER_KERNEL(brenier_extend)(const float *x, const int32_t *cells, int64_t n, int64_t d,
+void BRENIER_KERNEL(brenier_cpu_extend)(const float *x, const int32_t *cells, int64_t n, int64_t d,
                                     int64_t k, const float *points, const double *norms,
                                     const float *centroids, int mode, double min_cosine,
                                     double blend, float *z) {

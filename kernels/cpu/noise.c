@@ -7,7 +7,7 @@
 #include "foreach_path.h"
 
 static void (*const noise[BRENIER_PATHS])(int, float *, int64_t, int64_t, uint64_t, uint64_t,
-                                          uint32_t) = BRENIER_TABLE(brenier_noise);
+                                          uint32_t) = BRENIER_TABLE(brenier_cpu_noise);
 
 void brenier_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
 	uint32_t k0 = key[0], k1 = key[1];
@@ -19,7 +19,7 @@ void brenier_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t o
 	}
 }
 
-void brenier_noise(int path, int source, float *x, int64_t n, int64_t d, uint64_t seed,
+void brenier_cpu_noise(int path, int source, float *x, int64_t n, int64_t d, uint64_t seed,
                    uint64_t first, uint32_t stream) {
 	const uint64_t mode = brenier_float_mode_set();
 	noise[path](source, x, n, d, seed, first, stream);

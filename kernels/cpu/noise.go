@@ -22,6 +22,6 @@ func Noise(p Path, source int, x []float32, d int, seed, first uint64, stream ui
 	if len(x) == 0 {
 		return
 	}
-	C.brenier_noise(C.int(p), C.int(source), (*C.float)(unsafe.Pointer(&x[0])), C.int64_t(len(x)/d),
+	C.brenier_cpu_noise(C.int(p), C.int(source), (*C.float)(unsafe.Pointer(&x[0])), C.int64_t(len(x)/d),
 		C.int64_t(d), C.uint64_t(seed), C.uint64_t(first), C.uint32_t(stream))
 }

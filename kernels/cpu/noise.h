@@ -15,7 +15,7 @@ void brenier_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t o
 //   uniform   x = u - 1/2
 //   gaussian  x = the normal distribution's quantile of u; noise_kernel.h
 // both rounded to float32. Every sample's bits are its own: no batch, path or order changes them.
-void brenier_noise(int path, int source, float *x, int64_t n, int64_t d, uint64_t seed,
+void brenier_cpu_noise(int path, int source, float *x, int64_t n, int64_t d, uint64_t seed,
                    uint64_t first, uint32_t stream);
 
 #endif

@@ -64,7 +64,7 @@ BRENIER_INLINE vd BRENIER_KERNEL(normal_quantile)(vd u) {
 	return vd_select(size <= 0.425, central, vd_select(negative, -tail, tail));
 }
 
-void BRENIER_KERNEL(brenier_noise)(int source, float *x, int64_t n, int64_t d, uint64_t seed,
+void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t d, uint64_t seed,
                                    uint64_t first, uint32_t stream) {
 	enum { BLOCKS = 16 };
 	const int64_t blocks = (d + 3) / 4;
