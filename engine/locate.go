@@ -78,8 +78,11 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 		return err
 	}
 	defer m.end(w)
-	var u [batch]float64
-	for at := 0; at < n; at += batch {
+	u := brenier
+	if u == nil {
+		u = kantorovich // holds u until the row's own value replaces it
+	}
+	for at := 0; at < n && u != nil; at += batch {
 		count := min(batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
@@ -87,20 +90,15 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 		if err := w.Locate(count, 1); err != nil {
 			return err
 		}
-		if err := w.GetCells(count, 1, nil, u[:count]); err != nil {
+		if err := w.GetCells(count, 1, nil, u[at:at+count]); err != nil {
 			return err
 		}
-		for i := range count {
-			if brenier != nil {
-				brenier[at+i] = u[i]
+		for i := at; i < at+count && kantorovich != nil; i++ {
+			square := 0.0
+			for _, v := range x[i*d : (i+1)*d] {
+				square = math.FMA(float64(v), float64(v), square)
 			}
-			if kantorovich != nil {
-				square := 0.0
-				for _, v := range x[(at+i)*d : (at+i+1)*d] {
-					square = math.FMA(float64(v), float64(v), square)
-				}
-				kantorovich[at+i] = math.FMA(0.5, square, -u[i])
-			}
+			kantorovich[i] = math.FMA(0.5, square, -u[i])
 		}
 	}
 	return nil

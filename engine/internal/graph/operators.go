@@ -44,33 +44,40 @@ var operators = map[string]operator{
 func (g *Graph) Normalize(tensors map[string][]int) {
 	for i := range g.Nodes {
 		n := &g.Nodes[i]
-		a := &n.Attributes
-		switch n.Op {
-		case Gemm:
-			setDefault(&a.Alpha, 1.0)
-			setDefault(&a.Beta, 1.0)
-		case Conv, ConvTranspose:
-			setDefaultList(&a.Strides, 1, 1)
-			setDefaultList(&a.Pads, 0, 0, 0, 0)
-			setDefaultList(&a.Dilations, 1, 1)
-			if n.Op == ConvTranspose {
-				setDefaultList(&a.OutputPadding, 0, 0)
-			}
-			if a.Group == 0 {
-				a.Group = 1
-			}
-			if len(n.Inputs) > 1 {
-				if weight := tensors[n.Inputs[1]]; len(weight) == 4 {
-					setDefaultList(&a.KernelShape, weight[2], weight[3])
-				}
-			}
-		case BatchNormalization, GroupNormalization:
-			setDefault(&a.Epsilon, 1e-5)
-		case LeakyRelu:
-			setDefault(&a.Alpha, 0.01)
-		case Concat, Flatten:
-			setDefault(&a.Axis, 1)
+		var weight []int
+		if len(n.Inputs) > 1 {
+			weight = tensors[n.Inputs[1]]
 		}
+		n.normalize(weight)
+	}
+}
+
+// normalize is Normalize for one node; weight is the shape of its second input, or nil.
+func (n *Node) normalize(weight []int) {
+	a := &n.Attributes
+	switch n.Op {
+	case Gemm:
+		setDefault(&a.Alpha, 1.0)
+		setDefault(&a.Beta, 1.0)
+	case Conv, ConvTranspose:
+		setDefaultList(&a.Strides, 1, 1)
+		setDefaultList(&a.Pads, 0, 0, 0, 0)
+		setDefaultList(&a.Dilations, 1, 1)
+		if n.Op == ConvTranspose {
+			setDefaultList(&a.OutputPadding, 0, 0)
+		}
+		if a.Group == 0 {
+			a.Group = 1
+		}
+		if len(weight) == 4 {
+			setDefaultList(&a.KernelShape, weight[2], weight[3])
+		}
+	case BatchNormalization, GroupNormalization:
+		setDefault(&a.Epsilon, 1e-5)
+	case LeakyRelu:
+		setDefault(&a.Alpha, 0.01)
+	case Concat, Flatten:
+		setDefault(&a.Axis, 1)
 	}
 }
 

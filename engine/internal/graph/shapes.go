@@ -36,6 +36,63 @@ func (g *Graph) Shapes(tensors map[string][]int) (map[string][]int, error) {
 	return s.values, s.output(normal)
 }
 
+// OutputShape is the shape of one node's output for its inputs' shapes, in their order (for Add and
+// Mul an activation first), with every check of Shapes that concerns the node alone.
+func (n Node) OutputShape(in ...[]int) ([]int, error) {
+	if err := n.checkForm(0); err != nil {
+		return nil, err
+	}
+	if err := n.checkUse(); err != nil {
+		return nil, err
+	}
+	if len(in) != len(n.Inputs) {
+		return nil, n.fault("want the shapes of %d inputs, got %d", len(n.Inputs), len(in))
+	}
+	for k, shape := range in {
+		if _, ok := elements(shape, math.MaxInt32); !ok || len(shape) == 0 && k == 0 {
+			return nil, n.fault("%s %v: want positive extents and at most %d elements", n.Inputs[k], shape, math.MaxInt32)
+		}
+	}
+	var weight []int
+	if len(in) > 1 {
+		weight = in[1]
+	}
+	n.normalize(weight)
+	return n.outputShape(in)
+}
+
+// outputShape is OutputShape of a normalized node that has been checked.
+func (n *Node) outputShape(in [][]int) ([]int, error) {
+	out, err := operators[n.Op].shape(n, in)
+	if err != nil {
+		return nil, err
+	}
+	if len(out) > MaxRank-1 {
+		return nil, n.fault("output %v has more than %d axes", out, MaxRank-1)
+	}
+	if _, ok := elements(out, MaxElements); !ok {
+		return nil, n.fault("output %v: want positive extents and at most %d elements", out, MaxElements)
+	}
+	return out, nil
+}
+
+// checkUse checks that the operator has the node's attributes and takes that many inputs.
+func (n *Node) checkUse() error {
+	op := operators[n.Op]
+	for _, name := range n.setAttributes() {
+		if !slices.Contains(op.attributes, name) {
+			return n.fault("attribute %q does not belong to %s", name, n.Op)
+		}
+	}
+	if len(n.Inputs) < op.least || len(n.Inputs) > op.most {
+		if op.least == op.most {
+			return n.fault("want %d inputs, got %d", op.least, len(n.Inputs))
+		}
+		return n.fault("want %d to %d inputs, got %d", op.least, op.most, len(n.Inputs))
+	}
+	return nil
+}
+
 // Tensors lists the tensors that the graph reads, each once, in order of first use.
 func (g *Graph) Tensors() []string {
 	made := map[string]bool{g.Input.Name: true}
@@ -97,17 +154,8 @@ func (s *scope) node(n *Node, i int) error {
 		return n.fault("an earlier node has that name too")
 	}
 	s.names[n.Name] = true
-	op := operators[n.Op]
-	for _, name := range n.setAttributes() {
-		if !slices.Contains(op.attributes, name) {
-			return n.fault("attribute %q does not belong to %s", name, n.Op)
-		}
-	}
-	if len(n.Inputs) < op.least || len(n.Inputs) > op.most {
-		if op.least == op.most {
-			return n.fault("want %d inputs, got %d", op.least, len(n.Inputs))
-		}
-		return n.fault("want %d to %d inputs, got %d", op.least, op.most, len(n.Inputs))
+	if err := n.checkUse(); err != nil {
+		return err
 	}
 	in := make([][]int, len(n.Inputs))
 	for k, name := range n.Inputs {
@@ -121,15 +169,9 @@ func (s *scope) node(n *Node, i int) error {
 			return err
 		}
 	}
-	out, err := op.shape(n, in)
+	out, err := n.outputShape(in)
 	if err != nil {
 		return err
-	}
-	if len(out) > MaxRank-1 {
-		return n.fault("output %v has more than %d axes", out, MaxRank-1)
-	}
-	if _, ok := elements(out, MaxElements); !ok {
-		return n.fault("output %v: want positive extents and at most %d elements", out, MaxElements)
 	}
 	if _, taken := s.values[n.Output]; taken {
 		return n.fault("output %q has been made before", n.Output)
