@@ -19,6 +19,7 @@ type Decoder struct {
 	shape  lower.Shape
 	steps  []decodeStep
 	output int // the value that is the image
+	macs   int64
 	memory memoryPlan
 }
 
@@ -51,7 +52,7 @@ func NewDecoder(pool *Pool, path kernels.Path, g *graph.Graph, tensors map[strin
 	if err != nil {
 		return nil, err
 	}
-	d := &Decoder{pool: pool, path: path, dim: p.Values[0], shape: p.Shape, output: p.Output, memory: planMemory(p)}
+	d := &Decoder{pool: pool, path: path, dim: p.Values[0], shape: p.Shape, output: p.Output, macs: p.MACs(), memory: planMemory(p)}
 	for _, s := range p.Steps {
 		a := packActivation(s.Activation)
 		step := decodeStep{in: s.In, out: s.Out}
@@ -78,6 +79,9 @@ func NewDecoder(pool *Pool, path kernels.Path, g *graph.Graph, tensors map[strin
 
 // OutputShape returns the image's channels, rows and columns.
 func (d *Decoder) OutputShape() (c, h, w int) { return d.shape.C, d.shape.H, d.shape.W }
+
+// MACs returns the multiply-adds per image: those of the convolutions in phase form.
+func (d *Decoder) MACs() int64 { return d.macs }
 
 // chunkBytes bounds what the largest step of a chunk of images reads and writes, so that it finds
 // in a shared cache what the step before it wrote. On two Zen 5 cores with 32 MB of third-level
