@@ -1,0 +1,71 @@
+"""Optimal-transport generative models: noise to cells to codes to images.
+
+A model file holds N points y_i in R^d (the codes of a data set), N heights h_i and a decoder. Noise x
+goes to the power cell that holds it, the i with the highest score <x, y_i> + h_i; the points of that
+cell and of its neighbours make a code z; the decoder makes z an image.
+
+    import brenier
+
+    with brenier.load("mnist.safetensors") as model:
+        images = model.sample(64, seed=7)          # float32 [64, 1, 28, 28]
+
+Sample i of a seed is the same whatever the batch, the thread count or the device.
+
+The library does not survive a fork: use ``multiprocessing.get_context("spawn")``; in a forked child
+every call raises :class:`ForkError`.
+"""
+
+from . import _ffi
+from ._lib import library_path
+from .engine import EngineInfo
+from .errors import (
+    BadModelError,
+    CancelledError,
+    DeviceError,
+    Error,
+    ExportError,
+    FileError,
+    ForkError,
+    InternalError,
+    InvalidArgumentError,
+    InvalidHandleError,
+    LibraryError,
+    OutOfMemoryError,
+    ShortBufferError,
+    Status,
+    UnsupportedError,
+)
+from .exporter import export
+from .fitting import Fit, FitProgress, fit
+from .model import Model, ModelInfo, load, load_bytes
+
+__version__ = ".".join(map(str, _ffi.VERSION))
+
+__all__ = [
+    "BadModelError",
+    "CancelledError",
+    "DeviceError",
+    "EngineInfo",
+    "Error",
+    "ExportError",
+    "FileError",
+    "Fit",
+    "FitProgress",
+    "ForkError",
+    "InternalError",
+    "InvalidArgumentError",
+    "InvalidHandleError",
+    "LibraryError",
+    "Model",
+    "ModelInfo",
+    "OutOfMemoryError",
+    "ShortBufferError",
+    "Status",
+    "UnsupportedError",
+    "__version__",
+    "export",
+    "fit",
+    "library_path",
+    "load",
+    "load_bytes",
+]

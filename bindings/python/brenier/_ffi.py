@@ -1,0 +1,180 @@
+"""brenier.h for ctypes: every constant, struct and function, declared as the header declares it.
+
+A test parses the header and compares. Nothing here calls the library; see ``_call.py``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_double,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint32,
+    c_uint64,
+    c_void_p,
+)
+from typing import Any
+
+VERSION = (0, 1, 0)
+
+# ---- Enumerations ------------------------------------------------------------------------------
+
+F32, F16, U8, I64, F64 = range(5)
+NCHW, NHWC = range(2)
+HOST, CUDA_DEVICE = range(2)
+MODE_DEFAULT, MODE_CELL, MODE_SIMPLEX, MODE_PAIR = range(4)
+ANGLE_DEFAULT, ANGLE_QUANTILE, ANGLE_RADIANS = range(3)
+
+# ---- Types -------------------------------------------------------------------------------------
+
+Status = c_int32
+DType = c_int32
+Layout = c_int32
+Location = c_int32
+Mode = c_int32
+Angle = c_int32
+
+
+class Engine(ctypes.Structure):
+    """Opaque: only ever behind a pointer, which is a token and not an address."""
+
+
+class Model(ctypes.Structure):
+    """Opaque, as :class:`Engine` is."""
+
+
+class Buffer(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("data", c_void_p),
+        ("bytes", c_size_t),
+        ("location", Location),
+        ("dtype", DType),
+        ("layout", Layout),
+    ]
+
+
+class EngineOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("device", c_char_p),
+        ("threads", c_int32),
+    ]
+
+
+class EngineProperties(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("device", c_char_p),
+        ("device_name", c_char_p),
+        ("path", c_char_p),
+        ("threads", c_int32),
+    ]
+
+
+class ModelProperties(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("points", c_int64),
+        ("dimension", c_int32),
+        ("has_centroids", c_int32),
+        ("channels", c_int32),
+        ("height", c_int32),
+        ("width", c_int32),
+        ("low", c_double),
+        ("high", c_double),
+        ("source", c_char_p),
+        ("metadata", c_char_p),
+    ]
+
+
+class Extension(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("mode", Mode),
+        ("k", c_uint32),
+        ("angle", Angle),
+        ("theta", c_double),
+        ("blend", c_double),
+    ]
+
+
+class FitProgress(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("samples", c_uint64),
+        ("samples_max", c_uint64),
+        ("chi_squared", c_double),
+        ("empty", c_int64),
+        ("seconds", c_double),
+    ]
+
+
+ProgressCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(FitProgress))
+
+
+class FitOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("source", c_char_p),
+        ("tolerance", c_double),
+        ("samples_max", c_uint64),
+        ("seed", c_uint64),
+        ("progress", ProgressCallback),
+        ("user", c_void_p),
+        ("decoder", POINTER(Model)),
+    ]
+
+
+# ---- Functions: name -> (result, arguments) ----------------------------------------------------
+
+_engine = POINTER(Engine)
+_model = POINTER(Model)
+_buffer = POINTER(Buffer)
+_extension = POINTER(Extension)
+
+FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
+    "brenier_status_name": (c_char_p, [Status]),
+    "brenier_last_error": (c_char_p, []),
+    "brenier_version": (c_uint32, []),
+    "brenier_version_string": (c_char_p, []),
+    "brenier_engine_options_init": (None, [POINTER(EngineOptions)]),
+    "brenier_engine_create": (Status, [POINTER(EngineOptions), POINTER(_engine)]),
+    "brenier_engine_destroy": (Status, [_engine]),
+    "brenier_engine_info": (Status, [_engine, POINTER(EngineProperties)]),
+    "brenier_model_open": (Status, [_engine, c_char_p, POINTER(_model)]),
+    "brenier_model_open_memory": (Status, [_engine, c_void_p, c_size_t, POINTER(_model)]),
+    "brenier_model_close": (Status, [_model]),
+    "brenier_model_save": (Status, [_model, c_char_p]),
+    "brenier_model_info": (Status, [_model, POINTER(ModelProperties)]),
+    "brenier_model_tensor": (Status, [_model, c_char_p, _buffer]),
+    "brenier_noise": (Status, [_model, c_uint64, c_uint64, c_size_t, _buffer]),
+    "brenier_locate": (Status, [_model, _buffer, c_size_t, c_uint32, _buffer, _buffer]),
+    "brenier_extension_init": (None, [_extension]),
+    "brenier_extend": (
+        Status,
+        [_model, _buffer, _buffer, c_size_t, c_uint32, _extension, _buffer],
+    ),
+    "brenier_codes": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
+    "brenier_decode": (Status, [_model, _buffer, c_size_t, _buffer]),
+    "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
+    "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
+    "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
+    "brenier_fit": (
+        Status,
+        [_engine, _buffer, c_size_t, c_size_t, _buffer, POINTER(FitOptions), POINTER(_model)],
+    ),
+}
+
+
+def declare(library: ctypes.CDLL) -> None:
+    """Gives every function of the library its result and argument types."""
+    for name, (result, arguments) in FUNCTIONS.items():
+        function = getattr(library, name)
+        function.restype = result
+        function.argtypes = arguments

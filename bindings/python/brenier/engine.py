@@ -1,0 +1,110 @@
+"""A device and the threads that work on it; models of one device share one."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+from . import _call, _ffi, _lib
+from .errors import InvalidHandleError
+
+
+@dataclass(frozen=True)
+class EngineInfo:
+    """Where a model runs.
+
+    Attributes
+    ----------
+    device : str
+        ``"cpu"`` or ``"cuda:0"``.
+    device_name : str
+        The processor's own name.
+    path : str
+        The instruction set in use: ``"avx512"``, ``"avx2"``, ``"portable"``.
+    threads : int
+        Worker threads on the CPU.
+    """
+
+    device: str
+    device_name: str
+    path: str
+    threads: int
+
+
+class Handle:
+    """A handle of the library, given back once: by :meth:`close`, or when nobody refers to it.
+
+    Calls that are in flight in other threads end first; the library sees to that.
+    """
+
+    def __init__(self, what: str, release: str, pointer: Any) -> None:
+        self._what = what
+        self._pointer = pointer
+        self._finalizer = weakref.finalize(self, _release, release, pointer)
+
+    @property
+    def pointer(self) -> Any:
+        if not self._finalizer.alive:
+            raise InvalidHandleError(f"the {self._what} is closed; load it again")
+        return self._pointer
+
+    def close(self) -> None:
+        self._finalizer()
+
+
+def _release(function: str, pointer: Any) -> None:
+    # A forked child has a copy of the handle and no right to it.
+    if _lib.usable():
+        getattr(_lib.library(), function)(pointer)
+
+
+class Engine:
+    """One device. Safe to use from many threads.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. ``"auto"`` is what the environment's
+        ``BRENIER_DEVICE`` says, or the best there is.
+    threads : int, optional
+        Worker threads on the CPU. Default: ``BRENIER_THREADS``, or all processors.
+    """
+
+    def __init__(self, device: str = "auto", threads: int | None = None) -> None:
+        options = _call.initialised(_ffi.EngineOptions, "brenier_engine_options_init")
+        options.device = None if device == "auto" else device.encode()
+        options.threads = threads or 0
+        pointer = ctypes.POINTER(_ffi.Engine)()
+        _call.call("brenier_engine_create", ctypes.byref(options), ctypes.byref(pointer))
+        self.handle = Handle("engine", "brenier_engine_destroy", pointer)
+
+    @property
+    def info(self) -> EngineInfo:
+        """The device, as the library describes it."""
+        properties = _call.new(_ffi.EngineProperties)
+        _call.call("brenier_engine_info", self.handle.pointer, ctypes.byref(properties))
+        return EngineInfo(
+            device=_call.text(properties.device),
+            device_name=_call.text(properties.device_name),
+            path=_call.text(properties.path),
+            threads=int(properties.threads),
+        )
+
+
+_lock = threading.Lock()
+_engines: weakref.WeakValueDictionary[tuple[str, int], Engine] = weakref.WeakValueDictionary()
+
+
+def shared(device: str = "auto", threads: int | None = None) -> Engine:
+    """The engine of that device and thread count; it lives as long as somebody refers to it."""
+    if not isinstance(device, str):
+        raise TypeError(f"device: want a string such as 'cpu', got {type(device).__name__}")
+    key = (device, threads or 0)
+    with _lock:
+        engine = _engines.get(key)
+        if engine is None:
+            engine = _engines[key] = Engine(device, threads)
+        return engine

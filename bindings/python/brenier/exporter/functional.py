@@ -1,0 +1,412 @@
+"""PyTorch's functions, by PyTorch's names and signatures, as nodes of a graph.
+
+Each takes the builder and the place in the decoder (the author's name for it) before PyTorch's own
+arguments. Settings that a model file does not have are refused with :class:`Unsupported`.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, Union
+
+import numpy as np
+
+from .graph import Activation, Builder, Constant, Unsupported
+
+
+class Batch:
+    """The size of the batch: PyTorch code reads it, a graph does not know it."""
+
+    def __repr__(self) -> str:
+        return "the batch's size"
+
+
+BATCH = Batch()
+
+Size = Union[int, Sequence[int]]
+
+# ---- linear operators --------------------------------------------------------------------------
+
+
+def linear(b: Builder, at: str, input: Activation, weight: Constant, bias: Constant | None = None) -> Activation:
+    return b.gemm(at, input, weight, bias)
+
+
+def conv2d(
+    b: Builder,
+    at: str,
+    input: Activation,
+    weight: Constant,
+    bias: Constant | None = None,
+    stride: Size = 1,
+    padding: Size | str = 0,
+    dilation: Size = 1,
+    groups: int = 1,
+) -> Activation:
+    dilations = pair(dilation)
+    if padding == "valid":
+        pads = [0, 0, 0, 0]
+    elif padding == "same":
+        # What is odd goes to the end, as in torch/nn/modules/conv.py.
+        total = [d * (k - 1) for d, k in zip(dilations, weight.values.shape[2:])]
+        pads = [t // 2 for t in total] + [t - t // 2 for t in total]
+    elif isinstance(padding, str):
+        raise Unsupported(f"padding {padding!r}")
+    else:
+        pads = pair(padding) * 2
+    return b.conv(at, input, weight, bias, pair(stride), pads, dilations, groups)
+
+
+def conv_transpose2d(
+    b: Builder,
+    at: str,
+    input: Activation,
+    weight: Constant,
+    bias: Constant | None = None,
+    stride: Size = 1,
+    padding: Size = 0,
+    output_padding: Size = 0,
+    groups: int = 1,
+    dilation: Size = 1,
+) -> Activation:
+    return b.conv_transpose(
+        at, input, weight, bias, pair(stride), pair(padding) * 2, pair(output_padding), pair(dilation), groups
+    )
+
+
+# ---- normalisation -----------------------------------------------------------------------------
+
+
+def batch_norm(
+    b: Builder,
+    at: str,
+    input: Activation,
+    running_mean: Constant | None,
+    running_var: Constant | None,
+    weight: Constant | None = None,
+    bias: Constant | None = None,
+    training: bool = False,
+    momentum: float | None = 0.1,
+    eps: float = 1e-5,
+) -> Activation:
+    if training or running_mean is None or running_var is None:
+        raise Unsupported("a batch normalisation by the batch's own statistics; want running ones")
+    weight, bias = _affine(b, at, weight, bias, running_mean.values.shape[0])
+    return b.batch_norm(at, input, weight, bias, running_mean, running_var, eps)
+
+
+def group_norm(
+    b: Builder,
+    at: str,
+    input: Activation,
+    num_groups: int,
+    weight: Constant | None = None,
+    bias: Constant | None = None,
+    eps: float = 1e-5,
+) -> Activation:
+    weight, bias = _affine(b, at, weight, bias, input.shape[0])
+    return b.group_norm(at, input, weight, bias, num_groups, eps)
+
+
+def _affine(
+    b: Builder, at: str, weight: Constant | None, bias: Constant | None, channels: int
+) -> tuple[Constant, Constant]:
+    return (
+        weight or b.constant(f"{at}.weight", np.ones(channels, np.float32)),
+        bias or b.constant(f"{at}.bias", np.zeros(channels, np.float32)),
+    )
+
+
+# ---- element by element ------------------------------------------------------------------------
+
+
+def relu(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
+    return b.elementwise("Relu", at, input)
+
+
+def relu6(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
+    return b.elementwise("Clip", at, input, min=0.0, max=6.0)
+
+
+def leaky_relu(
+    b: Builder, at: str, input: Activation, negative_slope: float = 0.01, inplace: bool = False
+) -> Activation:
+    return b.elementwise("LeakyRelu", at, input, alpha=float(negative_slope))
+
+
+def silu(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
+    return b.elementwise("Silu", at, input)
+
+
+def tanh(b: Builder, at: str, input: Activation) -> Activation:
+    return b.elementwise("Tanh", at, input)
+
+
+def sigmoid(b: Builder, at: str, input: Activation) -> Activation:
+    return b.elementwise("Sigmoid", at, input)
+
+
+def hardtanh(
+    b: Builder, at: str, input: Activation, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Activation:
+    return clamp(b, at, input, min_val, max_val)
+
+
+def clamp(
+    b: Builder, at: str, input: Activation, min: float | None = None, max: float | None = None
+) -> Activation:
+    limits = {}
+    for name, limit in (("min", min), ("max", max)):
+        if limit is not None and not isinstance(limit, (int, float)):
+            raise Unsupported(f"a clamp whose {name} is not a number")
+        if limit is not None and math.isfinite(limit):
+            limits[name] = float(limit)
+    return b.elementwise("Clip", at, input, **limits) if limits else input
+
+
+def add(b: Builder, at: str, input: Any, other: Any, *, alpha: float = 1) -> Activation:
+    if alpha != 1:
+        other = _scaled(b, f"{at}.alpha", other, alpha)
+    return _combine(b, "Add", at, input, other)
+
+
+def sub(b: Builder, at: str, input: Any, other: Any, *, alpha: float = 1) -> Activation:
+    return add(b, at, input, other, alpha=-alpha)
+
+
+def mul(b: Builder, at: str, input: Any, other: Any) -> Activation:
+    return _combine(b, "Mul", at, input, other)
+
+
+def div(b: Builder, at: str, input: Activation, other: Any) -> Activation:
+    if isinstance(other, Constant):
+        return _combine(b, "Mul", at, input, b.constant(f"{at}.reciprocal", 1 / other.values))
+    if not isinstance(other, (int, float)):
+        raise Unsupported("a division by an activation")
+    return _combine(b, "Mul", at, input, 1 / other)
+
+
+def neg(b: Builder, at: str, input: Activation) -> Activation:
+    return mul(b, at, input, -1.0)
+
+
+def _scaled(b: Builder, at: str, value: Any, factor: float) -> Any:
+    if isinstance(value, Activation):
+        return mul(b, at, value, float(factor))
+    if isinstance(value, Constant):
+        return b.constant(at, value.values * factor)
+    return value * factor
+
+
+def _combine(b: Builder, op: str, at: str, left: Any, right: Any) -> Activation:
+    """Both operators commute; the activation goes first."""
+    if not isinstance(left, Activation):
+        left, right = right, left
+    if not isinstance(left, Activation):
+        raise Unsupported(f"{op} without an activation")
+    if isinstance(right, (int, float)):
+        right = b.constant(f"{at}.constant", np.array([right], np.float32))
+    if not isinstance(right, (Activation, Constant)):
+        raise Unsupported(f"{op} of an activation and {right!r}")
+    return b.combine(op, at, left, right)
+
+
+# ---- shape -------------------------------------------------------------------------------------
+
+
+def cat(b: Builder, at: str, tensors: Sequence[Activation], dim: int = 0) -> Activation:
+    if not all(isinstance(t, Activation) for t in tensors):
+        raise Unsupported("a concatenation with a tensor that is not an activation")
+    return b.concat(at, tensors, dim)
+
+
+def interpolate(
+    b: Builder,
+    at: str,
+    input: Activation,
+    size: Size | None = None,
+    scale_factor: float | Sequence[float] | None = None,
+    mode: str = "nearest",
+    align_corners: bool | None = None,
+    recompute_scale_factor: bool | None = None,
+    antialias: bool = False,
+) -> Activation:
+    if len(input.shape) != 3:
+        raise Unsupported(f"an interpolation of {list(input.shape)}; want [C, H, W]")
+    if size is not None:
+        # The smallest scale whose floor is the size, so that rounding cannot lose a row.
+        scales = [_scale(have, want) for have, want in zip(input.shape[1:], pair(size))]
+    elif scale_factor is not None:
+        scales = [float(s) for s in pair(scale_factor)]
+        if recompute_scale_factor:
+            scales = [_scale(have, math.floor(have * s)) for have, s in zip(input.shape[1:], scales)]
+    else:
+        raise Unsupported("an interpolation without size or scale_factor")
+    # nearest-exact takes the nearest centre instead of the floor, which differs unless the scale is whole.
+    if mode != "nearest" and not (mode == "nearest-exact" and all(s == int(s) for s in scales)):
+        raise Unsupported(f"interpolation by {mode!r}; want nearest")
+    return b.resize(at, input, scales)
+
+
+def _scale(have: int, want: int) -> float:
+    scale = want / have
+    while math.floor(have * scale) < want:
+        scale = math.nextafter(scale, math.inf)
+    return scale
+
+
+def reshape(b: Builder, at: str, input: Activation, *shape: Any) -> Activation:
+    extents = list(shape[0]) if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else list(shape)
+    if not all(isinstance(s, (int, Batch)) for s in extents) or not extents:
+        raise Unsupported(f"a view as {extents}")
+    batch, rest = extents[0], extents[1:]
+    keeps_batch = isinstance(batch, Batch) or (
+        batch == -1 and -1 not in rest and math.prod(_whole(rest)) == math.prod(input.shape)
+    )
+    if not keeps_batch:
+        raise Unsupported(f"a reshape of [batch, {_list(input.shape)}] to {extents}, which mixes samples")
+    return b.reshape(at, input, _whole(rest))
+
+
+def flatten(b: Builder, at: str, input: Activation, start_dim: int = 0, end_dim: int = -1) -> Activation:
+    rank = len(input.shape) + 1
+    start, end = start_dim % rank, end_dim % rank
+    if start == 0:
+        raise Unsupported("a flattening of the batch's axis; want start_dim 1 or more")
+    axes = input.shape
+    return b.reshape(at, input, (*axes[: start - 1], math.prod(axes[start - 1 : end]), *axes[end:]))
+
+
+def unflatten(b: Builder, at: str, input: Activation, dim: int, sizes: Any) -> Activation:
+    axis = dim % (len(input.shape) + 1)
+    if axis == 0:
+        raise Unsupported("an unflattening of the batch's axis")
+    extents = [sizes] if isinstance(sizes, int) else list(sizes)
+    if -1 in extents:
+        known = math.prod(s for s in extents if s != -1)
+        extents[extents.index(-1)] = input.shape[axis - 1] // max(known, 1)
+    return b.reshape(at, input, (*input.shape[: axis - 1], *_whole(extents), *input.shape[axis:]))
+
+
+def unsqueeze(b: Builder, at: str, input: Activation, dim: int) -> Activation:
+    axis = dim % (len(input.shape) + 2)
+    if axis == 0:
+        raise Unsupported("a new axis before the batch's")
+    return b.reshape(at, input, (*input.shape[: axis - 1], 1, *input.shape[axis - 1 :]))
+
+
+def squeeze(b: Builder, at: str, input: Activation, dim: int | None = None) -> Activation:
+    if dim is None:
+        raise Unsupported("a squeeze of every axis, the batch's too; want squeeze(dim)")
+    axis = dim % (len(input.shape) + 1)
+    if axis == 0 or input.shape[axis - 1] != 1:
+        return input
+    return b.reshape(at, input, (*input.shape[: axis - 1], *input.shape[axis:]))
+
+
+def getitem(b: Builder, at: str, input: Activation, index: Any) -> Activation:
+    """Only what adds axes: ``z[:, :, None, None]``."""
+    items = list(index) if isinstance(index, tuple) else [index]
+    axes: list[Any] = []
+    rest: list[Any] = [BATCH, *input.shape]
+    for item in items:
+        if item is None:
+            axes.append(1)
+        elif item == slice(None) and rest:
+            axes.append(rest.pop(0))
+        else:
+            raise Unsupported(f"indexing with {index!r}")
+    return reshape(b, at, input, *axes, *rest)
+
+
+def identity(b: Builder, at: str, input: Activation, *_args: Any, **_kwargs: Any) -> Activation:
+    return input
+
+
+# ---- what makes no node ------------------------------------------------------------------------
+
+
+def size(b: Builder, at: str, input: Activation, dim: int | None = None) -> Any:
+    extents = (BATCH, *input.shape)
+    return extents if dim is None else extents[dim]
+
+
+def dim(b: Builder, at: str, input: Activation) -> int:
+    return len(input.shape) + 1
+
+
+def getattr_(b: Builder, at: str, input: Activation, name: str) -> Any:
+    if name == "shape":
+        return size(b, at, input)
+    if name == "ndim":
+        return dim(b, at, input)
+    raise Unsupported(f"the attribute {name!r} of an activation")
+
+
+def pair(value: Any) -> list[Any]:
+    """PyTorch's one number for both axes, or one for each."""
+    if isinstance(value, (tuple, list)):
+        if len(value) not in (1, 2):
+            raise Unsupported(f"{len(value)} numbers for two axes")
+        return list(value) * (3 - len(value))
+    return [value, value]
+
+
+def _whole(extents: Sequence[Any]) -> list[int]:
+    if not all(isinstance(e, int) for e in extents):
+        raise Unsupported("a shape that has the batch's size behind its first axis")
+    return [operator.index(e) for e in extents]
+
+
+def _list(shape: Sequence[int]) -> str:
+    return ", ".join(map(str, shape))
+
+
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "linear": linear,
+    "conv2d": conv2d,
+    "conv_transpose2d": conv_transpose2d,
+    "batch_norm": batch_norm,
+    "group_norm": group_norm,
+    "relu": relu,
+    "relu6": relu6,
+    "leaky_relu": leaky_relu,
+    "silu": silu,
+    "tanh": tanh,
+    "sigmoid": sigmoid,
+    "hardtanh": hardtanh,
+    "clamp": clamp,
+    "clip": clamp,
+    "add": add,
+    "iadd": add,
+    "sub": sub,
+    "isub": sub,
+    "mul": mul,
+    "multiply": mul,
+    "imul": mul,
+    "div": div,
+    "truediv": div,
+    "itruediv": div,
+    "neg": neg,
+    "cat": cat,
+    "concat": cat,
+    "interpolate": interpolate,
+    "upsample": interpolate,
+    "view": reshape,
+    "reshape": reshape,
+    "flatten": flatten,
+    "unflatten": unflatten,
+    "unsqueeze": unsqueeze,
+    "squeeze": squeeze,
+    "getitem": getitem,
+    "contiguous": identity,
+    "clone": identity,
+    "detach": identity,
+    "dropout": identity,
+    "dropout2d": identity,
+    "size": size,
+    "dim": dim,
+    "getattr": getattr_,
+}

@@ -1,0 +1,224 @@
+"""A decoder from a ``torch.nn.Module``, by way of ``torch.fx``. The only file that imports torch."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+import torch.fx
+from numpy.typing import NDArray
+
+from ..errors import ExportError
+from .functional import FUNCTIONS, Batch
+from .graph import Activation, Builder, Constant, Unknown, Unsupported
+from .layers import LAYERS, code_shape, parameters
+
+_IGNORED_METHODS = {"float", "to", "cpu", "cuda", "half", "double"}
+
+
+def trace(module: torch.nn.Module) -> torch.fx.Graph:
+    """The module's operators in order, as it runs in evaluation mode."""
+    tracer = torch.fx.Tracer()
+    tracer.record_stack_traces = True
+    with evaluating(module):
+        try:
+            return tracer.trace(module)
+        except Exception as error:
+            raise ExportError(
+                f"the decoder cannot be traced by torch.fx: {error}; its forward must not depend on the "
+                "values of its input"
+            ) from error
+
+
+def input_shape(module: torch.nn.Module, graph: torch.fx.Graph) -> tuple[int, ...] | None:
+    """What the first layer that tells reads; None if none does."""
+    for node in graph.nodes:
+        if node.op == "call_module":
+            layer = module.get_submodule(str(node.target))
+            kind = _kind(layer)
+            shape = code_shape(kind, _arguments(kind, layer)) if kind else None
+            if shape is not None or kind in ("Conv2d", "Upsample", "GroupNorm", None):
+                return shape
+    return None
+
+
+def build(module: torch.nn.Module, graph: torch.fx.Graph, builder: Builder) -> tuple[Activation | None, list[str]]:
+    """Adds every operator; the output, or None and what is not supported, each with its place."""
+    interpreter = _Interpreter(module, builder)
+    output = interpreter.run(graph)
+    if interpreter.faults:
+        return None, interpreter.faults
+    if not isinstance(output, Activation):
+        raise ExportError(f"the decoder returns {type(output).__name__}; want one tensor of images")
+    return output, []
+
+
+def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """What PyTorch makes of codes ``z [n, d]``, given to the module as ``[n, *shape]``."""
+    first = next(module.parameters(), None)
+    like = torch.zeros(()) if first is None else first
+    with evaluating(module), torch.no_grad():
+        images = module(torch.from_numpy(z.reshape(len(z), *shape)).to(device=like.device, dtype=like.dtype))
+    return _array(images)
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every submodule gets its own mode back."""
+    training = [m for m in module.modules() if m.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for m in training:
+            m.training = True
+
+
+class _Interpreter:
+    """Walks the traced graph; a value is an activation, a constant, or plain Python."""
+
+    def __init__(self, module: torch.nn.Module, builder: Builder) -> None:
+        self._module = module
+        self._builder = builder
+        self._values: dict[torch.fx.Node, Any] = {}
+        self.faults: list[str] = []
+
+    def run(self, graph: torch.fx.Graph) -> Any:
+        output = None
+        for node in graph.nodes:
+            args = torch.fx.node.map_arg(node.args, self._values.__getitem__)
+            kwargs = torch.fx.node.map_arg(node.kwargs, self._values.__getitem__)
+            if node.op == "output":
+                output = args[0]
+                continue
+            if any(isinstance(value, Unknown) for value in _flat([args, kwargs])):
+                self._values[node] = Unknown()
+                continue
+            try:
+                value = self._value(node, args, kwargs)
+            except Unsupported as error:
+                self.faults.append(f"{self._where(node)}: {error}")
+                value = Unknown()
+            self._values[node] = value
+            if _works_in_place(self._module, node):
+                # Whoever reads the input from here on sees what was written to it.
+                self._values[node.args[0]] = value
+        return output
+
+    def _value(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+        if node.op == "placeholder":
+            return self._placeholder(node, args)
+        if node.op == "get_attr":
+            return self._attribute(str(node.target))
+        if node.op == "call_module":
+            return self._layer(str(node.target), args, kwargs)
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        if not any(isinstance(v, (Activation, Constant)) for v in _flat([args, kwargs])):
+            return self._plain(node, args, kwargs)
+        if node.op == "call_method" and name in _IGNORED_METHODS:
+            return args[0]
+        function = FUNCTIONS.get(name.rstrip("_"))
+        if function is None:
+            raise Unsupported("a model file has no such operator")
+        return self._apply(function, node.name, args, kwargs)
+
+    def _placeholder(self, node: torch.fx.Node, default: Any) -> Any:
+        if not any(isinstance(v, Activation) for v in self._values.values()):
+            return self._builder.input
+        if default:
+            return default[0]
+        raise ExportError(f"the decoder takes a second input, {node.name!r}; want the code alone")
+
+    def _attribute(self, target: str) -> Any:
+        value: Any = self._module
+        for name in target.split("."):
+            value = getattr(value, name)
+        return self._builder.constant(target, _array(value)) if isinstance(value, torch.Tensor) else value
+
+    def _layer(self, path: str, args: Any, kwargs: Any) -> Any:
+        layer = self._module.get_submodule(path)
+        kind = _kind(layer)
+        if kind is None:
+            raise Unsupported("a model file has no such operator")
+        if kwargs or len(args) != 1 or not isinstance(args[0], Activation):
+            raise Unsupported("called with more than one activation")
+
+        def tensor(name: str) -> Constant:
+            value = getattr(layer, name)
+            if value is None:
+                raise Unsupported(f"without {name}")
+            return self._builder.constant(f"{path}.{name}", _array(value))
+
+        return LAYERS[kind](self._builder, path, args[0], tensor, **_arguments(kind, layer))
+
+    def _apply(self, function: Callable[..., Any], at: str, args: Any, kwargs: Any) -> Any:
+        try:
+            inspect.signature(function).bind(self._builder, at, *args, **kwargs)
+        except TypeError as error:
+            raise Unsupported(f"called with arguments that cannot be exported: {error}") from None
+        return function(self._builder, at, *args, **kwargs)
+
+    def _plain(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+        """Arithmetic on sizes, without an activation."""
+        if node.op != "call_function" or not callable(node.target):
+            raise Unsupported("a method of something that is not an activation")
+        if any(isinstance(v, Batch) for v in _flat([args, kwargs])) and node.target.__name__ != "getitem":
+            raise Unsupported("arithmetic with the batch's size")
+        return node.target(*args, **kwargs)
+
+    def _where(self, node: torch.fx.Node) -> str:
+        if node.op == "call_module":
+            return f"{node.target} ({type(self._module.get_submodule(str(node.target))).__name__})"
+        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+        frames = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
+        at = f" in {frames[-1][2]}, {frames[-1][0]}:{frames[-1][1]}" if frames else ""
+        return f"{node.name} ({name}{at})"
+
+
+def _kind(layer: torch.nn.Module) -> str | None:
+    """The PyTorch layer that this is, or was before somebody parametrised it."""
+    for kind in type(layer).__mro__:
+        if kind.__module__.startswith("torch.nn.modules") and kind.__name__ in LAYERS:
+            return kind.__name__
+    return None
+
+
+def _arguments(kind: str, layer: torch.nn.Module) -> dict[str, Any]:
+    """A layer keeps its constructor's arguments as attributes of their names."""
+    arguments = {name: getattr(layer, name) for name in parameters(kind) if hasattr(layer, name)}
+    if "bias" in arguments:
+        arguments["bias"] = arguments["bias"] is not None
+    return arguments
+
+
+def _works_in_place(module: torch.nn.Module, node: torch.fx.Node) -> bool:
+    if not node.args or not isinstance(node.args[0], torch.fx.Node):
+        return False
+    if node.op == "call_module":
+        return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
+    if node.op == "call_method":
+        return str(node.target).endswith("_") and not str(node.target).endswith("__")
+    name = getattr(node.target, "__name__", "")
+    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__")) or name.startswith("i") and name[1:] in ("add", "sub", "mul", "truediv")
+
+
+def _array(tensor: torch.Tensor) -> NDArray[Any]:
+    tensor = tensor.detach().cpu()
+    return np.asarray(tensor if tensor.dtype == torch.float16 else tensor.float())
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _flat(item)
+    elif isinstance(value, dict):
+        yield from _flat(list(value.values()))
+    elif isinstance(value, slice):
+        yield from _flat([value.start, value.stop, value.step])
+    else:
+        yield value

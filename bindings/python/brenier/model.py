@@ -1,0 +1,557 @@
+"""A model: noise to cells to codes to images."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from types import TracebackType
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from . import _arrays, _call, _ffi
+from .engine import Engine, EngineInfo, Handle, shared
+from .errors import InvalidArgumentError, UnsupportedError
+
+Mode = Literal["cell", "simplex", "pair"]
+ImageDType = Literal["float32", "float16", "uint8"]
+Layout = Literal["NCHW", "NHWC"]
+
+_MODES = {"cell": _ffi.MODE_CELL, "simplex": _ffi.MODE_SIMPLEX, "pair": _ffi.MODE_PAIR}
+_LAYOUTS = {"NCHW": _ffi.NCHW, "NHWC": _ffi.NHWC}
+_IMAGE_DTYPES = ("float32", "float16", "uint8")
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a model is.
+
+    Attributes
+    ----------
+    points : int
+        N, the number of points and cells; 0 if the model has no map.
+    dimension : int
+        d, of noise and codes.
+    has_centroids : bool
+        Whether ``mode="simplex"`` can be asked for.
+    channels, height, width : int
+        Of an image; 0 if the model has no decoder.
+    low, high : float
+        The range of an image's values.
+    source : str
+        The noise: ``"gaussian"``, N(0, I), or ``"uniform"``, on [-1/2, 1/2]^d.
+    metadata : dict
+        The file's metadata: ``graph``, ``extension``, ``output``, ``fit`` and so on.
+    engine : EngineInfo
+        Where it runs.
+    """
+
+    points: int
+    dimension: int
+    has_centroids: bool
+    channels: int
+    height: int
+    width: int
+    low: float
+    high: float
+    source: str
+    metadata: dict[str, Any]
+    engine: EngineInfo
+
+
+class Model:
+    """A map, a decoder or both, on a device. Made by :func:`load` and :func:`fit`.
+
+    Any method may be called from any thread, many at once. The interpreter lock is free during the
+    work. Arrays are row-major: noise and codes ``[n, d]`` float32, cells ``[n, k]`` int64. Inputs
+    that are C-contiguous and of that dtype are read where they are; others are converted first.
+
+    Sample i of a seed is the same whatever ``n``, ``first``, the device or the thread count, so
+    ``model.sample(8)[5]`` is ``model.sample(1, first=5)[0]``.
+
+    A model is closed by :meth:`close`, at the end of a ``with`` block, or when nobody refers to it.
+
+    Notes
+    -----
+    **fork**: the library's threads do not survive a fork. In a forked child every method raises
+    :class:`ForkError`; use ``multiprocessing.get_context("spawn")`` and load the model in the child.
+    """
+
+    def __init__(self, engine: Engine, pointer: Any) -> None:
+        self._engine = engine
+        self._handle = Handle("model", "brenier_model_close", pointer)
+        properties = _call.new(_ffi.ModelProperties)
+        _call.call("brenier_model_info", self._handle.pointer, ctypes.byref(properties))
+        self._info = ModelInfo(
+            points=int(properties.points),
+            dimension=int(properties.dimension),
+            has_centroids=bool(properties.has_centroids),
+            channels=int(properties.channels),
+            height=int(properties.height),
+            width=int(properties.width),
+            low=float(properties.low),
+            high=float(properties.high),
+            source=_call.text(properties.source),
+            metadata=json.loads(_call.text(properties.metadata) or "{}"),
+            engine=engine.info,
+        )
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        i = self._info
+        parts = [f"{i.points} points" if i.points else "no map", f"d = {i.dimension}"]
+        parts.append(f"images [{i.channels}, {i.height}, {i.width}]" if i.channels else "no decoder")
+        return f"<brenier.Model: {', '.join(parts)}, on {i.engine.device}>"
+
+    def close(self) -> None:
+        """Waits for calls in flight and gives the memory back. A second call does nothing."""
+        self._handle.close()
+
+    @property
+    def pointer(self) -> Any:
+        """The library's handle, for calls of its C interface; not to be closed."""
+        return self._handle.pointer
+
+    @property
+    def info(self) -> ModelInfo:
+        """What the model is and where it runs."""
+        return self._info
+
+    # ---- the map's tensors -----------------------------------------------------------------------
+
+    @cached_property
+    def points(self) -> NDArray[np.float32]:
+        """The points y, ``[N, d]``, read-only."""
+        return self._tensor("ot.points", self._info.dimension)
+
+    @cached_property
+    def heights(self) -> NDArray[np.float32]:
+        """The heights h, ``[N]``, read-only, in the units of <x, y>."""
+        return self._tensor("ot.heights")
+
+    @cached_property
+    def masses(self) -> NDArray[np.float32]:
+        """The masses nu that the cells were fitted to, ``[N]``, read-only; all 1/N if the file names none."""
+        try:
+            return self._tensor("ot.masses")
+        except UnsupportedError:
+            if not self._info.points:
+                raise
+            equal = np.full(self._info.points, 1 / self._info.points, np.float32)
+            equal.flags.writeable = False
+            return equal
+
+    @cached_property
+    def centroids(self) -> NDArray[np.float32]:
+        """The mass centres c of the cells, ``[N, d]``, read-only."""
+        return self._tensor("ot.centroids", self._info.dimension)
+
+    def _tensor(self, name: str, *columns: int) -> NDArray[np.float32]:
+        array = np.empty((self._info.points, *columns), np.float32)
+        _call.call("brenier_model_tensor", self.pointer, name.encode(), ctypes.byref(_call.buffer(array)))
+        array.flags.writeable = False
+        return array
+
+    # ---- the stages, in the order of the data ----------------------------------------------------
+
+    def noise(
+        self, n: int, seed: int = 0, first: int = 0, *, out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Noise x of samples ``first .. first + n - 1`` of ``seed``, from the model's source.
+
+        Parameters
+        ----------
+        n : int
+            Samples, 0 or more.
+        seed, first : int
+            0 .. 2**64 - 1.
+        out : array, optional
+            ``[n, d]`` float32 to write to.
+
+        Returns
+        -------
+        array ``[n, d]`` float32
+        """
+        n = _arrays.count("n", n)
+        x = _arrays.output(out, (n, self._info.dimension), np.float32)
+        _call.call(
+            "brenier_noise",
+            self.pointer,
+            _arrays.unsigned64("seed", seed),
+            _arrays.unsigned64("first", first),
+            n,
+            ctypes.byref(_call.buffer(x)),
+        )
+        return x
+
+    def locate(self, x: ArrayLike, k: int = 1) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The k cells of highest score <x, y_i> + h_i for each row, best first, ties by the lowest index.
+
+        Parameters
+        ----------
+        x : array_like ``[n, d]``
+            Finite.
+        k : int
+            1 .. min(32, N).
+
+        Returns
+        -------
+        cells : array ``[n, k]`` int64
+        scores : array ``[n, k]`` float64
+            Exact: an fma chain over the dimensions in float64 that starts at h_i.
+
+        Raises
+        ------
+        InvalidArgumentError
+            A wrong shape or k; a NaN or infinity, by its row.
+        UnsupportedError
+            The model has no map.
+        """
+        x = _arrays.rows("x", x, self._info.dimension)
+        n, k = x.shape[0], _arrays.count("k", k, 1)
+        # A k that the model cannot have must not first ask for n times k of memory.
+        columns = min(k, max(self._info.points, 1))
+        cells, scores = np.empty((n, columns), np.int64), np.empty((n, columns), np.float64)
+        _call.call(
+            "brenier_locate",
+            self.pointer,
+            ctypes.byref(_call.buffer(x)),
+            n,
+            k,
+            ctypes.byref(_call.buffer(cells)),
+            ctypes.byref(_call.buffer(scores)),
+        )
+        return cells, scores
+
+    def extend(
+        self,
+        x: ArrayLike,
+        cells: ArrayLike,
+        *,
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Codes z from noise and the cells that :meth:`locate` found for it.
+
+        Parameters
+        ----------
+        x : array_like ``[n, d]``
+            Finite.
+        cells : array_like ``[n, k]``
+            Best first; the first ``k`` of a row are used.
+        mode, theta, theta_radians, k, blend
+            As in :meth:`sample`.
+        out : array, optional
+            ``[n, d]`` float32 to write to.
+
+        Returns
+        -------
+        array ``[n, d]`` float32
+        """
+        x = _arrays.rows("x", x, self._info.dimension)
+        cells = _arrays.cells("cells", cells, x.shape[0])
+        z = _arrays.output(out, x.shape, np.float32)
+        extension = _extension(mode, theta, theta_radians, k, blend)
+        _call.call(
+            "brenier_extend",
+            self.pointer,
+            ctypes.byref(_call.buffer(x)),
+            ctypes.byref(_call.buffer(cells)),
+            x.shape[0],
+            cells.shape[1],
+            ctypes.byref(extension),
+            ctypes.byref(_call.buffer(z)),
+        )
+        return z
+
+    def codes(
+        self,
+        n: int,
+        seed: int = 0,
+        first: int = 0,
+        *,
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+        out: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.float32]:
+        """Codes z of samples ``first .. first + n - 1`` of ``seed``: noise, locate and extend in one.
+
+        Parameters are those of :meth:`sample`; ``out`` is ``[n, d]`` float32.
+
+        Returns
+        -------
+        array ``[n, d]`` float32
+        """
+        n = _arrays.count("n", n)
+        z = _arrays.output(out, (n, self._info.dimension), np.float32)
+        extension = _extension(mode, theta, theta_radians, k, blend)
+        _call.call(
+            "brenier_codes",
+            self.pointer,
+            _arrays.unsigned64("seed", seed),
+            _arrays.unsigned64("first", first),
+            n,
+            ctypes.byref(extension),
+            ctypes.byref(_call.buffer(z)),
+        )
+        return z
+
+    def decode(
+        self,
+        z: ArrayLike,
+        *,
+        dtype: ImageDType = "float32",
+        layout: Layout = "NCHW",
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Images of codes.
+
+        Parameters
+        ----------
+        z : array_like ``[n, d]``
+            Finite.
+        dtype, layout, out
+            As in :meth:`sample`.
+
+        Returns
+        -------
+        array ``[n, C, H, W]`` or ``[n, H, W, C]``
+        """
+        z = _arrays.rows("z", z, self._info.dimension)
+        images = self._images(z.shape[0], dtype, layout, out)
+        _call.call(
+            "brenier_decode",
+            self.pointer,
+            ctypes.byref(_call.buffer(z)),
+            z.shape[0],
+            ctypes.byref(_call.buffer(images, _LAYOUTS[layout])),
+        )
+        return images
+
+    def sample(
+        self,
+        n: int,
+        seed: int = 0,
+        first: int = 0,
+        *,
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+        dtype: ImageDType = "float32",
+        layout: Layout = "NCHW",
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """Images of samples ``first .. first + n - 1`` of ``seed``: every stage in one.
+
+        Whatever is left at None is the model's own setting.
+
+        Parameters
+        ----------
+        n : int
+            Samples, 0 or more.
+        seed, first : int
+            0 .. 2**64 - 1.
+        mode : {"cell", "simplex", "pair"}, optional
+            ``"cell"``: the point of the noise's cell. ``"simplex"``: the points of the k best cells,
+            weighted by the inverse distance to their mass centres. ``"pair"``: the cell's point and
+            the best neighbour's, blended.
+        theta : float, optional
+            In 0 .. 1, a quantile of the angles between neighbouring cells: neighbours at a larger
+            angle lie across the singular set of the map and are left out. 1 leaves none out.
+        theta_radians : float, optional
+            The same limit as an angle, 0 .. pi. Only one of the two can be given.
+        k : int, optional
+            Cells considered, the best one included, 1 .. min(32, N).
+        blend : float, optional
+            Share of the neighbour in ``"pair"``, 0 .. 1; 0.5 by default.
+        dtype : {"float32", "float16", "uint8"}
+            ``uint8`` maps the output's range to 0 .. 255.
+        layout : {"NCHW", "NHWC"}
+        out : array, optional
+            To write to, of the result's shape and dtype, C-contiguous.
+
+        Returns
+        -------
+        array ``[n, C, H, W]`` or ``[n, H, W, C]``
+
+        Raises
+        ------
+        InvalidArgumentError
+            A size or range that is wrong.
+        UnsupportedError
+            The model has no decoder or no map, or lacks what the mode needs.
+
+        Examples
+        --------
+        >>> model = brenier.load("mnist.safetensors")              # doctest: +SKIP
+        >>> model.sample(16, seed=7, dtype="uint8").shape          # doctest: +SKIP
+        (16, 1, 28, 28)
+        """
+        n = _arrays.count("n", n)
+        images = self._images(n, dtype, layout, out)
+        extension = _extension(mode, theta, theta_radians, k, blend)
+        _call.call(
+            "brenier_generate",
+            self.pointer,
+            _arrays.unsigned64("seed", seed),
+            _arrays.unsigned64("first", first),
+            n,
+            ctypes.byref(extension),
+            ctypes.byref(_call.buffer(images, _LAYOUTS[layout])),
+        )
+        return images
+
+    def potential(self, x: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The potentials at each row of x.
+
+        Parameters
+        ----------
+        x : array_like ``[n, d]``
+            Finite.
+
+        Returns
+        -------
+        brenier : array ``[n]`` float64
+            u(x) = max_i <x, y_i> + h_i, convex.
+        kantorovich : array ``[n]`` float64
+            |x|^2 / 2 - u(x).
+        """
+        x = _arrays.rows("x", x, self._info.dimension)
+        brenier, kantorovich = np.empty(x.shape[0]), np.empty(x.shape[0])
+        _call.call(
+            "brenier_potential",
+            self.pointer,
+            ctypes.byref(_call.buffer(x)),
+            x.shape[0],
+            ctypes.byref(_call.buffer(brenier)),
+            ctypes.byref(_call.buffer(kantorovich)),
+        )
+        return brenier, kantorovich
+
+    # ---- files -----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file: whole, or not at all.
+
+        Raises
+        ------
+        FileError
+            The folder does not exist, the disk is full, and so on.
+        """
+        _call.call("brenier_model_save", self.pointer, os.fsencode(path))
+
+    def _images(
+        self, n: int, dtype: str, layout: str, out: NDArray[Any] | None
+    ) -> NDArray[Any]:
+        i = self._info
+        if not i.channels:
+            raise UnsupportedError("the model has no decoder; export one, or ask for codes")
+        name = np.dtype(dtype).name
+        if name not in _IMAGE_DTYPES:
+            raise InvalidArgumentError(f"dtype: want one of {', '.join(_IMAGE_DTYPES)}, got {name}")
+        if layout not in _LAYOUTS:
+            raise InvalidArgumentError(f"layout: want NCHW or NHWC, got {layout!r}")
+        shape = (i.channels, i.height, i.width) if layout == "NCHW" else (i.height, i.width, i.channels)
+        return _arrays.output(out, (n, *shape), name)
+
+
+def _extension(
+    mode: str | None,
+    theta: float | None,
+    theta_radians: float | None,
+    k: int | None,
+    blend: float | None,
+) -> _ffi.Extension:
+    """The settings as the library's struct; what is None keeps the library's default."""
+    extension = _call.initialised(_ffi.Extension, "brenier_extension_init")
+    if mode is not None:
+        if mode not in _MODES:
+            raise InvalidArgumentError(f"mode: want one of {', '.join(_MODES)}, got {mode!r}")
+        extension.mode = _MODES[mode]
+    if k is not None:
+        extension.k = _arrays.count("k", k, 1)
+    if theta is not None and theta_radians is not None:
+        raise InvalidArgumentError("theta and theta_radians are one limit in two units; give one")
+    if theta is not None:
+        extension.angle, extension.theta = _ffi.ANGLE_QUANTILE, theta
+    if theta_radians is not None:
+        extension.angle, extension.theta = _ffi.ANGLE_RADIANS, theta_radians
+    if blend is not None:
+        extension.blend = blend
+    return extension
+
+
+def load(
+    path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
+) -> Model:
+    """Reads, checks and prepares a model file. The file is not needed afterwards.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A brenier model file.
+    device : str
+        ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"cuda:1"``. ``"auto"`` is what the environment's
+        ``BRENIER_DEVICE`` says, or the best there is.
+    threads : int, optional
+        Worker threads on the CPU. Default: ``BRENIER_THREADS``, or all processors. Models of one
+        device and thread count share their threads.
+
+    Raises
+    ------
+    FileError
+        The file could not be read.
+    BadModelError
+        It is malformed; the text names the tensor or node.
+    DeviceError
+        There is no such device.
+
+    Examples
+    --------
+    >>> with brenier.load("terrain.safetensors", device="cpu") as model:   # doctest: +SKIP
+    ...     tiles = model.sample(4, seed=1)
+    """
+    engine = shared(device, threads)
+    pointer = ctypes.POINTER(_ffi.Model)()
+    _call.call("brenier_model_open", engine.handle.pointer, os.fsencode(path), ctypes.byref(pointer))
+    return Model(engine, pointer)
+
+
+def load_bytes(
+    data: bytes | bytearray | memoryview, device: str = "auto", threads: int | None = None
+) -> Model:
+    """:func:`load` for a model file in memory, which is not needed afterwards."""
+    engine = shared(device, threads)
+    view = np.frombuffer(data, np.uint8)
+    pointer = ctypes.POINTER(_ffi.Model)()
+    _call.call(
+        "brenier_model_open_memory",
+        engine.handle.pointer,
+        view.ctypes.data,
+        view.nbytes,
+        ctypes.byref(pointer),
+    )
+    return Model(engine, pointer)

@@ -1,0 +1,16 @@
+# The Python side. A wheel holds the shared library and nothing else that is built
+# (pyproject.toml configures with BRENIER_PYTHON_WHEEL); otherwise, the tests of an installed wheel.
+
+if(BRENIER_PYTHON_WHEEL)
+  get_target_property(brenier_file brenier::brenier IMPORTED_LOCATION)
+  install(PROGRAMS "${brenier_file}" DESTINATION lib RENAME libbrenier.so COMPONENT python)
+  return()
+endif()
+
+find_package(Python3 3.9 COMPONENTS Interpreter REQUIRED)
+
+# Installs the wheel of this tree into a virtual environment of its own and runs pytest in it.
+add_test(NAME python
+  COMMAND "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
+  WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+set_tests_properties(python PROPERTIES TIMEOUT 1800)
