@@ -2,14 +2,17 @@ package cpu
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 	"unsafe"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
 	"brenier/engine/internal/graph"
 	"brenier/engine/internal/reference"
 	kernels "brenier/kernels/cpu"
@@ -187,32 +190,241 @@ func decodeF32(t testing.TB, d *Decoder, s *DecodeScratch, z []float32, n int) [
 	return x
 }
 
-// TestDecode/every_operator holds the kernels against the float64 reference: 1e-5 of the range.
-func TestDecode(t *testing.T) {
+// TestDecodeOperators holds the kernels against the float64 reference: 1e-5 of the range.
+func TestDecodeOperators(t *testing.T) {
 	cases := append(onnxCases(t), convCases()...)
-	t.Run("every operator", func(t *testing.T) {
-		onEveryPath(t, func(t *testing.T, pool *Pool, path kernels.Path) {
-			for _, c := range cases {
-				t.Run(c.name, func(t *testing.T) {
-					d, err := NewDecoder(pool, path, c.graph, c.tensors)
-					if err != nil {
-						t.Fatal(err)
+	onEveryPath(t, func(t *testing.T, pool *Pool, path kernels.Path) {
+		for _, c := range cases {
+			t.Run(c.name, func(t *testing.T) {
+				d, err := NewDecoder(pool, path, c.graph, c.tensors)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got, want := decodeF32(t, d, d.NewScratch(c.n), c.z, c.n), c.want(t)
+				if len(got) != len(want) {
+					t.Fatalf("%d elements, want %d", len(got), len(want))
+				}
+				low, high := 0.0, 0.0
+				for _, v := range want {
+					low, high = min(low, v), max(high, v)
+				}
+				for i, v := range want {
+					if e := math.Abs(float64(got[i]) - v); !(e <= 1e-5*(high-low)) {
+						t.Fatalf("element %d is %v, want %v", i, got[i], v)
 					}
-					got, want := decodeF32(t, d, d.NewScratch(c.n), c.z, c.n), c.want(t)
-					if len(got) != len(want) {
-						t.Fatalf("%d elements, want %d", len(got), len(want))
-					}
-					low, high := 0.0, 0.0
-					for _, v := range want {
-						low, high = min(low, v), max(high, v)
-					}
-					for i, v := range want {
-						if e := math.Abs(float64(got[i]) - v); !(e <= 1e-5*(high-low)) {
-							t.Fatalf("element %d is %v, want %v", i, got[i], v)
-						}
-					}
-				})
-			}
-		})
+				}
+			})
+		}
 	})
+}
+
+// decoderOf is a decoder with every kind of step on the way to a 3-channel image: residual sums,
+// group normalisation, both convolution kernels, upsampling, a concatenation.
+func decoderOf(random *rand.Rand) decoderCase {
+	tensor := func(shape ...int) backend.Tensor {
+		size := 1
+		for _, extent := range shape {
+			size *= extent
+		}
+		data := uniform(random, size)
+		for i := range data {
+			data[i] /= 4
+		}
+		return backend.Tensor{Shape: shape, Data: data}
+	}
+	pad := graph.Attributes{Pads: []int{1, 1, 1, 1}}
+	twice := graph.Attributes{Scales: []float64{2, 2}}
+	up := graph.Attributes{Strides: []int{2, 2}, Pads: []int{1, 1, 1, 1}}
+	return decoderCase{
+		name: "every step",
+		n:    64,
+		z:    uniform(random, 64*24),
+		tensors: map[string]backend.Tensor{
+			"linear": tensor(24, 20*9), "linear.bias": tensor(20 * 9),
+			"first": tensor(20, 20, 3, 3), "scale": tensor(20), "shift": tensor(20),
+			"up": tensor(20, 34, 4, 4), "up.bias": tensor(34), "image": tensor(3, 54, 3, 3),
+			"full": tensor(3, 24, 24),
+		},
+		graph: &graph.Graph{
+			Input:  graph.Value{Name: "z", Shape: []int{24}},
+			Output: "y",
+			Nodes: []graph.Node{
+				{Name: "linear", Op: graph.Gemm, Inputs: []string{"z", "linear", "linear.bias"}, Output: "l"},
+				{Name: "unflatten", Op: graph.Reshape, Inputs: []string{"l"}, Output: "a",
+					Attributes: graph.Attributes{Shape: []int{0, 20, 3, 3}}},
+				{Name: "first", Op: graph.Conv, Inputs: []string{"a", "first"}, Output: "b", Attributes: pad},
+				{Name: "residual", Op: graph.Add, Inputs: []string{"b", "a"}, Output: "c"},
+				{Name: "norm", Op: graph.GroupNormalization, Inputs: []string{"c", "scale", "shift"}, Output: "d",
+					Attributes: graph.Attributes{NumGroups: 5}},
+				{Name: "silu", Op: graph.Silu, Inputs: []string{"d"}, Output: "e"},
+				{Name: "up", Op: graph.ConvTranspose, Inputs: []string{"e", "up", "up.bias"}, Output: "f", Attributes: up},
+				{Name: "tanh", Op: graph.Tanh, Inputs: []string{"f"}, Output: "g"},
+				{Name: "skip", Op: graph.Resize, Inputs: []string{"e"}, Output: "h", Attributes: twice},
+				{Name: "both", Op: graph.Concat, Inputs: []string{"g", "h"}, Output: "i"},
+				{Name: "again", Op: graph.Resize, Inputs: []string{"i"}, Output: "j", Attributes: twice},
+				{Name: "larger", Op: graph.Resize, Inputs: []string{"j"}, Output: "k", Attributes: twice},
+				{Name: "image", Op: graph.Conv, Inputs: []string{"k", "image"}, Output: "m", Attributes: pad},
+				{Name: "full", Op: graph.Add, Inputs: []string{"m", "full"}, Output: "n"},
+				{Name: "sigmoid", Op: graph.Sigmoid, Inputs: []string{"n"}, Output: "y"},
+			},
+		},
+	}
+}
+
+// TestDecodeSameBits decodes one batch in every way: the bits of an image depend on nothing else.
+func TestDecodeSameBits(t *testing.T) {
+	c := decoderOf(rand.New(rand.NewPCG(5, 6)))
+	dim := len(c.z) / c.n
+	onEveryPath(t, func(t *testing.T, pool *Pool, path kernels.Path) {
+		d, err := NewDecoder(pool, path, c.graph, c.tensors)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := decodeF32(t, d, d.NewScratch(c.n), c.z, c.n)
+		size := len(want) / c.n
+		for i, v := range c.want(t) {
+			if e := math.Abs(float64(want[i]) - v); !(e <= 1e-5) {
+				t.Fatalf("element %d is %v, want %v", i, want[i], v)
+			}
+		}
+		for _, threads := range []int{1, 2, 3, 8} {
+			other := NewPool(threads)
+			d, err := NewDecoder(other, path, c.graph, c.tensors)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, batch := range []int{1, 2, 7, 64} {
+				s := d.NewScratch(batch)
+				for first := 0; first < c.n; first += batch {
+					n := min(batch, c.n-first)
+					got := decodeF32(t, d, s, c.z[first*dim:(first+n)*dim], n)
+					if !slices.Equal(got, want[first*size:(first+n)*size]) {
+						t.Fatalf("%d threads: images %d to %d in a batch of %d have other bits", threads, first, first+n-1, batch)
+					}
+				}
+			}
+			small := d.NewScratch(5) // chunks within one call
+			if !slices.Equal(decodeF32(t, d, small, c.z, c.n), want) {
+				t.Fatalf("%d threads: chunks of 5 images have other bits", threads)
+			}
+			other.Close()
+		}
+	})
+}
+
+// TestDecodeAllocatesNothing covers each output form, for they take different ways.
+func TestDecodeAllocatesNothing(t *testing.T) {
+	c := decoderOf(rand.New(rand.NewPCG(5, 6)))
+	pool := NewPool(2)
+	defer pool.Close()
+	d, err := NewDecoder(pool, kernels.Best(), c.graph, c.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := d.NewScratch(c.n)
+	channels, height, width := d.OutputShape()
+	out := make([]float32, c.n*channels*height*width)
+	for _, dtype := range []backend.DType{backend.F32, backend.F16, backend.U8} {
+		for _, layout := range []backend.Layout{backend.NCHW, backend.NHWC} {
+			image := backend.Image{Data: unsafe.Pointer(&out[0]), DType: dtype, Layout: layout, High: 1}
+			allocated := testing.AllocsPerRun(20, func() {
+				if err := d.Decode(s, c.z, c.n, image); err != nil {
+					t.Fatal(err)
+				}
+			})
+			if allocated != 0 {
+				t.Errorf("element type %d, layout %d: %v allocations a call", dtype, layout, allocated)
+			}
+		}
+	}
+}
+
+// TestDecodeActivations takes each function through the whole range of float32.
+func TestDecodeActivations(t *testing.T) {
+	values := []float32{0, float32(math.Copysign(0, -1)), 1e-45, -1e-45, 1e-38, 1e-7, -1e-7, 0.3, 0.62, 0.63, -0.63, 5,
+		9.1, -9.1, 20, -20, 43, -44, 86, -87, 88, -89, 104, -104, 1e4, -1e4, 3.4e38, -3.4e38, positiveInfinity, negativeInfinity}
+	random := rand.New(rand.NewPCG(7, 8))
+	for range 5000 {
+		values = append(values, float32(random.NormFloat64()*math.Exp(4*random.NormFloat64())))
+	}
+	for _, op := range []string{graph.Relu, graph.LeakyRelu, graph.Silu, graph.Tanh, graph.Sigmoid, graph.Clip} {
+		t.Run(op, func(t *testing.T) {
+			alpha, low, high := 0.2, -0.5, 7.0
+			a := graph.Attributes{}
+			switch op {
+			case graph.LeakyRelu:
+				a.Alpha = &alpha
+			case graph.Clip:
+				a.Min, a.Max = &low, &high
+			}
+			c := decoderCase{n: 1, z: values, graph: &graph.Graph{
+				Input: graph.Value{Name: "z", Shape: []int{1, 1, len(values)}}, Output: "y",
+				Nodes: []graph.Node{{Name: "f", Op: op, Inputs: []string{"z"}, Output: "y", Attributes: a}},
+			}}
+			want := c.want(t)
+			onEveryPath(t, func(t *testing.T, pool *Pool, path kernels.Path) {
+				d, err := NewDecoder(pool, path, c.graph, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := decodeF32(t, d, d.NewScratch(1), values, 1)
+				for i, v := range want {
+					if op == graph.Silu && values[i] == negativeInfinity {
+						v = 0 // the limit; -inf * 0 has none
+					}
+					if float64(got[i]) == v {
+						continue
+					}
+					if e := math.Abs(float64(got[i]) - v); !(e <= 4e-7*math.Abs(v)+1e-34) {
+						t.Errorf("%s(%v) is %v, want %v", op, values[i], got[i], v)
+					}
+				}
+				nan := float32(math.NaN())
+				if x := decodeF32(t, d, d.NewScratch(1), slices.Repeat([]float32{nan}, len(values)), 1); x[0] == x[0] {
+					t.Errorf("%s(NaN) is %v", op, x[0])
+				}
+			})
+		})
+	}
+}
+
+// TestDecodeRefuses what is no image, and calls that do not fit.
+func TestDecodeRefuses(t *testing.T) {
+	pool := NewPool(1)
+	defer pool.Close()
+	vector := &graph.Graph{Input: graph.Value{Name: "z", Shape: []int{4}}, Output: "y",
+		Nodes: []graph.Node{{Name: "f", Op: graph.Relu, Inputs: []string{"z"}, Output: "y"}}}
+	if _, err := NewDecoder(pool, kernels.Portable, vector, nil); !errors.Is(err, fault.ErrBadModel) {
+		t.Errorf("a decoder whose output is [4]: %v", err)
+	}
+	wide := convCase{graph.ConvTranspose, 1, 2, 2, 1, 1, 1, graph.Attributes{Strides: []int{1000, 1000}}, 1}
+	c := wide.build("", rand.New(rand.NewPCG(1, 1)))
+	if _, err := NewDecoder(pool, kernels.Portable, c.graph, c.tensors); !errors.Is(err, fault.ErrUnsupported) {
+		t.Errorf("a stride of 1000: %v", err)
+	}
+	c = decoderOf(rand.New(rand.NewPCG(1, 1)))
+	d, err := NewDecoder(pool, kernels.Portable, c.graph, c.tensors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, out := d.NewScratch(1), make([]float32, 3*24*24)
+	good := backend.Image{Data: unsafe.Pointer(&out[0]), High: 1}
+	for name, change := range map[string]func(i *backend.Image){
+		"no memory":          func(i *backend.Image) { i.Data = nil },
+		"an unknown element": func(i *backend.Image) { i.DType = 9 },
+		"an unknown layout":  func(i *backend.Image) { i.Layout = 9 },
+		"an empty range":     func(i *backend.Image) { i.DType, i.High = backend.U8, 0 },
+	} {
+		image := good
+		change(&image)
+		if err := d.Decode(s, c.z, 1, image); !errors.Is(err, fault.ErrInvalidArgument) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := d.Decode(s, c.z[:5], 1, good); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("a short code: %v", err)
+	}
+	if err := d.Decode(s, nil, 0, backend.Image{}); err != nil {
+		t.Errorf("no images: %v", err)
+	}
 }
