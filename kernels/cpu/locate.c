@@ -18,7 +18,7 @@ static void (*const screen[BRENIER_PATHS])(const float *, int64_t, int64_t, cons
 static void (*const select_best[BRENIER_PATHS])(const float *, int64_t, int64_t, const float *,
                                                 const float *, int64_t, double, double, int,
                                                 const float *, int64_t, int64_t, int64_t, int,
-                                                int32_t *, int32_t *,
+                                                int32_t *, float *, int32_t *,
                                                 double *) = BRENIER_TABLE(brenier_locate_select);
 
 int64_t brenier_locate_padded_rows(int path, int64_t rows) {
@@ -35,10 +35,11 @@ void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, co
 
 void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
                            const float *heights, int64_t N, double norm, double reach, int screened,
-                           const float *maxima, int64_t stride, int64_t T, int64_t P, int k,
-                           int32_t *kept, int32_t *cells, double *scores) {
+                           const float *maxima, int64_t stride, int64_t T, int64_t G, int k,
+                           int32_t *kept, float *reached,
+                           int32_t *cells, double *scores) {
 	const uint64_t mode = brenier_float_mode_set();
-	select_best[path](x, rows, d, points, heights, N, norm, reach, screened, maxima, stride, T, P, k,
-	                  kept, cells, scores);
+	select_best[path](x, rows, d, points, heights, N, norm, reach, screened, maxima, stride, T, G, k,
+	                  kept, reached, cells, scores);
 	brenier_float_mode_restore(mode);
 }

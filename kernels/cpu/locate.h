@@ -11,19 +11,20 @@
 // The score returned is the float64 fma chain over dimensions 0 .. d-1 that starts at h_i, on the
 // stored float32 values; order: score descending, then index ascending.
 //
-// The packed map, made by the caller. W = 2 * lanes of the path cells are a panel, P panels:
+// The packed map, made by the caller. W = 2 * lanes of the path cells are a panel; P panels, a
+// multiple of T, of which T consecutive ones are cut into groups of one lane each: lane l of both
+// vectors of panels g*T .. g*T+T-1 is group g*lanes + l, of G = P/T * lanes. The 2T cells of a
+// group have consecutive numbers, so that the points to score again lie together: cell i is in
+// group i/2T, panel (i%2T)/2 of the T, vector i%2.
 //   panels   [P][d][W] float32, zero past cell N; 64-byte aligned
 //   levels   [P][W] float32, h_i less the highest height, rounded; -FLT_MAX past cell N
-// T consecutive panels are cut into groups of one lane each: group g*lanes + l holds lane l of
-// both vectors of panels g*T .. g*T+T-1. G = ceil(P/T) * lanes groups.
-
 #define BRENIER_MAX_K 32
 
 // Rows padded to the microkernels' tiles: `packed` and `maxima` have this many.
 int64_t brenier_locate_padded_rows(int path, int64_t rows);
 
-// Screens rows of x [rows,d] against panels first .. end-1; first is a multiple of T, and end too
-// unless it is P. Writes the groups of those panels in maxima [padded rows,stride], stride >= G,
+// Screens rows of x [rows,d] against panels first .. end-1; both are multiples of T.
+// Writes the groups of those panels in maxima [padded rows,stride], stride >= G,
 // and the samples as the tiles read them in packed [padded rows,d]. Both are the caller's.
 void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, const float *panels,
                            const float *levels, int64_t first, int64_t end, int64_t T, float *packed,
@@ -35,10 +36,11 @@ void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, co
 //   norm     at least the largest |y_i|
 //   reach    at least the largest |h_i|
 //   screened whether maxima holds a screen; otherwise every cell is scored in float64
-// Writes cells [rows,k] and scores [rows,k]. kept [G] is scratch.
+// Writes cells [rows,k] and scores [rows,k]. kept [G] and reached [G] are scratch.
 void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
                            const float *heights, int64_t N, double norm, double reach, int screened,
-                           const float *maxima, int64_t stride, int64_t T, int64_t P, int k,
-                           int32_t *kept, int32_t *cells, double *scores);
+                           const float *maxima, int64_t stride, int64_t T, int64_t G, int k,
+                           int32_t *kept, float *reached,
+                           int32_t *cells, double *scores);
 
 #endif

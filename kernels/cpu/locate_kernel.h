@@ -179,99 +179,104 @@ static void BRENIER_KERNEL(insert)(BRENIER_KERNEL(best) * best, double score, in
 	best->cells[at] = cell;
 }
 
-// Scores up to CHAINS cells exactly and offers them to the best.
-static void BRENIER_KERNEL(score_cells)(const float *x, int64_t d, const float *points,
-                                        const float *heights, const int32_t *cells, int count,
-                                        BRENIER_KERNEL(best) * best) {
-	const float *y[CHAINS];
-	double sum[CHAINS];
-	for (int c = 0; c < CHAINS; c++) {
-		const int32_t cell = cells[c < count ? c : 0];
-		y[c] = points + cell * d;
-		sum[c] = heights[cell];
+// The k-th largest of v [count], k <= 32; -FLT_MAX if count < k.
+static float BRENIER_KERNEL(kth_largest)(const float *v, int64_t count, int k) {
+	float top[BRENIER_MAX_K];
+	for (int j = 0; j < k; j++) top[j] = -FLT_MAX;
+	for (int64_t i = 0; i < count; i++) {
+		if (!(v[i] > top[k - 1])) continue;
+		int at = k - 1;
+		for (; at > 0 && v[i] > top[at - 1]; at--) top[at] = top[at - 1];
+		top[at] = v[i];
 	}
-	BRENIER_KERNEL(exact_chains)(x, y, d, sum);
-	for (int c = 0; c < count; c++) BRENIER_KERNEL(insert)(best, sum[c], cells[c]);
+	return top[k - 1];
 }
 
-// A lower bound of the k-th largest of v [count], count a multiple of LANES, k <= 32: the k-th
-// largest among the maxima of 64 subsets. -FLT_MAX where fewer than k subsets hold anything.
-static float BRENIER_KERNEL(kth_maximum)(const float *v, int64_t count, int k) {
+// A lower bound of the k-th largest of v [count], count a multiple of LANES: the k-th largest
+// among the maxima of 64 subsets.
+static float BRENIER_KERNEL(kth_largest_bound)(const float *v, int64_t count, int k) {
 	enum { SETS = 64 / LANES };
 	vf most[SETS];
 	for (int s = 0; s < SETS; s++) most[s] = vf_set(-FLT_MAX);
 	int64_t i = 0;
 	for (; i + SETS * LANES <= count; i += SETS * LANES)
+#pragma GCC unroll 16
 		for (int s = 0; s < SETS; s++) most[s] = vf_max(most[s], vf_load(v + i + s * LANES));
 	for (int s = 0; i < count; i += LANES, s++) most[s] = vf_max(most[s], vf_load(v + i));
-
-	float subset[SETS * LANES], top[BRENIER_MAX_K];
+	float subset[SETS * LANES];
 	for (int s = 0; s < SETS; s++) vf_store(subset + s * LANES, most[s]);
-	for (int j = 0; j < k; j++) top[j] = -FLT_MAX;
-	for (int s = 0; s < SETS * LANES; s++) {
-		if (!(subset[s] > top[k - 1])) continue;
-		int at = k - 1;
-		for (; at > 0 && subset[s] > top[at - 1]; at--) top[at] = top[at - 1];
-		top[at] = subset[s];
-	}
-	return top[k - 1];
+	return BRENIER_KERNEL(kth_largest)(subset, SETS * LANES, k);
 }
 
-// Lists the groups of v [count] that reach cut.
+// Lists in kept the groups of v [count] that reach cut, with their maxima in reached.
 static int64_t BRENIER_KERNEL(groups_at_least)(const float *v, int64_t count, float cut,
-                                               int32_t *kept) {
+                                               int32_t *kept, float *reached) {
 	int64_t n = 0;
 	for (int64_t i = 0; i < count; i += LANES) {
 		if (!vf_any_at_least(vf_load(v + i), cut)) continue;
-		for (int l = 0; l < LANES; l++)
-			if (v[i + l] >= cut) kept[n++] = (int32_t)(i + l);
+		for (int l = 0; l < LANES; l++) {
+			if (v[i + l] < cut) continue;
+			kept[n] = (int32_t)(i + l);
+			reached[n++] = v[i + l];
+		}
 	}
 	return n;
+}
+
+// Lists in kept the groups that may hold one of the k best cells.
+static int64_t BRENIER_KERNEL(candidate_groups)(const float *maxima, int64_t G, int k,
+                                                brenier_bound bound, int32_t *kept, float *reached) {
+	const float low = BRENIER_KERNEL(kth_largest_bound)(maxima, G, k);
+	const int64_t listed = BRENIER_KERNEL(groups_at_least)(
+		maxima, G, brenier_screen_cut(bound, low), kept, reached);
+	const float cut = brenier_screen_cut(bound, BRENIER_KERNEL(kth_largest)(reached, listed, k));
+	int64_t count = 0;
+	for (int64_t g = 0; g < listed; g++) {
+		kept[count] = kept[g];
+		count += reached[g] >= cut;
+	}
+	return count;
+}
+
+// Scores cells first .. end-1 exactly and offers them to the best.
+static void BRENIER_KERNEL(score_range)(const float *x, int64_t d, const float *points,
+                                        const float *heights, int64_t first, int64_t end,
+                                        BRENIER_KERNEL(best) * best) {
+	for (; first < end; first += CHAINS) {
+		const float *y[CHAINS];
+		double sum[CHAINS];
+		const int64_t last = end - 1;
+		for (int c = 0; c < CHAINS; c++) {
+			const int64_t cell = first + c < last ? first + c : last;
+			y[c] = points + cell * d;
+			sum[c] = heights[cell];
+		}
+		BRENIER_KERNEL(exact_chains)(x, y, d, sum);
+		for (int c = 0; c < CHAINS && first + c < end; c++)
+			BRENIER_KERNEL(insert)(best, sum[c], (int32_t)(first + c));
+	}
 }
 
 void BRENIER_KERNEL(brenier_locate_select)(const float *x, int64_t rows, int64_t d,
                                            const float *points, const float *heights, int64_t N,
                                            double norm, double reach, int screened,
-                                           const float *maxima, int64_t stride, int64_t T, int64_t P,
-                                           int k, int32_t *kept, int32_t *cells, double *scores) {
-	const int64_t groups = (P + T - 1) / T * LANES;
-	for (int64_t row = 0; row < rows; row++) {
-		const float *xr = x + row * d;
+                                           const float *maxima, int64_t stride, int64_t T, int64_t G,
+                                           int k, int32_t *kept, float *reached, int32_t *cells,
+                                           double *scores) {
+	for (int64_t row = 0; row < rows; row++, x += d, maxima += stride) {
 		double square = 0;
-		for (int64_t i = 0; i < d; i++) square += (double)xr[i] * xr[i];
+		for (int64_t i = 0; i < d; i++) square += (double)x[i] * x[i];
 		const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of d < 2^30 terms
 		const brenier_bound bound = brenier_screen_bound(d, x_norm, norm, reach);
-
 		BRENIER_KERNEL(best) best = {k, 0, cells + row * k, scores + row * k};
-		int32_t batch[CHAINS];
-		int waiting = 0;
 		if (!screened || !bound.holds) {
-			for (int64_t cell = 0; cell < N; cell++) {
-				batch[waiting++] = (int32_t)cell;
-				if (waiting < CHAINS && cell + 1 < N) continue;
-				BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
-				waiting = 0;
-			}
+			BRENIER_KERNEL(score_range)(x, d, points, heights, 0, N, &best);
 			continue;
 		}
-
-		const float *v = maxima + row * stride;
-		const float t = BRENIER_KERNEL(kth_maximum)(v, groups, k);
-		const int64_t count = BRENIER_KERNEL(groups_at_least)(v, groups, brenier_screen_cut(bound, t), kept);
+		const int64_t count = BRENIER_KERNEL(candidate_groups)(maxima, G, k, bound, kept, reached);
 		for (int64_t g = 0; g < count; g++) {
-			const int64_t lane = kept[g] % LANES, panel = kept[g] / LANES * T;
-			for (int64_t p = panel; p < panel + T; p++) {
-				for (int64_t half = 0; half < 2; half++) {
-					const int64_t cell = (2 * p + half) * LANES + lane;
-					if (cell >= N) continue;
-					batch[waiting++] = (int32_t)cell;
-					if (waiting < CHAINS) continue;
-					BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
-					waiting = 0;
-				}
-			}
+			const int64_t first = kept[g] * 2 * T, end = first + 2 * T < N ? first + 2 * T : N;
+			BRENIER_KERNEL(score_range)(x, d, points, heights, first, end, &best);
 		}
-		if (waiting > 0)
-			BRENIER_KERNEL(score_cells)(xr, d, points, heights, batch, waiting, &best);
 	}
 }

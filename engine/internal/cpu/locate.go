@@ -32,9 +32,10 @@ type LocateScratch struct {
 
 // locateThread is what one thread works in.
 type locateThread struct {
-	packed []float32 // [rows,d]
-	maxima []float32 // [rows,G]
-	kept   []int32   // [G]
+	packed  []float32 // [rows,d]
+	maxima  []float32 // [rows,G]
+	kept    []int32   // [G]
+	reached []float32 // [G]
 }
 
 // NewScratch makes scratch for batches of up to batch samples. It serves any k.
@@ -43,9 +44,10 @@ func (m *Map) NewScratch(batch, k int) *LocateScratch {
 	s := &LocateScratch{m: m, rows: rows, threads: make(chan *locateThread, m.pool.Threads()+1)}
 	for range cap(s.threads) {
 		s.threads <- &locateThread{
-			packed: alignedFloats(rows * m.d),
-			maxima: alignedFloats(rows * m.groups),
-			kept:   make([]int32, m.groups),
+			packed:  alignedFloats(rows * m.d),
+			maxima:  alignedFloats(rows * m.groups),
+			kept:    make([]int32, m.groups),
+			reached: make([]float32, m.groups),
 		}
 	}
 	return s
@@ -110,8 +112,7 @@ func (s shareCells) Do(part int) {
 	m := s.m
 	t := <-s.threads
 	panelGroups := m.groups / m.path.Lanes()
-	first := part * panelGroups / s.parts * m.group
-	end := min((part+1)*panelGroups/s.parts*m.group, m.panelCount)
+	first, end := part*panelGroups/s.parts*m.group, (part+1)*panelGroups/s.parts*m.group
 	stop := min(s.blockAt+s.rows, s.n)
 	kernels.LocateScreen(m.path, s.x[s.blockAt*m.d:stop*m.d], m.d, m.panels, m.levels, first, end,
 		m.group, t.packed, s.maxima, m.groups)
@@ -133,6 +134,6 @@ func (s shareSelection) Do(part int) {
 func (s *LocateScratch) choose(t *locateThread, maxima []float32, first, stop int) {
 	m := s.m
 	kernels.LocateSelect(m.path, s.x[first*m.d:stop*m.d], m.d, m.points, m.heights, m.norm, m.reach,
-		maxima, m.groups, m.group, m.panelCount, s.k, t.kept,
+		maxima, m.groups, m.group, m.groups, s.k, t.kept, t.reached,
 		s.cells[first*s.k:stop*s.k], s.scores[first*s.k:stop*s.k])
 }

@@ -62,10 +62,11 @@ func NewMap(pool *Pool, path kernels.Path, points, heights, centroids []float32,
 		m.centroids = append([]float32(nil), centroids...)
 	}
 	m.group = (m.panelCount*path.Lanes() + maxGroups - 1) / maxGroups
-	m.groups = (m.panelCount + m.group - 1) / m.group * path.Lanes()
+	m.panelCount = (m.panelCount + m.group - 1) / m.group * m.group
+	m.groups = m.panelCount / m.group * path.Lanes()
 	m.panels = alignedFloats(m.panelCount * d * width)
 	m.levels = alignedFloats(m.panelCount * width)
-	pool.Run(min(m.panelCount, 4*pool.Threads()), packing{m})
+	pool.Run(packingParts(m), packing{m})
 	longest := 0.0
 	for _, norm := range m.norms {
 		longest = max(longest, norm) // |(y,-1)| > |y|
@@ -75,26 +76,32 @@ func NewMap(pool *Pool, path kernels.Path, points, heights, centroids []float32,
 	return m, nil
 }
 
-// packing is the Task that writes a map's panels and norms.
+// place returns the panel of a cell and its column there.
+func (m *Map) place(cell int) (panel, column int) {
+	lanes := m.path.Lanes()
+	group, slot := cell/(2*m.group), cell%(2*m.group)
+	return group/lanes*m.group + slot/2, slot%2*lanes + group%lanes
+}
+
+// packing is the Task that writes a map's panels and norms, of part of the cells.
 type packing struct{ m *Map }
 
 func (t packing) Do(part int) {
 	m := t.m
-	parts := min(m.panelCount, 4*m.pool.Threads())
+	parts := packingParts(m)
+	first, stop := part*m.n/parts, (part+1)*m.n/parts
 	width := 2 * m.path.Lanes()
-	begin, end := part*m.panelCount/parts, (part+1)*m.panelCount/parts
-	first, stop := begin*width, min(end*width, m.n)
-	kernels.PlaneNorms(m.path, m.points[first*m.d:stop*m.d], m.d, m.norms[first:stop])
-	for p := begin; p < end; p++ {
-		panel := m.panels[p*m.d*width : (p+1)*m.d*width]
-		for c := 0; c < width && p*width+c < m.n; c++ {
-			at := (p*width + c) * m.d
-			for k, value := range m.points[at : at+m.d] {
-				panel[k*width+c] = value
-			}
+	for cell := first; cell < stop; cell++ {
+		panel, column := m.place(cell)
+		to := m.panels[panel*m.d*width+column:]
+		for k, value := range m.points[cell*m.d : (cell+1)*m.d] {
+			to[k*width] = value
 		}
 	}
+	kernels.PlaneNorms(m.path, m.points[first*m.d:stop*m.d], m.d, m.norms[first:stop])
 }
+
+func packingParts(m *Map) int { return min(m.n, 4*m.pool.Threads()) }
 
 // SetHeights replaces the heights [N]. No Locate may be at work meanwhile.
 func (m *Map) SetHeights(h []float32) {
@@ -107,9 +114,10 @@ func (m *Map) SetHeights(h []float32) {
 	m.reach = reach
 	for i := range m.levels {
 		m.levels[i] = -math.MaxFloat32
-		if i < m.n {
-			m.levels[i] = float32(float64(m.heights[i]) - highest)
-		}
+	}
+	for cell, height := range m.heights {
+		panel, column := m.place(cell)
+		m.levels[panel*2*m.path.Lanes()+column] = float32(float64(height) - highest)
 	}
 }
 
