@@ -1,0 +1,52 @@
+"""Writes model files by hand, so that tests of the reader do not depend on the exporter."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+_DTYPES = {"float32": "F32", "float16": "F16"}
+
+
+def write(path: pathlib.Path, tensors: dict[str, Any], metadata: dict[str, Any] | None = None) -> pathlib.Path:
+    """A safetensors file with brenier's metadata; what is not a string is written as JSON."""
+    entries: dict[str, Any] = {
+        "__metadata__": {
+            "format": "brenier",
+            "version": "1",
+            "source": "gaussian",
+            **{k: v if isinstance(v, str) else json.dumps(v) for k, v in (metadata or {}).items()},
+        }
+    }
+    data = b""
+    for name, values in tensors.items():
+        raw = np.ascontiguousarray(values)
+        entries[name] = {
+            "dtype": _DTYPES[raw.dtype.name],
+            "shape": raw.shape,
+            "data_offsets": [len(data), len(data) + raw.nbytes],
+        }
+        data += raw.tobytes()
+    header = json.dumps(entries).encode()
+    path.write_bytes(len(header).to_bytes(8, "little") + header + data)
+    return path
+
+
+def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors and the metadata, its JSON entries parsed."""
+    raw = path.read_bytes()
+    start = 8 + int.from_bytes(raw[:8], "little")
+    entries = json.loads(raw[8:start])
+    metadata = entries.pop("__metadata__")
+    for key in ("graph", "extension", "output", "fit"):
+        if key in metadata:
+            metadata[key] = json.loads(metadata[key])
+    dtypes = {v: k for k, v in _DTYPES.items()}
+    tensors = {
+        name: np.frombuffer(raw[start:], dtypes[e["dtype"]], count=int(np.prod(e["shape"])), offset=e["data_offsets"][0]).reshape(e["shape"])
+        for name, e in entries.items()
+    }
+    return tensors, metadata

@@ -1,0 +1,184 @@
+"""Fit: what its heights do, its progress, and how it stops."""
+
+from __future__ import annotations
+
+import pathlib
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import reference
+from conftest import Parts
+from test_library import python
+
+import brenier
+
+N, D = 60, 3
+
+
+@pytest.fixture(scope="module")
+def points() -> Any:
+    return np.random.default_rng(5).standard_normal((N, D)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def result(points: Any) -> brenier.Fit:
+    return brenier.fit(points, tol=2e-3, seed=1, progress=False, device="cpu")
+
+
+def masses_of(heights: Any, points: Any, samples: int, seed: int = 99, source: str = "gaussian") -> tuple[Any, Any]:
+    """How often each cell is hit by numpy's own noise, and the mean of what hits it."""
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((samples, D)) if source == "gaussian" else rng.uniform(-0.5, 0.5, (samples, D))
+    cells = reference.scores(x, points, heights).argmax(axis=1)
+    counts = np.bincount(cells, minlength=N)
+    sums = np.stack([np.bincount(cells, x[:, i], minlength=N) for i in range(D)], axis=1)
+    return counts / samples, sums / np.maximum(counts, 1)[:, None]
+
+
+def chi_squared(masses: Any, wanted: Any, samples: int) -> float:
+    """Unbiased: the sampling error of the masses, about N / samples, is taken off."""
+    return float(((masses - wanted) ** 2 / wanted).sum() - (1 - masses.dot(masses / wanted)) / samples - (N - 1) / samples)
+
+
+def test_masses_are_equal(result: brenier.Fit, points: Any) -> None:
+    masses, means = masses_of(result.heights, points, 400_000)
+    assert chi_squared(masses, np.full(N, 1 / N), 400_000) < 4e-3
+    # About 6,700 samples a cell: the means have a standard error of 0.012 a coordinate at most.
+    assert np.abs(means - result.centroids).max() < 0.08
+    np.testing.assert_array_equal(result.points, points)
+    assert result.masses.sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_report(result: brenier.Fit) -> None:
+    report = result.report
+    assert 0 < report["chi2"] + report["chi2_error"] and report["chi2"] < 2e-3
+    assert report["empty"] == 0 and report["samples"] > 0 and report["seed"] == 1
+
+
+def test_given_masses(points: Any) -> None:
+    wanted = np.arange(1, N + 1, dtype=np.float64)
+    fit = brenier.fit(points, wanted, source="uniform", tol=5e-3, progress=False)
+    assert fit.model.info.source == "uniform"
+    np.testing.assert_allclose(fit.masses, wanted / wanted.sum(), rtol=1e-6)
+    masses, _ = masses_of(fit.heights, points, 400_000, source="uniform")
+    assert chi_squared(masses, wanted / wanted.sum(), 400_000) < 1e-2
+
+
+def test_the_same_seed_gives_the_same_heights(result: brenier.Fit, points: Any) -> None:
+    again = brenier.fit(points.tolist(), tol=2e-3, seed=1, progress=False, device="cpu", threads=1)
+    np.testing.assert_array_equal(again.heights, result.heights)
+    np.testing.assert_array_equal(again.centroids, result.centroids)
+    other = brenier.fit(points, tol=2e-3, seed=2, progress=False)
+    assert not np.array_equal(other.heights, result.heights)
+
+
+def test_float16_points(points: Any) -> None:
+    half = points.astype(np.float16)
+    fit = brenier.fit(half, tol=5e-2, progress=False)
+    np.testing.assert_array_equal(fit.points, half.astype(np.float32))
+
+
+def test_save_and_sample(result: brenier.Fit, tmp_path: pathlib.Path) -> None:
+    result.save(tmp_path / "map.safetensors")
+    with brenier.load(tmp_path / "map.safetensors") as model:
+        np.testing.assert_array_equal(model.codes(50, seed=3), result.model.codes(50, seed=3))
+        assert model.info.metadata["extension"]["mode"] == "simplex"
+        assert model.info.metadata["fit"] == result.report
+
+
+def test_with_a_decoder(parts: Parts, model: brenier.Model) -> None:
+    fit = brenier.fit(parts.points, tol=0.1, progress=False, decoder=model)
+    images = fit.model.sample(5)
+    np.testing.assert_array_equal(images, model.decode(fit.model.codes(5)))
+
+
+# ---- progress ----------------------------------------------------------------------------------
+
+
+def hard(points: Any, **arguments: Any) -> brenier.Fit:
+    """A fit that would take very long."""
+    return brenier.fit(points, tol=1e-12, samples_max=2**50, **arguments)
+
+
+def test_progress_and_cancelling(points: Any) -> None:
+    seen: list[brenier.FitProgress] = []
+
+    def progress(p: brenier.FitProgress) -> bool:
+        seen.append(p)
+        return len(seen) == 3
+
+    with pytest.raises(brenier.CancelledError):
+        hard(points, progress=progress)
+    assert len(seen) == 3
+    assert seen[0].samples <= seen[1].samples <= seen[2].samples
+    assert all(p.samples_max == 2**50 and p.seconds >= 0 for p in seen)
+
+
+def test_what_a_callback_raises_is_passed_on(points: Any) -> None:
+    def progress(_: brenier.FitProgress) -> None:
+        raise LookupError("enough")
+
+    with pytest.raises(LookupError, match="enough"):
+        hard(points, progress=progress)
+
+
+def test_in_another_thread(points: Any) -> None:
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            hard(points, progress=lambda p: True)
+        except brenier.CancelledError as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(timeout=60)
+    assert len(raised) == 1
+
+
+@pytest.mark.parametrize("progress", ["True", "False", "print"])
+def test_ctrl_c(progress: str) -> None:
+    done = python(
+        f"""
+        import os, signal, threading, time, numpy, brenier
+        points = numpy.random.default_rng(0).standard_normal((60, 3))
+        threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        began = time.monotonic()
+        try:
+            brenier.fit(points, tol=1e-12, samples_max=2**50, progress={progress})
+        except KeyboardInterrupt:
+            assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            print("interrupted", time.monotonic() - began < 30)
+        """
+    )
+    assert done.stdout.endswith("interrupted True\n"), done.stdout + done.stderr
+
+
+def test_the_line_goes_to_standard_error(points: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    brenier.fit(points, tol=5e-2)
+    captured = capfd.readouterr()
+    assert captured.out == ""
+    assert captured.err == "" or captured.err.startswith("fit: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        ({"points": np.zeros((3,))}, "points: want [N, d]"),
+        ({"points": np.zeros((0, 3))}, "points: want [N, d] with N and d of 1 or more, got [0, 3]"),
+        ({"points": [[0, 1], [np.nan, 0]]}, "row 1"),
+        ({"points": np.eye(3), "masses": [1, 2]}, "masses: want [3], one a point, got [2]"),
+        ({"points": np.eye(3), "masses": [1, 0, 1]}, "row 1"),
+        ({"points": np.eye(3), "tol": 0}, "tol: want a positive number"),
+        ({"points": np.eye(3), "tol": float("nan")}, "tol: want a positive number"),
+        ({"points": np.eye(3), "source": "cauchy"}, "cauchy"),
+        ({"points": np.eye(3), "samples_max": -1}, "samples_max"),
+    ],
+)
+def test_wrong_arguments(arguments: Any, text: str) -> None:
+    with pytest.raises(brenier.InvalidArgumentError) as error:
+        brenier.fit(progress=False, **arguments)
+    assert text in str(error.value)
