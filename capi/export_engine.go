@@ -1,11 +1,16 @@
 package main
 
 /*
+#include <stdlib.h>
 #include "brenier.h"
 */
 import "C"
 
-import "brenier/engine"
+import (
+	"unsafe"
+
+	"brenier/engine"
+)
 
 //export capiEngineCreate
 func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (status C.brenier_status) {
@@ -22,7 +27,7 @@ func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (stat
 		c.err = invalid("engine: want a place for the handle, got NULL")
 		return
 	}
-	config := engine.Config{Threads: int(o.threads)}
+	config := engine.Config{Threads: int(o.threads), Getenv: getenv}
 	if o.device != nil {
 		config.Device = C.GoString(o.device)
 	}
@@ -69,4 +74,11 @@ func capiEngineInfo(k C.uintptr_t, properties *C.brenier_engine_properties) (sta
 func closePoisoned(close func()) {
 	defer func() { _ = recover() }()
 	close()
+}
+
+// getenv asks C: Go has a copy of the environment, made when the library was loaded.
+func getenv(name string) string {
+	text := C.CString(name)
+	defer C.free(unsafe.Pointer(text))
+	return C.GoString(C.getenv(text))
 }

@@ -36,7 +36,7 @@ func capiFit(k C.uintptr_t, points *C.brenier_buffer, n, dimension C.size_t, mas
 		c.err = invalid("points: want [N,d] with N and d at least 1, got [%d,%d]", n, dimension)
 		return
 	}
-	y, err := widened("points", points, n, int(dimension))
+	y, dtype, err := widened("points", points, n, int(dimension))
 	if c.err = err; err != nil {
 		return
 	}
@@ -44,6 +44,7 @@ func capiFit(k C.uintptr_t, points *C.brenier_buffer, n, dimension C.size_t, mas
 	if c.err = err; err != nil {
 		return
 	}
+	setting.Points = dtype // the model keeps them as they came
 	c.open(e, out, func() (*engine.Model, error) {
 		return e.Fit(y, int(dimension), float64s(m), setting)
 	})
@@ -81,27 +82,28 @@ func (c *call) fitOptions(from *C.brenier_fit_options) (engine.FitOptions, error
 	return to, nil
 }
 
-// widened is a buffer of F32 or F16 as float32.
-func widened(name string, from *C.brenier_buffer, n C.size_t, width int) ([]float32, error) {
+// widened is a buffer of F32 or F16 as float32, and which of the two it was.
+func widened(name string, from *C.brenier_buffer, n C.size_t, width int) ([]float32, engine.DType, error) {
 	b, err := adopt(name, from, bufferFirst)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	switch b.dtype {
 	case C.BRENIER_F32:
-		return float32s(name, from, n, width)
+		values, err := float32s(name, from, n, width)
+		return values, engine.F32, err
 	case C.BRENIER_F16:
 		half, err := array[uint16](name, from, C.BRENIER_F16, n, width)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		values := make([]float32, len(half))
 		for i, bits := range half {
 			values[i] = float16.Frombits(bits).Float32()
 		}
-		return values, nil
+		return values, engine.F16, nil
 	}
-	return nil, invalid("%s: want dtype BRENIER_F32 (0) or BRENIER_F16 (1), got %d", name, b.dtype)
+	return nil, 0, invalid("%s: want dtype BRENIER_F32 (0) or BRENIER_F16 (1), got %d", name, b.dtype)
 }
 
 func float64s(values []float32) []float64 {

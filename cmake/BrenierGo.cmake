@@ -1,0 +1,68 @@
+# What Go builds. Each target runs `go build` every time: Go's own cache knows best what is stale,
+# and finds that nothing is in well under a second.
+
+find_program(GO_EXECUTABLE go HINTS /usr/local/go/bin ENV GOROOT PATH_SUFFIXES bin REQUIRED)
+
+set(brenier_go
+    ${CMAKE_COMMAND} -E env "CC=${CMAKE_C_COMPILER}" "CXX=${CMAKE_CXX_COMPILER}" CGO_ENABLED=1
+    ${GO_EXECUTABLE})
+
+# -trimpath and -buildvcs=false: the same sources give the same bytes wherever they lie.
+set(brenier_go_build ${brenier_go} build -trimpath -buildvcs=false)
+
+# brenier_add_library(<name> [TAGS tag...] [EXPORTS function...])
+#
+# lib/lib<name>.so with its version script, SONAME and symlinks, as the imported target
+# brenier::<name>. TAGS are Go build tags, EXPORTS further functions to show.
+function(brenier_add_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "TAGS;EXPORTS")
+  set(directory "${PROJECT_BINARY_DIR}/lib")
+  set(short "lib${name}.so")
+  set(soname "${short}.${PROJECT_VERSION_MAJOR}")
+  set(file "${short}.${PROJECT_VERSION}")
+
+  # Go's cache does not see into linker flags: a name made of the content makes a change of the
+  # version script a change of the flags.
+  set(map_source "${PROJECT_SOURCE_DIR}/capi/brenier.map")
+  set_property(DIRECTORY "${PROJECT_SOURCE_DIR}" APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${map_source}")
+  file(READ "${map_source}" map)
+  foreach(function IN LISTS arg_EXPORTS)
+    string(REPLACE "global:" "global:\n    ${function};" map "${map}")
+  endforeach()
+  string(SHA256 hash "${map}")
+  string(SUBSTRING "${hash}" 0 12 hash)
+  set(map_file "${PROJECT_BINARY_DIR}/${name}-${hash}.map")
+  file(CONFIGURE OUTPUT "${map_file}" CONTENT "${map}" @ONLY)
+
+  set(strip "$<$<CONFIG:Release,MinSizeRel>:-s -w >")
+  set(linker "-extldflags '\"-Wl,--version-script=${map_file}\" -Wl,-soname,${soname}'")
+  list(JOIN arg_TAGS "," tags)
+  add_custom_target(${name}_library ALL
+    COMMAND ${brenier_go_build} -buildmode=c-shared "-tags=${tags}" "-ldflags=${strip}${linker}"
+            -o "${directory}/${file}" ./capi
+    # cgo's own header: brenier.h is the public one.
+    COMMAND ${CMAKE_COMMAND} -E rm -f "${directory}/${short}.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}.h"
+    COMMAND ${CMAKE_COMMAND} -E create_symlink "${file}" "${directory}/${soname}"
+    COMMAND ${CMAKE_COMMAND} -E create_symlink "${soname}" "${directory}/${short}"
+    BYPRODUCTS "${directory}/${file}" "${directory}/${soname}" "${directory}/${short}"
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Building ${short} with Go"
+    USES_TERMINAL VERBATIM)
+
+  add_library(brenier::${name} SHARED IMPORTED GLOBAL)
+  set_target_properties(brenier::${name} PROPERTIES
+    IMPORTED_LOCATION "${directory}/${file}"
+    IMPORTED_SONAME "${soname}"
+    INTERFACE_INCLUDE_DIRECTORIES "${PROJECT_SOURCE_DIR}/capi")
+  add_dependencies(brenier::${name} ${name}_library)
+endfunction()
+
+# brenier_add_command(<target> <package> <output>)
+function(brenier_add_command target package output)
+  add_custom_target(${target} ALL
+    COMMAND ${brenier_go_build} "-ldflags=$<$<CONFIG:Release,MinSizeRel>:-s -w>" -o "${output}" ${package}
+    BYPRODUCTS "${output}"
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
+    COMMENT "Building ${package} with Go"
+    USES_TERMINAL VERBATIM)
+endfunction()
