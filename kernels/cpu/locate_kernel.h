@@ -238,6 +238,15 @@ static int64_t BRENIER_KERNEL(candidate_groups)(const float *maxima, int64_t G, 
 	return count;
 }
 
+// Asks for the points of a group that will be scored: they lie anywhere in memory, and waiting for
+// one group after another costs more than scoring them. A page's worth; the processor's own
+// prefetching goes on from there.
+static void BRENIER_KERNEL(prefetch_rows)(const float *points, int64_t d, int64_t cell, int64_t N) {
+	enum { PAGE = 4096 / sizeof(float), LINE = 64 / sizeof(float) };
+	const int64_t end = N * d < cell * d + PAGE ? N * d : cell * d + PAGE;
+	for (int64_t i = cell * d; i < end; i += LINE) __builtin_prefetch(points + i);
+}
+
 // Scores cells first .. end-1 exactly and offers them to the best.
 static void BRENIER_KERNEL(score_range)(const float *x, int64_t d, const float *points,
                                         const float *heights, int64_t first, int64_t end,
@@ -274,6 +283,8 @@ void BRENIER_KERNEL(brenier_locate_select)(const float *x, int64_t rows, int64_t
 			continue;
 		}
 		const int64_t count = BRENIER_KERNEL(candidate_groups)(maxima, G, k, bound, kept, reached);
+		for (int64_t g = 0; g < count; g++)
+			BRENIER_KERNEL(prefetch_rows)(points, d, kept[g] * 2 * T, N);
 		for (int64_t g = 0; g < count; g++) {
 			const int64_t first = kept[g] * 2 * T, end = first + 2 * T < N ? first + 2 * T : N;
 			BRENIER_KERNEL(score_range)(x, d, points, heights, first, end, &best);

@@ -6,7 +6,7 @@ import (
 
 // Samples of one screening pass over the map: each pass reads all points, so more is better, but
 // their group maxima (up to 32 KB a sample) have to stay near.
-const blockRows = 96
+const blockRows = 192
 
 // A call with fewer samples a thread than this has its cells shared out, otherwise its samples.
 const sharedCellsBelow = 48
