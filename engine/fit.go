@@ -29,7 +29,9 @@ type FitOptions struct {
 	Seed       uint64                 // same seed, points and options: same heights
 	Points     DType                  // the points are rounded to this, F32 or F16, before all else
 	Progress   func(FitProgress) bool // called a few times a second; false: stop; may be nil
+	Heights    []float32              // h [N], known already: only measured, not sought; may be nil
 	Decoder    *Model                 // its decoder and output go into the result; may be nil
+	Images     int                    // with a decoder: samples that output.mean and .deviation are of
 }
 
 // FitProgress is where a fit stands.
@@ -62,6 +64,34 @@ func (e *Engine) Fit(points []float32, d int, masses []float64, o FitOptions) (*
 	if err := e.fit(model, o); err != nil {
 		return nil, err
 	}
+	made, err := e.assemble(model)
+	if err != nil || model.Graph == nil || o.Images == 0 {
+		return made, err
+	}
+	defer made.Close()
+	if model.Mean, model.Deviation, err = made.imageStatistics(o.Images, imagesSeed(o.Seed)); err != nil {
+		return nil, err
+	}
+	return e.assemble(model)
+}
+
+// FromHeights makes a model of points y [N,d] and heights h [N] as they are: no mass centres and no
+// angles, so that cell and pair are the modes it has. [Engine.Fit] with Heights measures those.
+func (e *Engine) FromHeights(points []float32, d int, heights []float32, source string) (*Model, error) {
+	if err := e.gate.enter(); err != nil {
+		return nil, err
+	}
+	defer e.gate.leave()
+	model, err := newFitModel(points, d, nil, FitOptions{Source: source, Heights: heights})
+	if err != nil {
+		return nil, err
+	}
+	model.Heights.Data = heights
+	return e.assemble(model)
+}
+
+// assemble makes a model of one in memory by the same way as one from a file, checks included.
+func (e *Engine) assemble(model *modelfile.Model) (*Model, error) {
 	data, err := modelfile.Encode(model)
 	if err != nil {
 		return nil, err
@@ -87,6 +117,17 @@ func newFitModel(points []float32, d int, masses []float64, o FitOptions) (*mode
 	}
 	if err := finite("points", points, d); err != nil {
 		return nil, err
+	}
+	if o.Heights != nil {
+		if len(o.Heights) != n {
+			return nil, fault.Invalid("heights: want [%d], one for each point, got %d", n, len(o.Heights))
+		}
+		if err := finite("heights", o.Heights, 1); err != nil {
+			return nil, err
+		}
+	}
+	if o.Images < 0 {
+		return nil, fault.Invalid("images: want 0 or more, got %d", o.Images)
 	}
 	if o.Tolerance < 0 || o.Tolerance-o.Tolerance != 0 {
 		return nil, fault.Invalid("tolerance: want a number above 0, or 0 for the default, got %v", o.Tolerance)
@@ -199,7 +240,7 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	if o.Progress != nil {
 		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }
 	}
-	result, err := fit.Solve(problem, device, options)
+	result, err := solve(problem, device, o.Heights, options)
 	if errors.As(err, new(fit.Stopped)) {
 		return fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
 	}
@@ -213,6 +254,13 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	model.Extension = &extension
 	model.Fit = certificate(result.Report, o)
 	return nil
+}
+
+func solve(p fit.Problem, device *fitDevice, heights []float32, o fit.Options) (*fit.Result, error) {
+	if heights == nil {
+		return fit.Solve(p, device, o)
+	}
+	return fit.Certify(p, heights, device, o)
 }
 
 // unitSum widens masses and scales them to sum 1 in float64: float32 shares miss it by a little.

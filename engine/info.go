@@ -12,6 +12,7 @@ type ModelInfo struct {
 	Height       int
 	Width        int
 	Low, High    float64 // the range of an image's values
+	Parameters   int     // of the decoder
 	Source       string  // "gaussian" or "uniform"
 	Metadata     string  // all of the file's metadata, as JSON
 }
@@ -23,9 +24,13 @@ func (m *Model) Info() ModelInfo {
 	if s.source == backend.Uniform {
 		source = "uniform"
 	}
+	parameters := 0
+	for _, t := range m.file.Model().Weights {
+		parameters += len(t.Data)
+	}
 	return ModelInfo{
 		Points: s.n, Dimension: s.d, HasCentroids: s.centroids, HasMasses: m.file.Masses() != nil,
-		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high,
+		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high, Parameters: parameters,
 		Source: source, Metadata: m.file.MetadataJSON(),
 	}
 }

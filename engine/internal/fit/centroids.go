@@ -8,7 +8,7 @@ const samplesPerCell = 50
 func (s *sampler) centroids(t *tally, n uint64) ([]float64, error) {
 	sums := make([]float64, t.target.n*s.d)
 	err := s.draw(t, n, s.x, func(cell int64, x []float32) {
-		sum := sums[int(cell)*s.d:][:s.d]
+		sum := sums[t.target.owner[cell]*s.d:][:s.d]
 		for k, v := range x {
 			sum[k] += float64(v)
 		}

@@ -2,7 +2,7 @@ package fit
 
 import "math"
 
-// tally counts the samples of a test by cell.
+// tally counts the samples of a test by cell; a duplicate's count for its owner.
 type tally struct {
 	target  *target
 	counts  []int64 // [N]
@@ -13,7 +13,7 @@ func newTally(t *target) *tally { return &tally{target: t, counts: make([]int64,
 
 func (t *tally) add(cells []int64) {
 	for _, c := range cells {
-		t.counts[c]++
+		t.counts[t.target.owner[c]]++
 	}
 	t.samples += uint64(len(cells))
 }

@@ -33,7 +33,7 @@ func TestChiSquared(t *testing.T) {
 			draw := distuv.NewCategorical(mass, source)
 			estimates, errors := make([]float64, trials), make([]float64, trials)
 			for trial := range trials {
-				tally := newTally(&target{n: n, cells: n, mass: wanted})
+				tally := newTally(bareTarget(wanted))
 				cells := make([]int64, samples)
 				for i := range cells {
 					cells[i] = int64(draw.Rand())
@@ -55,11 +55,20 @@ func TestChiSquared(t *testing.T) {
 	}
 }
 
+// bareTarget has masses and no points.
+func bareTarget(mass []float64) *target {
+	t := &target{n: len(mass), mass: mass, owner: make([]int, len(mass))}
+	for i := range t.owner {
+		t.owner[i] = i
+	}
+	return t
+}
+
 func TestEmpty(t *testing.T) {
 	const n = 1000
 	wanted := equalMasses(n)
 	wanted[0] = 0 // a duplicate is no cell
-	tally := newTally(&target{n: n, cells: n - 1, mass: wanted})
+	tally := newTally(bareTarget(wanted))
 	random := rand.New(rand.NewPCG(1, 1))
 	cells := make([]int64, 3*n)
 	for i := range cells {

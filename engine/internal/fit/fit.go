@@ -102,6 +102,17 @@ func DefaultSamples(n int, tolerance float64) uint64 {
 
 // Solve finds the heights.
 func Solve(p Problem, device Device, o Options) (*Result, error) {
+	return newRun(p, device, o).solve()
+}
+
+// Certify measures heights that are known already, and finds what else a result holds.
+func Certify(p Problem, heights []float32, device Device, o Options) (*Result, error) {
+	r := newRun(p, device, o)
+	r.descent = newDescent(r.target)
+	return r.finish(heights)
+}
+
+func newRun(p Problem, device Device, o Options) *run {
 	t := newTarget(p)
 	if o.SamplesMax == 0 {
 		o.SamplesMax = DefaultSamples(t.cells, o.Tolerance)
@@ -114,7 +125,7 @@ func Solve(p Problem, device Device, o Options) (*Result, error) {
 		start: o.Now(), chiSquared: math.NaN(), empty: -1,
 	}
 	r.sampler.tick = r.tick
-	return r.solve()
+	return r
 }
 
 // run is a fit in progress.
