@@ -4,9 +4,9 @@
 
 #undef TILE_PIXELS
 #undef FEW_ACCUMULATORS
-#if BRENIER_PATH == BRENIER_AVX512
-// Of 32 registers, 24 accumulators, two for weights and one for an input leave room to spare; an
-// fma's latency of 4 and two a cycle need 8 in flight.
+#if BRENIER_PATH == BRENIER_AVX512 || !BRENIER_X86
+// Of 32 registers (NEON has as many) 24 accumulate, two hold weights and one an input. An fma's
+// latency of 4 cycles and two a cycle, or four on the wide Arm cores, need 8 or 16 in flight.
 #define TILE_PIXELS 12
 #define FEW_ACCUMULATORS 24
 #else
@@ -70,26 +70,37 @@ BRENIER_INLINE const float *brenier_conv_row(const brenier_conv_work *w, const b
 }
 #endif
 
-// Ends one pixel's channels: residual, activation, store.
-BRENIER_INLINE void BRENIER_KERNEL(conv_finish)(const brenier_conv_work *w, int64_t at, vf *sums,
-                                                int vectors, int channels) {
+// Ends a tile: residual, activation, store. sums holds `vectors` vectors for each pixel. It is a
+// function of its own, so that the many tile functions stay short.
+static __attribute__((noinline)) void BRENIER_KERNEL(conv_finish)(const brenier_conv_work *w,
+                                                                  const brenier_conv_tile *tile,
+                                                                  const brenier_panel *panel,
+                                                                  const float *sums, int pixels,
+                                                                  int vectors) {
 	const brenier_activation *a = w->activation;
-	const int whole = channels == vectors * LANES;
-	float buffer[BRENIER_PANEL_VECTORS * LANES];
-	if (w->residual != NULL) {
-		const float *residual = w->residual + at;
-		if (!whole) {
-			memset(buffer, 0, sizeof buffer);
-			residual = memcpy(buffer, residual, (size_t)channels * sizeof(float));
+	const int channels = panel->out_channels;
+	for (int m = 0; m < pixels; m++) {
+		const int64_t at = tile->out[m] + panel->first_out;
+		float *out = w->out + at;
+		for (int v = 0; v < vectors; v++) {
+			const int here = channels - v * LANES < LANES ? channels - v * LANES : LANES;
+			vf sum = vf_load(sums + (m * vectors + v) * LANES);
+			float some[LANES] = {0};
+			if (w->residual != NULL) {
+				const float *residual = w->residual + at + v * LANES;
+				if (here < LANES) residual = memcpy(some, residual, (size_t)here * sizeof(float));
+				sum += vf_load(residual);
+			}
+			if (a->kind == BRENIER_LINEAR) sum = BRENIER_KERNEL(linear)(sum, a);
+			if (here == LANES) {
+				vf_store(out + v * LANES, sum);
+			} else {
+				vf_store(some, sum);
+				memcpy(out + v * LANES, some, (size_t)here * sizeof(float));
+			}
 		}
-		for (int v = 0; v < vectors; v++) sums[v] += vf_load(residual + v * LANES);
+		if (a->kind != BRENIER_LINEAR) BRENIER_KERNEL(activate)(out, channels, a);
 	}
-	if (a->kind == BRENIER_LINEAR)
-		for (int v = 0; v < vectors; v++) sums[v] = BRENIER_KERNEL(linear)(sums[v], a);
-	float *out = whole ? w->out + at : buffer;
-	for (int v = 0; v < vectors; v++) vf_store(out + v * LANES, sums[v]);
-	if (!whole) memcpy(w->out + at, buffer, (size_t)channels * sizeof(float));
-	if (a->kind != BRENIER_LINEAR) BRENIER_KERNEL(activate)(w->out + at, channels, a);
 }
 
 // One tile of `pixels` by `vectors` vectors of output channels; both are constants where this is
@@ -120,9 +131,12 @@ BRENIER_INLINE void BRENIER_KERNEL(conv_tile)(const brenier_conv_work *w, const 
 			}
 		}
 	}
+	float results[TILE_PIXELS * BRENIER_PANEL_VECTORS * LANES];
 #pragma GCC unroll 16
 	for (int m = 0; m < pixels; m++)
-		BRENIER_KERNEL(conv_finish)(w, tile->out[m] + panel->first_out, sums[m], vectors, panel->out_channels);
+#pragma GCC unroll 2
+		for (int v = 0; v < vectors; v++) vf_store(results + (m * vectors + v) * LANES, sums[m][v]);
+	BRENIER_KERNEL(conv_finish)(w, tile, panel, results, pixels, vectors);
 }
 
 #undef CONV_TILE

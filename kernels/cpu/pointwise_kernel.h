@@ -53,22 +53,37 @@ static void BRENIER_KERNEL(binary)(int multiply, const brenier_activation *activ
 	BRENIER_KERNEL(activate)(out, count, activation);
 }
 
+// The sum of x - mean over a group, or of its square, in eight chains that go round the channels.
+static double BRENIER_KERNEL(group_sum)(const float *group, int64_t pixels, int64_t channels,
+                                        int64_t group_channels, int square, double mean) {
+	enum { CHAINS = 8 };
+	double sums[CHAINS] = {0};
+	const int64_t whole = group_channels / CHAINS * CHAINS;
+	for (int64_t p = 0; p < pixels; p++) {
+		const float *x = group + p * channels;
+		for (int64_t c = 0; c < whole; c += CHAINS)
+			for (int l = 0; l < CHAINS; l++) {
+				const double d = x[c + l] - mean;
+				sums[l] += square ? d * d : d;
+			}
+		for (int64_t c = whole; c < group_channels; c++) {
+			const double d = x[c] - mean;
+			sums[c - whole] += square ? d * d : d;
+		}
+	}
+	for (int half = CHAINS / 2; half > 0; half /= 2)
+		for (int l = 0; l < half; l++) sums[l] += sums[l + half];
+	return sums[0];
+}
+
 static void BRENIER_KERNEL(group_norm)(int64_t pixels, int64_t channels, int64_t first_channel,
                                        int64_t group_channels, double epsilon, const float *scale,
                                        const float *shift, const brenier_activation *activation,
                                        const float *in, float *out) {
 	const double size = (double)pixels * (double)group_channels;
 	const float *group = in + first_channel;
-	double sum = 0;
-	for (int64_t p = 0; p < pixels; p++)
-		for (int64_t c = 0; c < group_channels; c++) sum += group[p * channels + c];
-	const double mean = sum / size;
-	double squares = 0;
-	for (int64_t p = 0; p < pixels; p++)
-		for (int64_t c = 0; c < group_channels; c++) {
-			const double d = group[p * channels + c] - mean;
-			squares += d * d;
-		}
+	const double mean = BRENIER_KERNEL(group_sum)(group, pixels, channels, group_channels, 0, 0) / size;
+	const double squares = BRENIER_KERNEL(group_sum)(group, pixels, channels, group_channels, 1, mean);
 	const double inverse = 1 / sqrt(squares / size + epsilon);
 	for (int64_t p = 0; p < pixels; p++) {
 		float *row = out + p * channels + first_channel;

@@ -60,7 +60,7 @@ func NewDecoder(pool *Pool, path kernels.Path, g *graph.Graph, tensors map[strin
 		case *lower.Conv:
 			step.operation = packConv(pool, path, op, a)
 		case *lower.Pointwise:
-			step.operation = &pointwiseStep{path, op, a}
+			step.operation = newPointwise(path, op, a)
 		case *lower.Binary:
 			step.operation = &binaryStep{path, op, a}
 		case *lower.GroupNorm:

@@ -8,9 +8,9 @@ import (
 // convStep is a convolution with its weights packed as kernels.Conv reads them.
 type convStep struct {
 	path       kernels.Path
+	macs       int64 // per image
 	phases     []convPhase
-	panels     []kernels.ConvPanel // the same for every phase; Weights are indices into its own
-	bias       []float32           // [panel][width]
+	bias       []float32 // [panel][width], the same for every phase
 	activation kernels.Activation
 	zeros      []float32 // [in channels], what a tap outside reads
 }
@@ -25,7 +25,7 @@ type convPhase struct {
 
 // packConv packs a convolution's weights, the panels shared out over the pool.
 func packConv(pool *Pool, path kernels.Path, c *lower.Conv, a kernels.Activation) *convStep {
-	s := &convStep{path: path, activation: a, zeros: alignedFloats(c.In.C)}
+	s := &convStep{path: path, macs: c.MACs(), activation: a, zeros: alignedFloats(c.In.C)}
 	few := preferFewOutputs(path, c)
 	lanes := path.Lanes()
 	layout := panelLayout(path, c)
@@ -174,16 +174,16 @@ type convCut struct{ blocks, groups int }
 func (s *convStep) cut(n, threads int) convCut {
 	p := &s.phases[0].shape
 	pixels := n * int(p.Rows) * int(p.Cols)
-	perPixel := 4 * int(p.InChannels) * int(p.InStepY) * int(p.InStepX)
+	perPixel := 4 * int(p.InChannels) * int(min(p.InStepY, p.InHeight)) * int(min(p.InStepX, p.InWidth))
 	block := max(blockBytes/perPixel, 48)
 	c := convCut{blocks: (pixels + block - 1) / block, groups: 1}
 	if threads == 1 {
 		return c
 	}
 	want := threads * partsPerThread
-	panel := &s.phases[0].panels[0]
-	work := pixels * int(p.Taps) * int(panel.InChannels) * int(p.OutChannels) * len(s.phases)
-	want = max(min(want, work/leastWork), 1)
+	if work := float64(n) * float64(s.macs) / leastWork; work < float64(want) {
+		want = max(int(work), 1)
+	}
 	if have := c.blocks * len(s.phases); have < want {
 		c.groups = min((want+have-1)/have, len(s.phases[0].panels))
 		if have *= c.groups; have < want {

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"brenier/engine/internal/lower"
 	kernels "brenier/kernels/cpu"
@@ -17,16 +18,26 @@ const partElements = 1 << 14
 func elementParts(elements int) int { return max(1, elements/partElements) }
 
 type pointwiseStep struct {
-	path       kernels.Path
-	op         *lower.Pointwise
-	activation kernels.Activation
+	path         kernels.Path
+	size         int
+	scale, shift []float32 // one period or several, so that the kernel's runs are long
+	activation   kernels.Activation
 }
 
-func (s *pointwiseStep) parts(n, _ int) int { return elementParts(n * s.op.Size) }
+func newPointwise(path kernels.Path, op *lower.Pointwise, a kernels.Activation) *pointwiseStep {
+	s := &pointwiseStep{path: path, size: op.Size, activation: a}
+	if period := len(op.Scale); period > 0 {
+		times := (1024 + period - 1) / period
+		s.scale, s.shift = slices.Repeat(op.Scale, times), slices.Repeat(op.Shift, times)
+	}
+	return s
+}
+
+func (s *pointwiseStep) parts(n, _ int) int { return elementParts(n * s.size) }
 
 func (s *pointwiseStep) run(w *stepWork, part int) {
 	first, end := share(len(w.out), part, s.parts(w.n, w.threads))
-	kernels.Affine(s.path, s.op.Scale, s.op.Shift, &s.activation, w.in[0], w.out, first, end-first)
+	kernels.Affine(s.path, s.scale, s.shift, &s.activation, w.in[0], w.out, first, end-first)
 }
 
 type binaryStep struct {

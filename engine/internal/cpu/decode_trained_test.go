@@ -162,3 +162,19 @@ func benchmarkDecode(b *testing.B, pool *Pool, path kernels.Path, g *graph.Graph
 	b.ReportMetric(100*flop/best.Seconds()/peak, "%peak")
 	runtime.KeepAlive(x)
 }
+
+// BenchmarkNewDecoder is the time from weights in memory to a decoder ready to run.
+func BenchmarkNewDecoder(b *testing.B) {
+	for _, trained := range trainedDecoders {
+		b.Run("model="+trained.name, func(b *testing.B) {
+			g, tensors := trained.load(b)
+			pool := NewPool(0)
+			defer pool.Close()
+			for b.Loop() {
+				if _, err := NewDecoder(pool, kernels.Best(), g, tensors); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
