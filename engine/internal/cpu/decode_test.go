@@ -104,7 +104,41 @@ func convCases() []decoderCase {
 		}
 		list = append(list, c.upsampled(fmt.Sprintf("resize %v then Conv", factor), factor, random))
 	}
+	for len(list) < 150 {
+		c := randomConv(random)
+		d := c.build(fmt.Sprintf("random %d %s", len(list), c.op), random)
+		if random.IntN(4) == 0 {
+			d = c.upsampled(d.name+" resized", [2]float64{float64(1 + random.IntN(4)), float64(1 + random.IntN(4))}, random)
+		}
+		shapes := map[string][]int{"weight": d.tensors["weight"].Shape, "bias": d.tensors["bias"].Shape}
+		if _, err := d.graph.Shapes(shapes); err == nil { // the rest have no pixel to make
+			list = append(list, d)
+		}
+	}
 	return list
+}
+
+// randomConv draws every attribute, small enough that the reference is quick.
+func randomConv(random *rand.Rand) convCase {
+	pair := func(most int) []int { return []int{1 + random.IntN(most), 1 + random.IntN(most)} }
+	group := 1
+	if random.IntN(3) == 0 {
+		group = 1 + random.IntN(9)
+	}
+	c := convCase{
+		op: graph.Conv, channels: group * (1 + random.IntN(40/group)), outs: group * (1 + random.IntN(40/group)),
+		height: 1 + random.IntN(7), width: 1 + random.IntN(7), kh: 1 + random.IntN(4), kw: 1 + random.IntN(4),
+		n: 1 + random.IntN(3),
+		attributes: graph.Attributes{
+			Group: group, Strides: pair(3), Dilations: pair(3),
+			Pads: []int{random.IntN(3), random.IntN(3), random.IntN(3), random.IntN(3)},
+		},
+	}
+	if random.IntN(2) == 0 {
+		c.op = graph.ConvTranspose
+		c.attributes.OutputPadding = []int{random.IntN(c.attributes.Strides[0]), random.IntN(c.attributes.Strides[1])}
+	}
+	return c
 }
 
 func (c convCase) build(name string, random *rand.Rand) decoderCase {
