@@ -6,6 +6,7 @@
 #define BRENIER_KERNEL_FILE "locate_kernel.h"
 #include "foreach_path.h"
 
+static const int lanes_of_path[BRENIER_PATHS] = {4, 8, 16};
 #if BRENIER_X86
 static const int tile_rows[BRENIER_PATHS] = {tile_rows_portable, tile_rows_avx2, tile_rows_avx512};
 #else
@@ -20,6 +21,44 @@ static void (*const select_best[BRENIER_PATHS])(const float *, int64_t, int64_t,
                                                 const float *, int64_t, int64_t, int64_t, int,
                                                 int32_t *, float *, int32_t *,
                                                 double *) = BRENIER_TABLE(brenier_locate_select);
+
+// Where a cell is in the packed map.
+typedef struct {
+	int64_t panel, column;
+} cell_place;
+
+static inline cell_place place_of(int64_t cell, int64_t T, int64_t lanes) {
+	const int64_t group = cell / (2 * T), slot = cell % (2 * T);
+	return (cell_place){group / lanes * T + slot / 2, slot % 2 * lanes + group % lanes};
+}
+
+void brenier_locate_pack(int path, const float *points, int64_t first, int64_t end, int64_t d,
+                         int64_t T, float *panels) {
+	const int64_t lanes = lanes_of_path[path], width = 2 * lanes;
+	for (int64_t cell = first; cell < end; cell++) {
+		const cell_place place = place_of(cell, T, lanes);
+		float *to = panels + place.panel * d * width + place.column;
+		for (int64_t k = 0; k < d; k++) to[k * width] = points[cell * d + k];
+	}
+}
+
+double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
+                             float *levels) {
+	const uint64_t mode = brenier_float_mode_set();
+	const int64_t lanes = lanes_of_path[path], width = 2 * lanes;
+	double highest = heights[0], reach = 0;
+	for (int64_t cell = 0; cell < N; cell++) {
+		highest = fmax(highest, heights[cell]);
+		reach = fmax(reach, fabs((double)heights[cell]));
+	}
+	for (int64_t i = 0; i < P * width; i++) levels[i] = -FLT_MAX;
+	for (int64_t cell = 0; cell < N; cell++) {
+		const cell_place place = place_of(cell, T, lanes);
+		levels[place.panel * width + place.column] = (float)((double)heights[cell] - highest);
+	}
+	brenier_float_mode_restore(mode);
+	return reach;
+}
 
 int64_t brenier_locate_padded_rows(int path, int64_t rows) {
 	return (rows + tile_rows[path] - 1) / tile_rows[path] * tile_rows[path];

@@ -8,6 +8,18 @@ import "unsafe"
 // MaxK is the most cells that locate keeps for a sample.
 const MaxK = C.BRENIER_MAX_K
 
+// LocatePack packs cells first to end-1 of points [N,d] into panels. See locate.h.
+func LocatePack(p Path, points []float32, first, end, d, group int, panels []float32) {
+	C.brenier_locate_pack(C.int(p), floats(points), C.int64_t(first), C.int64_t(end), C.int64_t(d),
+		C.int64_t(group), floats(panels))
+}
+
+// LocateLevels packs heights [N] into levels [P][W] and returns the largest |h_i|. See locate.h.
+func LocateLevels(p Path, heights []float32, group int, levels []float32) (reach float64) {
+	return float64(C.brenier_locate_levels(C.int(p), floats(heights), C.int64_t(len(heights)),
+		C.int64_t(group), C.int64_t(len(levels)/(2*p.Lanes())), floats(levels)))
+}
+
 // LocatePaddedRows returns the rows that LocateScreen's scratch needs for a batch of rows.
 func LocatePaddedRows(p Path, rows int) int {
 	return int(C.brenier_locate_padded_rows(C.int(p), C.int64_t(rows)))

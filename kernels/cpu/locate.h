@@ -11,7 +11,7 @@
 // The score returned is the float64 fma chain over dimensions 0 .. d-1 that starts at h_i, on the
 // stored float32 values; order: score descending, then index ascending.
 //
-// The packed map, made by the caller. W = 2 * lanes of the path cells are a panel; P panels, a
+// The packed map. W = 2 * lanes of the path cells are a panel; P panels, a
 // multiple of T, of which T consecutive ones are cut into groups of one lane each: lane l of both
 // vectors of panels g*T .. g*T+T-1 is group g*lanes + l, of G = P/T * lanes. The 2T cells of a
 // group have consecutive numbers, so that the points to score again lie together: cell i is in
@@ -19,6 +19,14 @@
 //   panels   [P][d][W] float32, zero past cell N; 64-byte aligned
 //   levels   [P][W] float32, h_i less the highest height, rounded; -FLT_MAX past cell N
 #define BRENIER_MAX_K 32
+
+// Packs cells first .. end-1 of points [N,d] into panels, which are zero before.
+void brenier_locate_pack(int path, const float *points, int64_t first, int64_t end, int64_t d,
+                         int64_t T, float *panels);
+
+// Packs heights [N] into levels [P][W] and returns the largest |h_i|.
+double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
+                             float *levels);
 
 // Rows padded to the microkernels' tiles: `packed` and `maxima` have this many.
 int64_t brenier_locate_padded_rows(int path, int64_t rows);

@@ -76,13 +76,6 @@ func NewMap(pool *Pool, path kernels.Path, points, heights, centroids []float32,
 	return m, nil
 }
 
-// place returns the panel of a cell and its column there.
-func (m *Map) place(cell int) (panel, column int) {
-	lanes := m.path.Lanes()
-	group, slot := cell/(2*m.group), cell%(2*m.group)
-	return group/lanes*m.group + slot/2, slot%2*lanes + group%lanes
-}
-
 // packing is the Task that writes a map's panels and norms, of part of the cells.
 type packing struct{ m *Map }
 
@@ -90,14 +83,7 @@ func (t packing) Do(part int) {
 	m := t.m
 	parts := packingParts(m)
 	first, stop := part*m.n/parts, (part+1)*m.n/parts
-	width := 2 * m.path.Lanes()
-	for cell := first; cell < stop; cell++ {
-		panel, column := m.place(cell)
-		to := m.panels[panel*m.d*width+column:]
-		for k, value := range m.points[cell*m.d : (cell+1)*m.d] {
-			to[k*width] = value
-		}
-	}
+	kernels.LocatePack(m.path, m.points, first, stop, m.d, m.group, m.panels)
 	kernels.PlaneNorms(m.path, m.points[first*m.d:stop*m.d], m.d, m.norms[first:stop])
 }
 
@@ -106,19 +92,7 @@ func packingParts(m *Map) int { return min(m.n, 4*m.pool.Threads()) }
 // SetHeights replaces the heights [N]. No Locate may be at work meanwhile.
 func (m *Map) SetHeights(h []float32) {
 	copy(m.heights, h)
-	highest, reach := math.Inf(-1), 0.0
-	for _, height := range m.heights {
-		highest = max(highest, float64(height))
-		reach = max(reach, math.Abs(float64(height)))
-	}
-	m.reach = reach
-	for i := range m.levels {
-		m.levels[i] = -math.MaxFloat32
-	}
-	for cell, height := range m.heights {
-		panel, column := m.place(cell)
-		m.levels[panel*2*m.path.Lanes()+column] = float32(float64(height) - highest)
-	}
+	m.reach = kernels.LocateLevels(m.path, m.heights, m.group, m.levels)
 }
 
 // Cells returns N.

@@ -13,6 +13,7 @@ import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/reference"
 	kernels "brenier/kernels/cpu"
+	"brenier/kernels/cpu/hostmode"
 )
 
 var update = flag.Bool("update", false, "write testdata/vectors.json anew from the oracle")
@@ -197,5 +198,35 @@ func TestVectors(t *testing.T) {
 	t.Run("oracle", func(t *testing.T) { compare(t, oracleStages.fill(want)) })
 	for _, path := range kernels.Paths() {
 		t.Run(path.String(), func(t *testing.T) { compare(t, pathStages(t, path).fill(want)) })
+	}
+}
+
+// The host's floating-point mode changes nothing: subnormal results stay, rounding is to nearest.
+func TestVectors_whatever_the_hosts_rounding(t *testing.T) {
+	var denormal locateCase
+	for _, c := range locateCases() {
+		if c.name == "denormal_products" {
+			denormal = c
+		}
+	}
+	x := make([]float32, 640)
+	reference.Noise(backend.Gaussian, x, 64, 5, 0, 0)
+	for _, path := range kernels.Paths() {
+		cells, scores := locateAll(t, denormal, path, 1, 4)
+		for name, mode := range map[string]hostmode.Mode{"flush": hostmode.Flush, "upward": hostmode.Upward} {
+			got := make([]float32, len(x))
+			var gotCells []int32
+			var gotScores []float64
+			hostmode.Run(mode, func() {
+				kernels.Noise(path, kernels.Gaussian, got, 64, 5, 0, 0)
+				gotCells, gotScores = locateAll(t, denormal, path, 1, 4)
+			})
+			if !slices.Equal(got, x) {
+				t.Errorf("%v: noise differs when the host's mode is %s", path, name)
+			}
+			if !slices.Equal(gotCells, cells) || !slices.Equal(gotScores, scores) {
+				t.Errorf("%v: cells differ when the host's mode is %s", path, name)
+			}
+		}
 	}
 }
