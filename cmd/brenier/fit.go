@@ -1,0 +1,129 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math"
+
+	"brenier/engine"
+)
+
+var fitCommand = command{
+	name: "fit", argument: "POINTS", least: 1, most: 1,
+	summary: "Find the heights of points [N,d] and make them a model; POINTS is an .npy file or a safetensors tensor",
+	examples: []string{
+		"fit codes.npy --out map.safetensors",
+		"fit latents.safetensors:latents --decoder decoder.safetensors --tol 1e-3 --out digits.safetensors",
+		"fit codes.npy --heights heights.npy --out measured.safetensors",
+	},
+	setup: setupFit,
+}
+
+// fitting is the flags of a fit.
+type fitting struct {
+	options     engine.FitOptions
+	pointsDType string
+	masses      string
+	heights     string
+}
+
+func (f *fitting) flags(flags *flag.FlagSet) {
+	flags.StringVar(&f.options.Source, "source", "gaussian", "noise: gaussian, N(0,I), or uniform, on [-1/2,1/2]^d (`name`)")
+	flags.Float64Var(&f.options.Tolerance, "tol", engine.DefaultTolerance, "stop at this `chi-squared`")
+	flags.Uint64Var(&f.options.SamplesMax, "samples-max", 0, "give up after `n` samples; 0: chosen from N")
+	flags.Uint64Var(&f.options.Seed, "seed", 0, "`seed`: same seed, points and flags, same heights")
+	flags.StringVar(&f.pointsDType, "points-dtype", "f32", "keep points as `type` f32 or f16")
+	flags.StringVar(&f.masses, "masses", "", "wanted mass of each point [N], a `file` like POINTS; else equal")
+	flags.StringVar(&f.heights, "heights", "", "take these heights [N], a `file` like POINTS, and only measure them")
+	flags.IntVar(&f.options.Images, "images", 2048, "with a decoder: keep the mean and deviation of `n` images in the model")
+}
+
+// dtypes are how a model file can keep numbers.
+var dtypes = map[string]engine.DType{"f32": engine.F32, "f16": engine.F16}
+
+// fit does it, with progress.
+func (f *fitting) fit(c *console, e *engine.Engine, points []float32, d int) (*engine.Model, error) {
+	dtype, known := dtypes[f.pointsDType]
+	if !known {
+		return nil, usagef("--points-dtype: want f32 or f16, got %q", f.pointsDType)
+	}
+	if s := f.options.Source; s != "gaussian" && s != "uniform" {
+		return nil, usagef("--source: want gaussian or uniform, got %q", s)
+	}
+	if !(f.options.Tolerance > 0) {
+		return nil, usagef("--tol: want a number above 0, got %v", f.options.Tolerance)
+	}
+	f.options.Points = dtype
+	var masses []float64
+	if f.masses != "" {
+		values, err := readVector(c, f.masses)
+		if err != nil {
+			return nil, err
+		}
+		masses = make([]float64, len(values))
+		for i, v := range values {
+			masses[i] = float64(v)
+		}
+	}
+	if f.heights != "" {
+		var err error
+		if f.options.Heights, err = readVector(c, f.heights); err != nil {
+			return nil, err
+		}
+	}
+	f.options.Progress = func(p engine.FitProgress) bool {
+		text := fmt.Sprintf("%s samples, %.0f s", thousands(p.Samples), p.Seconds)
+		if !math.IsNaN(p.ChiSquared) {
+			text = fmt.Sprintf("%s, chi-squared %s, wanted %s", text, trim(p.ChiSquared), trim(f.options.Tolerance))
+		}
+		c.progress(float64(p.Samples)/float64(p.SamplesMax), text)
+		return true
+	}
+	model, err := e.Fit(points, d, masses, f.options)
+	c.finish()
+	return model, err
+}
+
+func setupFit(flags *flag.FlagSet) func(*console, []string) error {
+	var f fitting
+	f.flags(flags)
+	decoder := flags.String("decoder", "", "put the decoder of this `model` into the result")
+	out := flags.String("out", "model.safetensors", "write the model to `file`")
+	return func(c *console, arguments []string) error {
+		points, _, d, err := readMatrix(c, arguments[0])
+		if err != nil {
+			return err
+		}
+		e, err := engine.New(c.config)
+		if err != nil {
+			return err
+		}
+		defer e.Close()
+		if *decoder != "" {
+			if f.options.Decoder, err = e.Open(*decoder); err != nil {
+				return err
+			}
+		}
+		model, err := f.fit(c, e, points, d)
+		if err != nil {
+			return err
+		}
+		return saveModel(c, e, model, *out)
+	}
+}
+
+// saveModel writes a new model and says what it is.
+func saveModel(c *console, e *engine.Engine, model *engine.Model, path string) error {
+	if err := model.Save(path); err != nil {
+		return err
+	}
+	info := model.Info()
+	if c.json {
+		m := readMetadata(info)
+		return c.writeJSON(map[string]any{"file": path, "points": info.Points, "dimension": info.Dimension, "fit": m.Fit, "device": device(e.Info())})
+	}
+	c.printf("%-10s %s\n", "wrote", path)
+	printModel(c, info)
+	c.printf("%-10s %s\n", "device", device(e.Info()))
+	return nil
+}
