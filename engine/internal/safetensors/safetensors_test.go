@@ -267,6 +267,42 @@ func TestOpen_close(t *testing.T) {
 	}
 }
 
+// Files that PyTorch wrote, where the trained networks lie beside the repository: every tensor is
+// there in full, and the floating-point ones are finite.
+func TestOpen_trained_networks(t *testing.T) {
+	paths, err := filepath.Glob("../../../../shared/models/*.safetensors")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(paths) == 0 {
+		t.Skip("the trained networks are not here")
+	}
+	for _, path := range paths {
+		f, err := Open(path)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for i := range f.Tensors {
+			values, err := f.Tensors[i].Float32s()
+			if err != nil && f.Tensors[i].DType != "I64" {
+				t.Errorf("%s: %v", path, err)
+			}
+			for k, v := range values {
+				if v-v != 0 {
+					t.Fatalf("%s: %s: element %d is %g", path, f.Tensors[i].Name, k, v)
+				}
+			}
+		}
+		if len(f.Tensors) == 0 {
+			t.Errorf("%s: no tensors", path)
+		}
+		if err := f.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A named pipe must not make Open wait for a writer.
 func TestOpen_refuses_what_is_not_a_file(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "pipe")

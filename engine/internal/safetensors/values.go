@@ -25,17 +25,23 @@ func (t *Tensor) Float32s() ([]float32, error) {
 	default:
 		return nil, fmt.Errorf("%s: want F32, F16, BF16 or F64, got %s", t.Name, t.DType)
 	}
-	values := make([]float32, t.Len()) // no more than the data that is there
+	values := make([]float32, t.Len()) // at most twice the data that is there
 	data := t.Data
-	for i := range values {
-		switch t.DType {
-		case F32:
+	switch t.DType {
+	case F32:
+		for i := range values {
 			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		case F16:
+		}
+	case F16:
+		for i := range values {
 			values[i] = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
-		case BF16:
+		}
+	case BF16:
+		for i := range values {
 			values[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(data[2*i:])) << 16)
-		case F64:
+		}
+	case F64:
+		for i := range values {
 			values[i] = float32(math.Float64frombits(binary.LittleEndian.Uint64(data[8*i:])))
 		}
 	}
