@@ -148,3 +148,22 @@ func TestExtend_cosines(t *testing.T) {
 		}
 	}
 }
+
+func BenchmarkExtend(b *testing.B) {
+	const n = 1024
+	pool := NewPool(1)
+	defer pool.Close()
+	for _, path := range kernels.Paths() {
+		c := extendCase{locateCase: randomCase(10000, 64, n), k: 8}
+		c.centroids = c.points
+		m := c.newMap(b, pool, path)
+		cells, z := make([]int32, n*8), make([]float32, n*64)
+		m.Locate(m.NewScratch(n, 8), c.x, n, 8, cells, make([]float64, n*8))
+		b.Run("B=1024/d=64/k=8/path="+path.String(), func(b *testing.B) {
+			for b.Loop() {
+				m.Extend(c.x, cells, n, backend.Extension{Mode: backend.Simplex, K: 8, MinCosine: -1}, z)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/sample")
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 
 	"brenier/engine/internal/backend"
@@ -195,6 +196,43 @@ func TestLocate_any_batch_order_and_threads(t *testing.T) {
 			t.Errorf("%v: small batches give another result than one batch", path)
 		}
 	}
+}
+
+// Sixteen goroutines with one map, each with scratch of its own and its own share of the samples.
+func TestLocate_sixteen_goroutines(t *testing.T) {
+	const k, share = 3, 21
+	c := randomCase(5000, 11, 16*share)
+	want, wantScores := locateAll(t, c, kernels.Best(), 1, k)
+	pool := NewPool(3)
+	defer pool.Close()
+	m, err := NewMap(pool, kernels.Best(), c.points, c.heights, c.points, 5000, 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := backend.Extension{Mode: backend.Simplex, K: k, MinCosine: -1}
+	wantCodes := make([]float32, len(c.x))
+	m.Extend(c.x, want, 16*share, e, wantCodes)
+	var users sync.WaitGroup
+	for user := range 16 {
+		users.Add(1)
+		go func() {
+			defer users.Done()
+			s := m.NewScratch(share, k)
+			cells, scores, z := make([]int32, share*k), make([]float64, share*k), make([]float32, share*11)
+			x := c.x[user*share*11 : (user+1)*share*11]
+			for round := range 20 {
+				n := 1 + (user+round)%share
+				m.Locate(s, x[:n*11], n, k, cells, scores)
+				m.Extend(x[:n*11], cells, n, e, z)
+				if !slices.Equal(cells[:n*k], want[user*share*k:][:n*k]) ||
+					!slices.Equal(scores[:n*k], wantScores[user*share*k:][:n*k]) ||
+					!slices.Equal(z[:n*11], wantCodes[user*share*11:][:n*11]) {
+					t.Errorf("goroutine %d: another result than alone", user)
+				}
+			}
+		}()
+	}
+	users.Wait()
 }
 
 // SetHeights makes the map that NewMap makes of the same heights.
