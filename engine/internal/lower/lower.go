@@ -209,50 +209,6 @@ func (l *lowering) bias(n *graph.Node, k int) []float64 {
 	return widen(l.tensors[n.Inputs[k]].Data)
 }
 
-// batchNormalization is x*scale + shift with the running statistics:
-//
-//	scale = s / sqrt(variance + epsilon), shift = b - mean*scale.
-func (l *lowering) batchNormalization(n *graph.Node) {
-	scale, shift := widen(l.tensors[n.Inputs[1]].Data), widen(l.tensors[n.Inputs[2]].Data)
-	mean, variance := l.tensors[n.Inputs[3]].Data, l.tensors[n.Inputs[4]].Data
-	for c := range scale {
-		scale[c] /= math.Sqrt(float64(variance[c]) + *n.Attributes.Epsilon)
-		shift[c] -= float64(mean[c]) * scale[c]
-	}
-	l.affine(n, l.values[n.Inputs[0]], scale, shift)
-}
-
-// affine is x*scale + shift, both [C] or [H,W,C]: folded into x's convolution where it can be.
-func (l *lowering) affine(n *graph.Node, x *value, scale, shift []float64) {
-	if s := l.open(x); s != nil && len(s.In) == 1 {
-		if c, ok := s.Op.(*Conv); ok && len(scale) == x.shape.C && c.fold(scale, shift) {
-			l.become(n, x)
-			return
-		}
-	}
-	l.emit(n, &Pointwise{x.shape.Size(), narrow(scale), narrow(shift)}, x)
-}
-
-func (l *lowering) activation(n *graph.Node, a Activation) {
-	x := l.values[n.Inputs[0]]
-	if s := l.open(x); s != nil && fusesActivation(s.Op) {
-		s.Activation = a
-		l.become(n, x)
-		return
-	}
-	l.emit(n, &Pointwise{Size: x.shape.Size()}, x)
-	l.steps[len(l.steps)-1].Activation = a
-}
-
-// fusesActivation tells whether a step computes its output rather than moves its input.
-func fusesActivation(op Op) bool {
-	switch op.(type) {
-	case *Conv, *Pointwise, *Binary, *GroupNorm:
-		return true
-	}
-	return false
-}
-
 func clip(a graph.Attributes) Activation {
 	c := Activation{Kind: Clip, Low: float32(math.Inf(-1)), High: float32(math.Inf(1))}
 	if a.Min != nil {
@@ -262,100 +218,6 @@ func clip(a graph.Attributes) Activation {
 		c.High = float32(*a.Max)
 	}
 	return c
-}
-
-// arithmetic is Add and Mul.
-func (l *lowering) arithmetic(n *graph.Node) {
-	x, y := l.values[n.Inputs[0]], l.values[n.Inputs[1]]
-	multiply := n.Op == graph.Mul
-	switch {
-	case x != nil && y != nil:
-		if !multiply && (l.residual(n, x, y) || l.residual(n, y, x)) {
-			return
-		}
-		l.emit(n, &Binary{x.shape.Size(), multiply}, x, y)
-	case x != nil:
-		l.withTensor(n, x, l.tensors[n.Inputs[1]], multiply)
-	default:
-		l.withTensor(n, y, l.tensors[n.Inputs[0]], multiply)
-	}
-}
-
-// residual adds other to what x's convolution sums, before its activation. The step moves to the
-// end, where other has been made.
-func (l *lowering) residual(n *graph.Node, x, other *value) bool {
-	s := l.open(x)
-	if s == nil || len(s.In) > 1 || x.id == other.id {
-		return false
-	}
-	if _, ok := s.Op.(*Conv); !ok {
-		return false
-	}
-	moved := *s
-	moved.In = append(append([]int(nil), s.In...), other.id)
-	s.Op = &Pointwise{} // reads and makes nothing that is used: dropped in the end
-	s.In, s.Out = nil, -1
-	l.steps = append(l.steps, moved)
-	l.values[n.Output] = &value{id: moved.Out, shape: x.shape, uses: l.uses[n.Output], step: len(l.steps) - 1}
-	return true
-}
-
-// withTensor is x + t or x*t with t broadcast to x as in ONNX.
-func (l *lowering) withTensor(n *graph.Node, x *value, t backend.Tensor, multiply bool) {
-	tensor := broadcast(t, l.shapes[l.activationOf(n)], x.shape)
-	scale, shift := make([]float64, len(tensor)), make([]float64, len(tensor))
-	for i, v := range tensor {
-		if multiply {
-			scale[i] = v
-		} else {
-			scale[i], shift[i] = 1, v
-		}
-	}
-	l.affine(n, x, scale, shift)
-}
-
-// activationOf is the input of a node that is no tensor.
-func (l *lowering) activationOf(n *graph.Node) string {
-	if _, ok := l.values[n.Inputs[0]]; ok {
-		return n.Inputs[0]
-	}
-	return n.Inputs[1]
-}
-
-// broadcast lays t out as [C] where it is the same for every pixel, else as [H,W,C]. shape is the
-// activation's, with as many axes as it has.
-func broadcast(t backend.Tensor, shape []int, s Shape) []float64 {
-	extents := t.Shape // aligned with shape at the end
-	if len(extents) > len(shape) {
-		extents = extents[len(extents)-len(shape):]
-	}
-	// The strides of t along C, H and W; 0 where it is repeated.
-	var strides [3]int
-	step := 1
-	for back := 1; back <= len(extents); back++ {
-		extent := extents[len(extents)-back]
-		axis := 3 - back // of [C,H,W]
-		switch len(shape) {
-		case 1:
-			axis = 0
-		case 2:
-			axis = [...]int{2, 0}[back-1]
-		}
-		if extent > 1 {
-			strides[axis] = step
-		}
-		step *= extent
-	}
-	pixels := s.Pixels()
-	if strides[1] == 0 && strides[2] == 0 {
-		pixels = 1
-	}
-	out := make([]float64, pixels*s.C)
-	for i := range out {
-		pixel, c := i/s.C, i%s.C
-		out[i] = float64(t.Data[c*strides[0]+pixel/s.W*strides[1]+pixel%s.W*strides[2]])
-	}
-	return out
 }
 
 func (l *lowering) concat(n *graph.Node) {
@@ -403,40 +265,6 @@ func nearest(out, in int, scale float64) []int32 {
 	}
 	return source
 }
-
-// reorder is Reshape and Flatten, which keep ONNX's order [C,H,W] while memory holds [H,W,C].
-func (l *lowering) reorder(n *graph.Node) {
-	x, out := l.values[n.Inputs[0]], shapeOf(l.shapes[n.Output])
-	y := l.reordered(n.Name, x, x.shape, out)
-	y.uses = max(y.uses, l.uses[n.Output])
-	l.values[n.Output] = y
-}
-
-// reordered is x, elements of shape from in memory, as shape to. Its uses are x's own where both
-// are the same memory.
-func (l *lowering) reordered(name string, x *value, from, to Shape) *value {
-	if from.C == to.C || plain(from) && plain(to) {
-		return &value{id: x.id, shape: to, uses: x.uses, step: x.step}
-	}
-	source := make([]int32, to.Size())
-	for i := range source {
-		pixel, c := i/to.C, i%to.C
-		onnx := c*to.Pixels() + pixel
-		c, pixel = onnx/from.Pixels(), onnx%from.Pixels()
-		source[i] = int32(pixel*from.C + c)
-	}
-	if x.step >= 0 && x.uses == 1 {
-		s := &l.steps[x.step]
-		if c, ok := s.Op.(*Conv); ok && c.Out.Pixels() == 1 && len(s.In) == 1 { // write it in the new order
-			c.permuteRows(source)
-			return &value{id: x.id, shape: to, uses: 1, step: x.step}
-		}
-	}
-	return l.add(name, &Reorder{source}, to, 1, x)
-}
-
-// plain tells whether [C,H,W] and [H,W,C] are the same order.
-func plain(s Shape) bool { return s.C == 1 || s.Pixels() == 1 }
 
 // dropUnused leaves out the steps whose output nothing reads.
 func (p *Program) dropUnused() {
