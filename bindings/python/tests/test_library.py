@@ -85,14 +85,16 @@ def compile_(path: pathlib.Path, source: str) -> None:
 def test_the_environment_chooses_the_device(parts: Parts) -> None:
     done = python(
         """
-        import sys, brenier
+        import os, sys, brenier
         print(brenier.load(sys.argv[1]).info.engine.threads)
+        os.environ["BRENIER_THREADS"] = "4"
+        print(brenier.load(sys.argv[1], device="cpu").info.engine.threads)
         """,
         str(parts.path),
         BRENIER_DEVICE="cpu",
         BRENIER_THREADS="3",
     )
-    assert done.stdout.strip() == "3", done.stderr
+    assert done.stdout.split() == ["3", "4"], done.stderr
     done = python(
         """
         import sys, brenier

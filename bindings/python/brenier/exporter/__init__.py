@@ -17,7 +17,7 @@ from ..errors import ExportError, InvalidArgumentError
 from ..fitting import Fit
 from ..model import load
 from . import layer_list, safetensors
-from .graph import Activation, Builder
+from .graph import Activation, Builder, Unknown
 from .layer_list import LayerLike, Layers
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def _decoder(
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], tuple[int, ...]]:
     """The graph, its tensors, and the image's shape."""
     given = None if input_shape is None else tuple(int(extent) for extent in input_shape)
-    output: Activation | None
+    output: Activation | Unknown
     if layers is not None:
         if not isinstance(decoder, Mapping):
             raise TypeError(f"decoder: want a state dict with layers, got {type(decoder).__name__}")
@@ -173,10 +173,12 @@ def _decoder(
         traced = torch_module.trace(decoder)
         builder = Builder(_shape(given, torch_module.input_shape(decoder, traced), dimension))
         output, faults = torch_module.build(decoder, traced, builder)
-    if output is None:
+    if faults:
         raise ExportError(
             "the decoder cannot be exported:\n" + "\n".join(f"  {fault}" for fault in faults), tuple(faults)
         )
+    if not isinstance(output, Activation):
+        raise ExportError("the first layer does not tell what a code looks like; give input_shape=(C, H, W)")
     if output_shape is not None:
         output = builder.reshape("output_shape", output, [int(extent) for extent in output_shape])
     if len(output.shape) != 3:
@@ -189,11 +191,8 @@ def _decoder(
 
 def _shape(
     given: tuple[int, ...] | None, told: tuple[int, ...] | None, dimension: int | None
-) -> tuple[int, ...]:
-    shape = given or told or ((dimension,) if dimension else None)
-    if shape is None:
-        raise ExportError("the first layer does not tell what a code looks like; give input_shape=(C, H, W)")
-    return shape
+) -> tuple[int, ...] | None:
+    return given or told or ((dimension,) if dimension else None)
 
 
 def _state(decoder: Mapping[str, Any], prefix: str) -> dict[str, NDArray[Any]]:

@@ -48,12 +48,13 @@ class Builder:
 
     Parameters
     ----------
-    input_shape : tuple of int
-        Of the code as the decoder reads it: ``(d,)``, or ``(C, H, W)`` with C*H*W = d.
+    input_shape : tuple of int, optional
+        Of the code as the decoder reads it: ``(d,)``, or ``(C, H, W)`` with C*H*W = d. Without it
+        no node can be made, but operators can still be looked up.
     """
 
-    def __init__(self, input_shape: Shape) -> None:
-        self.input = Activation("z", input_shape)
+    def __init__(self, input_shape: Shape | None) -> None:
+        self.input = Unknown() if input_shape is None else Activation("z", input_shape)
         self.nodes: list[dict[str, Any]] = []
         self.tensors: dict[str, NDArray[Any]] = {}
         self._names: dict[str, int] = {}
@@ -66,6 +67,7 @@ class Builder:
             if node["output"] in needed:
                 needed.update(node["inputs"])
                 nodes.append(node)
+        assert isinstance(self.input, Activation)
         graph = {
             "input": {"name": self.input.name, "shape": list(self.input.shape)},
             "output": output.name,

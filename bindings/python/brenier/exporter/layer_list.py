@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import ExportError
-from .graph import Activation, Builder, Constant, Unsupported
+from .functional import pair
+from .graph import Activation, Builder, Constant, Unknown, Unsupported
 from .layers import LAYERS, code_shape, parameters
 
 LayerLike = Union[str, tuple[Any, ...]]
@@ -87,22 +88,20 @@ def input_shape(layers: Sequence[Layer]) -> tuple[int, ...] | None:
 
 def build(
     layers: Sequence[Layer], state: Mapping[str, NDArray[Any]], builder: Builder
-) -> tuple[Activation | None, list[str]]:
-    """Adds every layer; the output, or None and what is not supported, each with its place."""
+) -> tuple[Activation | Unknown, list[str]]:
+    """Adds every layer; the output, and what is not supported, each with its place."""
     faults: list[str] = []
     x = builder.input
     for layer in layers:
-        where = f"{layer.path} ({layer.kind})"
-        if layer.kind not in LAYERS:
-            faults.append(f"{where}: a model file has no such operator")
-            continue
-        if faults:
-            continue  # shapes are unknown from here on; only the names are still checked
         try:
-            x = LAYERS[layer.kind](builder, layer.path, x, _tensors(layer, state, builder), **layer.arguments)
+            if layer.kind not in LAYERS:
+                raise Unsupported("a model file has no such operator")
+            if isinstance(x, Activation):
+                x = LAYERS[layer.kind](builder, layer.path, x, _tensors(layer, state, builder), **layer.arguments)
         except Unsupported as error:
-            faults.append(f"{where}: {error}")
-    return (None if faults else x), faults
+            faults.append(f"{layer.path} ({layer.kind}): {error}")
+            x = Unknown()
+    return x, faults
 
 
 def _tensors(layer: Layer, state: Mapping[str, NDArray[Any]], builder: Builder) -> Any:
@@ -128,8 +127,6 @@ def _check_shape(key: str, layer: Layer, name: str, values: NDArray[Any]) -> Non
     if layer.kind == "Linear":
         wanted = (a["out_features"], a["in_features"]) if name == "weight" else (a["out_features"],)
     elif layer.kind in ("Conv2d", "ConvTranspose2d"):
-        from .functional import pair
-
         out, per_group = a["out_channels"], a["in_channels"] // groups
         if layer.kind == "ConvTranspose2d":
             out, per_group = a["in_channels"], a["out_channels"] // groups
@@ -158,9 +155,9 @@ def _key(line: str, position: str) -> tuple[str, str]:
 def _call(text: str) -> tuple[str, dict[str, Any]]:
     """``Conv2d(3, 8, kernel_size=(3, 3), padding=same)`` as a name and named arguments."""
     try:
-        call = ast.parse(text, mode="eval").body
+        call: ast.expr | None = ast.parse(text if text.endswith(")") else f"{text}()", mode="eval").body
     except SyntaxError:
-        raise ExportError(f"layers: want a layer as PyTorch prints it, got {text!r}") from None
+        call = None
     if not isinstance(call, ast.Call):
         raise ExportError(f"layers: want a layer as PyTorch prints it, such as ReLU(), got {text!r}")
     kind = ast.unparse(call.func).rpartition(".")[2]

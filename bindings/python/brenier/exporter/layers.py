@@ -71,10 +71,11 @@ def BatchNorm(
     momentum: float | None = 0.1,
     affine: bool = True,
     track_running_stats: bool = True,
+    bias: bool = True,
 ) -> Activation:
     mean, variance = (tensors("running_mean"), tensors("running_var")) if track_running_stats else (None, None)
-    weight, bias = (tensors("weight"), tensors("bias")) if affine else (None, None)
-    return f.batch_norm(b, at, x, mean, variance, weight, bias, eps=eps)
+    weight, offset = _affine(tensors, affine, bias)
+    return f.batch_norm(b, at, x, mean, variance, weight, offset, eps=eps)
 
 
 def GroupNorm(
@@ -86,9 +87,10 @@ def GroupNorm(
     num_channels: int,
     eps: float = 1e-5,
     affine: bool = True,
+    bias: bool = True,
 ) -> Activation:
-    weight, bias = (tensors("weight"), tensors("bias")) if affine else (None, None)
-    return f.group_norm(b, at, x, num_groups, weight, bias, eps)
+    weight, offset = _affine(tensors, affine, bias)
+    return f.group_norm(b, at, x, num_groups, weight, offset, eps)
 
 
 def ReLU(b: Builder, at: str, x: Activation, tensors: Tensors, inplace: bool = False) -> Activation:
@@ -163,6 +165,11 @@ def Dropout(
     b: Builder, at: str, x: Activation, tensors: Tensors, p: float = 0.5, inplace: bool = False
 ) -> Activation:
     return x
+
+
+def _affine(tensors: Tensors, affine: bool, bias: bool) -> tuple[Constant | None, Constant | None]:
+    """A normalisation's own scale and bias; PyTorch prints bias=False beside affine=False."""
+    return tensors("weight") if affine else None, tensors("bias") if affine and bias else None
 
 
 def _zeros(padding_mode: str) -> None:

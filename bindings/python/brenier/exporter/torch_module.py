@@ -47,15 +47,15 @@ def input_shape(module: torch.nn.Module, graph: torch.fx.Graph) -> tuple[int, ..
     return None
 
 
-def build(module: torch.nn.Module, graph: torch.fx.Graph, builder: Builder) -> tuple[Activation | None, list[str]]:
-    """Adds every operator; the output, or None and what is not supported, each with its place."""
+def build(
+    module: torch.nn.Module, graph: torch.fx.Graph, builder: Builder
+) -> tuple[Activation | Unknown, list[str]]:
+    """Adds every operator; the output, and what is not supported, each with its place."""
     interpreter = _Interpreter(module, builder)
     output = interpreter.run(graph)
-    if interpreter.faults:
-        return None, interpreter.faults
-    if not isinstance(output, Activation):
+    if not isinstance(output, (Activation, Unknown)):
         raise ExportError(f"the decoder returns {type(output).__name__}; want one tensor of images")
-    return output, []
+    return output, interpreter.faults
 
 
 def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -96,14 +96,14 @@ class _Interpreter:
             if node.op == "output":
                 output = args[0]
                 continue
-            if any(isinstance(value, Unknown) for value in _flat([args, kwargs])):
-                self._values[node] = Unknown()
-                continue
+            value: Any = Unknown()
             try:
-                value = self._value(node, args, kwargs)
+                if not any(isinstance(v, Unknown) for v in _flat([args, kwargs])):
+                    value = self._value(node, args, kwargs)
+                elif not self._exists(node):
+                    raise Unsupported("a model file has no such operator")
             except Unsupported as error:
                 self.faults.append(f"{self._where(node)}: {error}")
-                value = Unknown()
             self._values[node] = value
             if _works_in_place(self._module, node):
                 # Whoever reads the input from here on sees what was written to it.
@@ -117,9 +117,9 @@ class _Interpreter:
             return self._attribute(str(node.target))
         if node.op == "call_module":
             return self._layer(str(node.target), args, kwargs)
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         if not any(isinstance(v, (Activation, Constant)) for v in _flat([args, kwargs])):
             return self._plain(node, args, kwargs)
+        name = _name(node)
         if node.op == "call_method" and name in _IGNORED_METHODS:
             return args[0]
         function = FUNCTIONS.get(name.rstrip("_"))
@@ -127,8 +127,16 @@ class _Interpreter:
             raise Unsupported("a model file has no such operator")
         return self._apply(function, node.name, args, kwargs)
 
+    def _exists(self, node: torch.fx.Node) -> bool:
+        """Whether there is such an operator, of whatever arguments."""
+        if node.op == "call_module":
+            return _kind(self._module.get_submodule(str(node.target))) is not None
+        if node.op == "call_function" and getattr(node.target, "__module__", "") in ("_operator", "builtins", "math"):
+            return True  # may be arithmetic on sizes
+        return not node.op.startswith("call") or _name(node).rstrip("_") in {*FUNCTIONS, *_IGNORED_METHODS}
+
     def _placeholder(self, node: torch.fx.Node, default: Any) -> Any:
-        if not any(isinstance(v, Activation) for v in self._values.values()):
+        if not self._values:
             return self._builder.input
         if default:
             return default[0]
@@ -174,10 +182,9 @@ class _Interpreter:
     def _where(self, node: torch.fx.Node) -> str:
         if node.op == "call_module":
             return f"{node.target} ({type(self._module.get_submodule(str(node.target))).__name__})"
-        name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         frames = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
         at = f" in {frames[-1][2]}, {frames[-1][0]}:{frames[-1][1]}" if frames else ""
-        return f"{node.name} ({name}{at})"
+        return f"{node.name} ({_name(node)}{at})"
 
 
 def _kind(layer: torch.nn.Module) -> str | None:
@@ -203,8 +210,17 @@ def _works_in_place(module: torch.nn.Module, node: torch.fx.Node) -> bool:
         return bool(getattr(module.get_submodule(str(node.target)), "inplace", False))
     if node.op == "call_method":
         return str(node.target).endswith("_") and not str(node.target).endswith("__")
-    name = getattr(node.target, "__name__", "")
-    return bool(node.kwargs.get("inplace")) or (name.endswith("_") and not name.endswith("__")) or name.startswith("i") and name[1:] in ("add", "sub", "mul", "truediv")
+    name = _name(node)
+    return (
+        bool(node.kwargs.get("inplace"))
+        or (name.endswith("_") and not name.endswith("__"))
+        or name in ("iadd", "isub", "imul", "itruediv")
+    )
+
+
+def _name(node: torch.fx.Node) -> str:
+    """Of the function or method that a node calls."""
+    return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
 def _array(tensor: torch.Tensor) -> NDArray[Any]:
