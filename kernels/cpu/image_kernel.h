@@ -1,9 +1,8 @@
 // Conversion of activations to pixels, see image.h. A run of values that lie `stride` apart is
 // gathered a vector at a time, converted, and written side by side.
 
-#ifndef BRENIER_IMAGE_SHORT_TYPES
-#define BRENIER_IMAGE_SHORT_TYPES
-// How a conversion's results are stored: the low bytes of each lane.
+#ifndef BRENIER_IMAGE_KINDS
+#define BRENIER_IMAGE_KINDS
 enum { IMAGE_F32, IMAGE_F16, IMAGE_U8 };
 #endif
 

@@ -88,7 +88,8 @@ static void BRENIER_KERNEL(group_norm)(int64_t pixels, int64_t channels, int64_t
 	for (int64_t p = 0; p < pixels; p++) {
 		float *row = out + p * channels + first_channel;
 		for (int64_t c = 0; c < group_channels; c++)
-			row[c] = (float)((group[p * channels + c] - mean) * inverse * scale[first_channel + c] + shift[first_channel + c]);
+			row[c] = (float)((group[p * channels + c] - mean) * inverse * scale[first_channel + c] +
+			                 shift[first_channel + c]);
 		BRENIER_KERNEL(activate)(row, group_channels, activation);
 	}
 }
