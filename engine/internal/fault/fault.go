@@ -5,6 +5,7 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // The kinds. Package engine exports them under the same names.
@@ -48,3 +49,17 @@ func Invalid(format string, args ...any) error { return New(ErrInvalidArgument, 
 
 // BadModel is New with ErrBadModel.
 func BadModel(format string, args ...any) error { return New(ErrBadModel, format, args...) }
+
+// Excerpt is s for use in a sentence: the start of a long one, so that a hostile name or number
+// cannot fill the message.
+func Excerpt(s string) string {
+	const limit = 80
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "..."
+}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"brenier/engine/internal/fault"
 )
 
 // call is a layer as PyTorch prints it or as Python would construct it: a class and its
@@ -78,7 +80,7 @@ func (p *parser) word() string {
 func (p *parser) unexpected(want string) error {
 	got := "the end"
 	if p.rest != "" {
-		got = strconv.Quote(shorten(p.rest))
+		got = strconv.Quote(fault.Excerpt(p.rest))
 	}
 	return fmt.Errorf("want %s, got %s", want, got)
 }
@@ -304,13 +306,4 @@ func (a *arguments) numbers(name string) []float64 {
 		a.fail(name, "a number or two")
 	}
 	return out
-}
-
-// shorten keeps a long line from filling a message.
-func shorten(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
 }

@@ -45,7 +45,7 @@ func FromSequential(layers []string, prefix string, input []int, tensors map[str
 		b.index = i
 		if err := b.layer(text); err != nil {
 			// Not %w: a graph's fault is of another kind, that of a broken file.
-			return nil, fault.Invalid("layer %d, %s: %v", i, shorten(strings.TrimSpace(text)), err)
+			return nil, fault.Invalid("layer %d, %s: %v", i, fault.Excerpt(strings.TrimSpace(text)), err)
 		}
 	}
 	if _, err := b.graph.Shapes(b.tensors); err != nil {

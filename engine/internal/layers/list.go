@@ -61,14 +61,14 @@ func unnumbered(line string, i int) (string, error) {
 	}
 	label, layer, found := strings.Cut(line[1:], "):")
 	if !found {
-		return "", fmt.Errorf("want (%d): and a layer, got %q", i, shorten(line))
+		return "", fmt.Errorf("want (%d): and a layer, got %q", i, fault.Excerpt(line))
 	}
 	if label != strconv.Itoa(i) {
-		return "", fmt.Errorf("want layer %d, got %q; give one flat Sequential, numbered from 0", i, shorten(label))
+		return "", fmt.Errorf("want layer %d, got %q; give one flat Sequential, numbered from 0", i, fault.Excerpt(label))
 	}
 	layer = strings.TrimSpace(layer)
 	if strings.HasSuffix(layer, "(") {
-		return "", fmt.Errorf("layer %d, %s...), holds other layers; give one flat Sequential", i, shorten(layer))
+		return "", fmt.Errorf("layer %d, %s...), holds other layers; give one flat Sequential", i, fault.Excerpt(layer))
 	}
 	return layer, nil
 }

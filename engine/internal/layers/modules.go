@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"brenier/engine/internal/fault"
 	"brenier/engine/internal/graph"
 )
 
@@ -132,7 +133,7 @@ func conv(b *builder, a *arguments) error {
 			attributes.Pads[k], attributes.Pads[k+2] = total/2, total-total/2
 		}
 	case named && padding != "valid":
-		return fmt.Errorf("padding: want same, valid or integers, got %q", shorten(padding))
+		return fmt.Errorf("padding: want same, valid or integers, got %q", fault.Excerpt(padding))
 	}
 	weight, err := b.parameter("weight", out, in/attributes.Group, kernel[0], kernel[1])
 	if err != nil {

@@ -124,19 +124,19 @@ func read(raw *safetensors.File) (*File, error) {
 
 func (m *Model) readMetadata(metadata map[string]string) error {
 	if metadata["format"] != "brenier" {
-		return fmt.Errorf("format: want %q in the metadata, got %q; make a model file with brenier import", "brenier", shorten(metadata["format"]))
+		return fmt.Errorf("format: want %q in the metadata, got %q; make a model file with brenier import", "brenier", fault.Excerpt(metadata["format"]))
 	}
 	if metadata["version"] != Version {
-		return fmt.Errorf("version: want %q, got %q; read it with a newer brenier", Version, shorten(metadata["version"]))
+		return fmt.Errorf("version: want %q, got %q; read it with a newer brenier", Version, fault.Excerpt(metadata["version"]))
 	}
 	for _, key := range slices.Sorted(maps.Keys(metadata)) {
 		if !slices.Contains(plainKeys, key) && !slices.Contains(jsonKeys, key) {
-			return fmt.Errorf("metadata: unknown key %q", shorten(key))
+			return fmt.Errorf("metadata: unknown key %q", fault.Excerpt(key))
 		}
 	}
 	source, known := sources[metadata["source"]]
 	if !known {
-		return fmt.Errorf("source: want gaussian or uniform, got %q", shorten(metadata["source"]))
+		return fmt.Errorf("source: want gaussian or uniform, got %q", fault.Excerpt(metadata["source"]))
 	}
 	m.Source = source
 	if text, there := metadata["graph"]; there {
@@ -204,7 +204,7 @@ func (m *Model) readTensors(raw *safetensors.File) error {
 		}
 		field, known := fields[from.Name]
 		if !known && !strings.HasPrefix(from.Name, "decoder.") {
-			return fmt.Errorf("%s: no tensor of a model is called so", shorten(from.Name))
+			return fmt.Errorf("%s: no tensor of a model is called so", fault.Excerpt(from.Name))
 		}
 		data, err := from.Float32s()
 		if err != nil {
@@ -218,13 +218,4 @@ func (m *Model) readTensors(raw *safetensors.File) error {
 		}
 	}
 	return nil
-}
-
-// shorten keeps a hostile string from filling a message.
-func shorten(s string) string {
-	const limit = 80
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
 }

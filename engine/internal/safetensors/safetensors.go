@@ -11,10 +11,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 
+	"brenier/engine/internal/fault"
 	"brenier/engine/internal/strictjson"
 )
 
@@ -91,7 +93,9 @@ func Parse(data []byte) (*File, error) {
 	}
 	f := &File{Metadata: map[string]string{}, byName: make(map[string]*Tensor, len(members))}
 	offsets := make(map[string][]uint64, len(members))
-	for name, raw := range members {
+	// In the order of the names, so that a file with two faults always gets the same sentence.
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		raw := members[name]
 		if name == metadataKey {
 			if err := strictjson.Unmarshal(raw, &f.Metadata); err != nil {
 				return nil, fmt.Errorf("%s: %w", metadataKey, err)
@@ -140,42 +144,42 @@ func split(data []byte) (header, body []byte, err error) {
 
 // parseEntry checks what can be checked of one tensor by itself.
 func parseEntry(name string, raw []byte) (Tensor, []uint64, error) {
-	fault := func(format string, args ...any) (Tensor, []uint64, error) {
-		return Tensor{}, nil, fmt.Errorf("%s: %s", shorten(name), fmt.Sprintf(format, args...))
+	fail := func(format string, args ...any) (Tensor, []uint64, error) {
+		return Tensor{}, nil, fmt.Errorf("%s: %s", fault.Excerpt(name), fmt.Sprintf(format, args...))
 	}
 	if name == "" {
 		return Tensor{}, nil, errors.New("header: a tensor has no name")
 	}
 	if len(name) > MaxName {
-		return fault("name of %d bytes; the limit is %d", len(name), MaxName)
+		return fail("name of %d bytes; the limit is %d", len(name), MaxName)
 	}
 	var e entry
 	if err := strictjson.Unmarshal(raw, &e); err != nil {
-		return fault("%v", err)
+		return fail("%v", err)
 	}
 	if e.DType == nil || e.Shape == nil || e.Offsets == nil {
-		return fault("want dtype, shape and data_offsets, got %s", shorten(string(raw)))
+		return fail("want dtype, shape and data_offsets, got %s", fault.Excerpt(string(raw)))
 	}
 	dtype := DType(*e.DType)
 	width, known := bits[dtype]
 	if !known {
-		return fault("unknown dtype %q", shorten(*e.DType))
+		return fail("unknown dtype %q", fault.Excerpt(*e.DType))
 	}
 	if len(e.Shape) > MaxRank {
-		return fault("%d axes; the limit is %d", len(e.Shape), MaxRank)
+		return fail("%d axes; the limit is %d", len(e.Shape), MaxRank)
 	}
 	if len(e.Offsets) != 2 {
-		return fault("data_offsets: want 2 numbers, got %d", len(e.Offsets))
+		return fail("data_offsets: want 2 numbers, got %d", len(e.Offsets))
 	}
 	begin, end := e.Offsets[0], e.Offsets[1]
 	if end < begin {
-		return fault("data_offsets end at %d, before their begin %d", end, begin)
+		return fail("data_offsets end at %d, before their begin %d", end, begin)
 	}
 	size, ok := width, true
 	shape := make([]int, len(e.Shape))
 	for i, extent := range e.Shape {
 		if extent < 0 || extent > math.MaxInt32 {
-			return fault("shape %v has the extent %d; want 0 to %d", e.Shape, extent, math.MaxInt32)
+			return fail("shape %v has the extent %d; want 0 to %d", e.Shape, extent, math.MaxInt32)
 		}
 		shape[i] = int(extent)
 		if extent != 0 && size > math.MaxInt64/extent {
@@ -185,13 +189,13 @@ func parseEntry(name string, raw []byte) (Tensor, []uint64, error) {
 		size *= extent
 	}
 	if !ok {
-		return fault("shape %v overflows", e.Shape)
+		return fail("shape %v overflows", e.Shape)
 	}
 	if size%8 != 0 {
-		return fault("%s %v ends within a byte", dtype, e.Shape)
+		return fail("%s %v ends within a byte", dtype, e.Shape)
 	}
 	if uint64(size/8) != end-begin {
-		return fault("%s %v takes %d bytes, but its data_offsets [%d,%d] hold %d", dtype, e.Shape, size/8, begin, end, end-begin)
+		return fail("%s %v takes %d bytes, but its data_offsets [%d,%d] hold %d", dtype, e.Shape, size/8, begin, end, end-begin)
 	}
 	return Tensor{Name: name, DType: dtype, Shape: shape}, e.Offsets, nil
 }
@@ -218,13 +222,4 @@ func (f *File) slice(body []byte, offsets map[string][]uint64) error {
 		return fmt.Errorf("%d bytes follow the last tensor's data", uint64(len(body))-at)
 	}
 	return nil
-}
-
-// shorten keeps a hostile name from filling a message.
-func shorten(s string) string {
-	const limit = 120
-	if len(s) > limit {
-		return strings.ToValidUTF8(s[:limit], "") + "..."
-	}
-	return s
 }

@@ -79,7 +79,7 @@ func makeHeader(metadata map[string]string, arrays []Array) ([]byte, error) {
 			return nil, fault.Invalid("%s: shape %v does not hold %d values", a.Name, a.Shape, len(a.Values))
 		}
 		if _, twice := members[a.Name]; twice || a.Name == "" || a.Name == metadataKey || len(a.Name) > MaxName || !utf8.ValidString(a.Name) {
-			return nil, fault.Invalid("%s: want every tensor's name once, in 1 to %d bytes of UTF-8", shorten(a.Name), MaxName)
+			return nil, fault.Invalid("%s: want every tensor's name once, in 1 to %d bytes of UTF-8", fault.Excerpt(a.Name), MaxName)
 		}
 		if _, ok := overflows[a.DType]; !ok {
 			return nil, fault.Invalid("%s: want dtype F32, F16 or BF16, got %q", a.Name, a.DType)

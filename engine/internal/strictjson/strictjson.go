@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"brenier/engine/internal/fault"
 )
 
 // MaxDepth bounds the nesting of arrays and objects.
@@ -152,7 +154,7 @@ func (d decoder) value(path string, v reflect.Value) error {
 		if n, ok := token.(json.Number); ok {
 			i, err := strconv.ParseInt(string(n), 10, v.Type().Bits())
 			if err != nil {
-				return fail(path, "want an integer of %d bits, got %s", v.Type().Bits(), shorten(string(n)))
+				return fail(path, "want an integer of %d bits, got %s", v.Type().Bits(), fault.Excerpt(string(n)))
 			}
 			v.SetInt(i)
 			return nil
@@ -161,7 +163,7 @@ func (d decoder) value(path string, v reflect.Value) error {
 		if n, ok := token.(json.Number); ok {
 			u, err := strconv.ParseUint(string(n), 10, 64)
 			if err != nil {
-				return fail(path, "want an unsigned integer of 64 bits, got %s", shorten(string(n)))
+				return fail(path, "want an unsigned integer of 64 bits, got %s", fault.Excerpt(string(n)))
 			}
 			v.SetUint(u)
 			return nil
@@ -170,7 +172,7 @@ func (d decoder) value(path string, v reflect.Value) error {
 		if n, ok := token.(json.Number); ok {
 			f, err := strconv.ParseFloat(string(n), 64)
 			if err != nil || math.IsInf(f, 0) {
-				return fail(path, "want a number that float64 holds, got %s", shorten(string(n)))
+				return fail(path, "want a number that float64 holds, got %s", fault.Excerpt(string(n)))
 			}
 			v.SetFloat(f)
 			return nil
@@ -196,7 +198,7 @@ func (d decoder) structure(path string, v reflect.Value) error {
 			return d.value(at, field)
 		}
 		if !extra.IsValid() {
-			return fail(path, "unknown key %q", shorten(key))
+			return fail(path, "unknown key %q", fault.Excerpt(key))
 		}
 		// Decoded once for its checks, then kept as written.
 		var raw Raw
@@ -238,10 +240,10 @@ func (d decoder) members(path string, visit func(key, at string) error) error {
 		}
 		key := token.(string)
 		if seen[key] {
-			return fail(path, "duplicate key %q", shorten(key))
+			return fail(path, "duplicate key %q", fault.Excerpt(key))
 		}
 		seen[key] = true
-		at := shorten(key)
+		at := fault.Excerpt(key)
 		if path != "" {
 			at = path + "." + at
 		}
@@ -329,20 +331,7 @@ func describeToken(token json.Token) string {
 		}
 		return "a list"
 	case string:
-		return strconv.Quote(shorten(t))
+		return strconv.Quote(fault.Excerpt(t))
 	}
-	return shorten(fmt.Sprint(token))
-}
-
-// shorten keeps a hostile name or number from filling the message.
-func shorten(s string) string {
-	const limit = 80
-	if len(s) <= limit {
-		return s
-	}
-	cut := limit
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "..."
+	return fault.Excerpt(fmt.Sprint(token))
 }
