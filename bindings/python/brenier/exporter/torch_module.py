@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from .functional import FUNCTIONS, Batch
 from .graph import Activation, Builder, Constant, Unknown, Unsupported
 from .layers import LAYERS, code_shape, parameters
 
+_TORCH = os.path.dirname(torch.__file__)
 _IGNORED_METHODS = {"float", "to", "cpu", "cuda", "half", "double"}
 
 
@@ -182,7 +184,11 @@ class _Interpreter:
     def _where(self, node: torch.fx.Node) -> str:
         if node.op == "call_module":
             return f"{node.target} ({type(self._module.get_submodule(str(node.target))).__name__})"
-        frames = re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
+        frames = [
+            frame
+            for frame in re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
+            if not frame[0].startswith(_TORCH)
+        ]
         at = f" in {frames[-1][2]}, {frames[-1][0]}:{frames[-1][1]}" if frames else ""
         return f"{node.name} ({_name(node)}{at})"
 
