@@ -25,7 +25,7 @@ type console struct {
 }
 
 func newConsole(flags *flag.FlagSet, stdin io.Reader, stdout, stderr io.Writer) *console {
-	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, terminal: isTerminal(stderr)}
+	c := &console{stdin: stdin, stdout: stdout, stderr: stderr, terminal: isTerminal(stderr), told: time.Now()}
 	flags.StringVar(&c.config.Device, "device", "", "run on `device`: cpu, cuda, cuda:1")
 	flags.IntVar(&c.config.Threads, "threads", 0, "use `n` CPU threads; 0: all processors")
 	flags.StringVar(&c.config.Path, "cpu", "", "use the instruction `set` portable, avx2 or avx512; else the best")
