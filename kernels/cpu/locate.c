@@ -17,7 +17,7 @@ static void (*const screen[BRENIER_PATHS])(const float *, int64_t, int64_t, cons
                                            const float *, int64_t, int64_t, int64_t, float *, float *,
                                            int64_t) = BRENIER_TABLE(brenier_locate_screen);
 static void (*const select_best[BRENIER_PATHS])(const float *, int64_t, int64_t, const float *,
-                                                const float *, int64_t, double, double, int,
+                                                const float *, int64_t, double, double,
                                                 const float *, int64_t, int64_t, int64_t, int,
                                                 int32_t *, float *, int32_t *,
                                                 double *) = BRENIER_TABLE(brenier_locate_select);
@@ -46,18 +46,18 @@ double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t 
                              float *levels) {
 	const uint64_t mode = brenier_float_mode_set();
 	const int64_t lanes = lanes_of_path[path], width = 2 * lanes;
-	double highest = heights[0], reach = 0;
-	for (int64_t cell = 0; cell < N; cell++) {
-		highest = fmax(highest, heights[cell]);
-		reach = fmax(reach, fabs((double)heights[cell]));
+	float highest = heights[0], lowest = heights[0];
+	for (int64_t cell = 1; cell < N; cell++) {
+		if (heights[cell] > highest) highest = heights[cell];
+		if (heights[cell] < lowest) lowest = heights[cell];
 	}
 	for (int64_t i = 0; i < P * width; i++) levels[i] = -FLT_MAX;
 	for (int64_t cell = 0; cell < N; cell++) {
 		const cell_place place = place_of(cell, T, lanes);
-		levels[place.panel * width + place.column] = (float)((double)heights[cell] - highest);
+		levels[place.panel * width + place.column] = (float)((double)heights[cell] - (double)highest);
 	}
 	brenier_float_mode_restore(mode);
-	return reach;
+	return fmax(fabs((double)highest), fabs((double)lowest));
 }
 
 int64_t brenier_locate_padded_rows(int path, int64_t rows) {
@@ -73,12 +73,12 @@ void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, co
 }
 
 void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
-                           const float *heights, int64_t N, double norm, double reach, int screened,
+                           const float *heights, int64_t N, double norm, double reach,
                            const float *maxima, int64_t stride, int64_t T, int64_t G, int k,
                            int32_t *kept, float *reached,
                            int32_t *cells, double *scores) {
 	const uint64_t mode = brenier_float_mode_set();
-	select_best[path](x, rows, d, points, heights, N, norm, reach, screened, maxima, stride, T, G, k,
+	select_best[path](x, rows, d, points, heights, N, norm, reach, maxima, stride, T, G, k,
 	                  kept, reached, cells, scores);
 	brenier_float_mode_restore(mode);
 }

@@ -33,21 +33,15 @@ func LocateScreen(p Path, x []float32, d int, panels, levels []float32, first, e
 		floats(maxima), C.int64_t(stride))
 }
 
-// LocateSelect writes the k best cells of x [rows,d] and their exact scores from a screen's
-// maxima, or from all scores if maxima is nil. See locate.h.
+// LocateSelect writes the k best cells of x [rows,d] and their exact scores from the
+// screen's maxima. See locate.h.
 func LocateSelect(p Path, x []float32, d int, points, heights []float32, norm, reach float64,
 	maxima []float32, stride, group, groups, k int, kept []int32, reached []float32,
 	cells []int32, scores []float64) {
-	screened := C.int(1)
-	if maxima == nil {
-		screened = 0
-		maxima = points // any address; it is not read
-	}
 	C.brenier_locate_select(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), floats(points),
-		floats(heights), C.int64_t(len(heights)), C.double(norm), C.double(reach), screened,
+		floats(heights), C.int64_t(len(heights)), C.double(norm), C.double(reach),
 		floats(maxima), C.int64_t(stride), C.int64_t(group), C.int64_t(groups), C.int(k),
-		ints(kept),
-		floats(reached), ints(cells), doubles(scores))
+		ints(kept), floats(reached), ints(cells), doubles(scores))
 }
 
 func floats(s []float32) *C.float { return (*C.float)(unsafe.Pointer(&s[0])) }

@@ -43,10 +43,9 @@ void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, co
 //   heights  [N] float32
 //   norm     at least the largest |y_i|
 //   reach    at least the largest |h_i|
-//   screened whether maxima holds a screen; otherwise every cell is scored in float64
-// Writes cells [rows,k] and scores [rows,k]. kept [G] and reached [G] are scratch.
+// Writes cells [rows,k] and scores [rows,k]. kept [2G] and reached [G] are scratch.
 void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
-                           const float *heights, int64_t N, double norm, double reach, int screened,
+                           const float *heights, int64_t N, double norm, double reach,
                            const float *maxima, int64_t stride, int64_t T, int64_t G, int k,
                            int32_t *kept, float *reached,
                            int32_t *cells, double *scores);

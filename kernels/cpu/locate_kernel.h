@@ -5,26 +5,27 @@
 // The register tile: TILE_ROWS samples by one panel (two vectors), in the registers that the path
 // has. Fewer samples take several panels at once, which keeps enough independent sums in flight.
 #undef TILE_ROWS
-#undef vf_any_at_least
+#undef lanes_at_least  // bit l is set where lane l of v is at least s
 #if BRENIER_PATH == BRENIER_AVX512
 #define TILE_ROWS 12
-#define vf_any_at_least(v, s) \
-	(_mm512_cmp_ps_mask((__m512)(v), _mm512_set1_ps(s), _CMP_GE_OQ) != 0)
+#define lanes_at_least(v, s) \
+	((unsigned)_mm512_cmp_ps_mask((__m512)(v), _mm512_set1_ps(s), _CMP_GE_OQ))
 #elif BRENIER_PATH == BRENIER_AVX2
 #define TILE_ROWS 6
-#define vf_any_at_least(v, s) \
-	(_mm256_movemask_ps(_mm256_cmp_ps((__m256)(v), _mm256_set1_ps(s), _CMP_GE_OQ)) != 0)
+#define lanes_at_least(v, s) \
+	((unsigned)_mm256_movemask_ps(_mm256_cmp_ps((__m256)(v), _mm256_set1_ps(s), _CMP_GE_OQ)))
 #elif BRENIER_X86
 #define TILE_ROWS 6
-#define vf_any_at_least(v, s) (_mm_movemask_ps(_mm_cmpge_ps((__m128)(v), _mm_set1_ps(s))) != 0)
+#define lanes_at_least(v, s) ((unsigned)_mm_movemask_ps(_mm_cmpge_ps((__m128)(v), _mm_set1_ps(s))))
+#elif defined(__aarch64__)
+#define TILE_ROWS 12
+#define lanes_at_least(v, s)                                                  \
+	((unsigned)vaddvq_u32(vandq_u32(vcgeq_f32((float32x4_t)(v), vdupq_n_f32(s)), \
+	                                (uint32x4_t){1, 2, 4, 8})))
 #else
 #define TILE_ROWS 12
-#if defined(__aarch64__)
-#define vf_any_at_least(v, s) (vmaxvq_f32((float32x4_t)(v)) >= (s))
-#else
-#define vf_any_at_least(v, s) \
-	((v)[0] >= (s) || (v)[1] >= (s) || (v)[2] >= (s) || (v)[3] >= (s))
-#endif
+#define lanes_at_least(v, s) \
+	((unsigned)((v)[0] >= (s)) | ((v)[1] >= (s)) << 1 | ((v)[2] >= (s)) << 2 | ((v)[3] >= (s)) << 3)
 #endif
 
 enum { BRENIER_KERNEL(tile_rows) = TILE_ROWS };
@@ -182,7 +183,7 @@ static void BRENIER_KERNEL(insert)(BRENIER_KERNEL(best) * best, double score, in
 // The k-th largest of v [count], k <= 32; -FLT_MAX if count < k.
 static float BRENIER_KERNEL(kth_largest)(const float *v, int64_t count, int k) {
 	float top[BRENIER_MAX_K];
-	for (int j = 0; j < k; j++) top[j] = -FLT_MAX;
+	for (int j = 0; j < BRENIER_MAX_K; j++) top[j] = -FLT_MAX;
 	for (int64_t i = 0; i < count; i++) {
 		if (!(v[i] > top[k - 1])) continue;
 		int at = k - 1;
@@ -213,11 +214,10 @@ static int64_t BRENIER_KERNEL(groups_at_least)(const float *v, int64_t count, fl
                                                int32_t *kept, float *reached) {
 	int64_t n = 0;
 	for (int64_t i = 0; i < count; i += LANES) {
-		if (!vf_any_at_least(vf_load(v + i), cut)) continue;
-		for (int l = 0; l < LANES; l++) {
-			if (v[i + l] < cut) continue;
-			kept[n] = (int32_t)(i + l);
-			reached[n++] = v[i + l];
+		for (unsigned lanes = lanes_at_least(vf_load(v + i), cut); lanes != 0; lanes &= lanes - 1) {
+			kept[n] = (int32_t)(i + __builtin_ctz(lanes));
+			reached[n] = v[kept[n]];
+			n++;
 		}
 	}
 	return n;
@@ -266,28 +266,42 @@ static void BRENIER_KERNEL(score_range)(const float *x, int64_t d, const float *
 	}
 }
 
+// Lists in kept the groups of one sample that have to be scored, and returns their number; -1 if
+// that is every cell.
+static int64_t BRENIER_KERNEL(groups_to_score)(const float *x, int64_t d, double norm, double reach,
+                                               const float *maxima, int64_t G, int k, int32_t *kept,
+                                               float *reached) {
+	double square = 0;
+	for (int64_t i = 0; i < d; i++) square += (double)x[i] * x[i];
+	const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of d < 2^30 terms
+	const brenier_bound bound = brenier_screen_bound(d, x_norm, norm, reach);
+	return bound.holds ? BRENIER_KERNEL(candidate_groups)(maxima, G, k, bound, kept, reached) : -1;
+}
+
 void BRENIER_KERNEL(brenier_locate_select)(const float *x, int64_t rows, int64_t d,
                                            const float *points, const float *heights, int64_t N,
-                                           double norm, double reach, int screened,
-                                           const float *maxima, int64_t stride, int64_t T, int64_t G,
-                                           int k, int32_t *kept, float *reached, int32_t *cells,
-                                           double *scores) {
-	for (int64_t row = 0; row < rows; row++, x += d, maxima += stride) {
-		double square = 0;
-		for (int64_t i = 0; i < d; i++) square += (double)x[i] * x[i];
-		const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of d < 2^30 terms
-		const brenier_bound bound = brenier_screen_bound(d, x_norm, norm, reach);
+                                           double norm, double reach, const float *maxima,
+                                           int64_t stride, int64_t T, int64_t G, int k, int32_t *kept,
+                                           float *reached, int32_t *cells, double *scores) {
+	// The next sample's groups are known, and their points asked for, while this one's are scored.
+	int32_t *this_kept = kept, *next_kept = kept + G;
+	int64_t count = BRENIER_KERNEL(groups_to_score)(x, d, norm, reach, maxima, G, k, this_kept, reached);
+	for (int64_t row = 0; row < rows; row++, x += d) {
+		maxima += stride;
+		int64_t next = 0;
+		if (row + 1 < rows)
+			next = BRENIER_KERNEL(groups_to_score)(x + d, d, norm, reach, maxima, G, k, next_kept, reached);
 		BRENIER_KERNEL(best) best = {k, 0, cells + row * k, scores + row * k};
-		if (!screened || !bound.holds) {
-			BRENIER_KERNEL(score_range)(x, d, points, heights, 0, N, &best);
-			continue;
-		}
-		const int64_t count = BRENIER_KERNEL(candidate_groups)(maxima, G, k, bound, kept, reached);
-		for (int64_t g = 0; g < count; g++)
-			BRENIER_KERNEL(prefetch_rows)(points, d, kept[g] * 2 * T, N);
-		for (int64_t g = 0; g < count; g++) {
-			const int64_t first = kept[g] * 2 * T, end = first + 2 * T < N ? first + 2 * T : N;
+		if (count < 0) BRENIER_KERNEL(score_range)(x, d, points, heights, 0, N, &best);
+		for (int64_t g = 0; g < count || g < next; g++) {
+			if (g < next) BRENIER_KERNEL(prefetch_rows)(points, d, next_kept[g] * 2 * T, N);
+			if (g >= count) continue;
+			const int64_t first = this_kept[g] * 2 * T, end = first + 2 * T < N ? first + 2 * T : N;
 			BRENIER_KERNEL(score_range)(x, d, points, heights, first, end, &best);
 		}
+		int32_t *const swap = this_kept;
+		this_kept = next_kept;
+		next_kept = swap;
+		count = next;
 	}
 }

@@ -34,7 +34,7 @@ type LocateScratch struct {
 type locateThread struct {
 	packed  []float32 // [rows,d]
 	maxima  []float32 // [rows,G]
-	kept    []int32   // [G]
+	kept    []int32   // [2G]
 	reached []float32 // [G]
 }
 
@@ -46,7 +46,7 @@ func (m *Map) NewScratch(batch, k int) *LocateScratch {
 		s.threads <- &locateThread{
 			packed:  alignedFloats(rows * m.d),
 			maxima:  alignedFloats(rows * m.groups),
-			kept:    make([]int32, m.groups),
+			kept:    make([]int32, 2*m.groups),
 			reached: make([]float32, m.groups),
 		}
 	}
