@@ -1,4 +1,4 @@
-"""Writes model files by hand, so that tests of the reader do not depend on the exporter."""
+"""Reads and writes safetensors by hand, so that no test depends on the exporter's own writer."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     raw = path.read_bytes()
     start = 8 + int.from_bytes(raw[:8], "little")
     entries = json.loads(raw[8:start])
-    metadata = entries.pop("__metadata__")
+    metadata = entries.pop("__metadata__", {})
     for key in ("graph", "extension", "output", "fit"):
         if key in metadata:
             metadata[key] = json.loads(metadata[key])
-    dtypes = {v: k for k, v in _DTYPES.items()}
-    tensors = {
-        name: np.frombuffer(raw[start:], dtypes[e["dtype"]], count=int(np.prod(e["shape"])), offset=e["data_offsets"][0]).reshape(e["shape"])
-        for name, e in entries.items()
-    }
+    dtypes = {"I64": "int64", **{v: k for k, v in _DTYPES.items()}}
+    tensors = {}
+    for name, e in entries.items():
+        begin, end = (start + offset for offset in e["data_offsets"])
+        tensors[name] = np.frombuffer(raw[begin:end], dtypes[e["dtype"]]).reshape(e["shape"])
     return tensors, metadata

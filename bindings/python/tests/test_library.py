@@ -14,17 +14,18 @@ from conftest import Parts
 import brenier
 
 
-def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Runs code in an interpreter that finds this package and library."""
+def environment(**variables: str) -> dict[str, str]:
+    """For an interpreter that is to find this package and library."""
     paths = [str(pathlib.Path(brenier.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    own = {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "BRENIER_LIBRARY": str(brenier.library_path())}
+    return {**os.environ, **own, **variables}
+
+
+def python(code: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs code in an interpreter of its own."""
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), *arguments],
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
-            "BRENIER_LIBRARY": str(brenier.library_path()),
-            **environment,
-        },
+        env=environment(**variables),
         capture_output=True,
         text=True,
         timeout=120,
@@ -157,11 +158,10 @@ def test_spawned_workers(parts: Parts, tmp_path: pathlib.Path) -> None:
             """
         )
     )
-    # Workers import the main program by its path, so it has to be one.
-    paths = [str(pathlib.Path(brenier.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    # Workers import the main program by its path, so it has to be a file.
     done = subprocess.run(
         [sys.executable, str(program), str(parts.path)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=120,

@@ -1,0 +1,27 @@
+"""The example program, run as a reader would run it."""
+
+from __future__ import annotations
+
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+from test_library import environment
+
+import brenier
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "examples"
+
+
+def test_generate(tmp_path: pathlib.Path) -> None:
+    model_file = EXAMPLES / "models" / "mnist.safetensors"
+    picture = tmp_path / "digits.pgm"
+    program = EXAMPLES / "python" / "generate.py"
+    subprocess.run([sys.executable, program, model_file, picture, "7"], check=True, env=environment(), timeout=120)
+    header, pixels = picture.read_bytes().split(b"\n", 1)
+    assert header == b"P5 224 224 255"
+    grid = np.frombuffer(pixels, np.uint8).reshape(224, 224)
+    with brenier.load(model_file) as model:
+        want = model.sample(64, seed=7, dtype="uint8")
+    np.testing.assert_array_equal(grid[28:56, 84:112], want[11, 0])
