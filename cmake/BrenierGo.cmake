@@ -1,5 +1,9 @@
-# What Go builds. Each target runs `go build` every time: Go's own cache knows best what is stale,
-# and finds that nothing is in well under a second.
+# What Go builds. Go's own cache knows best what is stale within a build; but in c-shared mode it
+# compiles every package with C in it each time, so a build that would change nothing is left out.
+file(GLOB_RECURSE brenier_go_sources CONFIGURE_DEPENDS
+     engine/*.go capi/*.go capi/*.c capi/*.h kernels/*.go kernels/*.c kernels/*.h cmd/*.go)
+list(FILTER brenier_go_sources EXCLUDE REGEX "_test\\.go$|/tests/|/testdata/")
+list(APPEND brenier_go_sources "${PROJECT_SOURCE_DIR}/go.mod" "${PROJECT_SOURCE_DIR}/go.sum")
 
 find_program(GO_EXECUTABLE go HINTS /usr/local/go/bin ENV GOROOT PATH_SUFFIXES bin REQUIRED)
 
@@ -37,17 +41,19 @@ function(brenier_add_library name)
   set(strip "$<$<CONFIG:Release,MinSizeRel>:-s -w >")
   set(linker "-extldflags '\"-Wl,--version-script=${map_file}\" -Wl,-soname,${soname}'")
   list(JOIN arg_TAGS "," tags)
-  add_custom_target(${name}_library ALL
+  add_custom_command(
+    OUTPUT "${directory}/${file}" "${directory}/${soname}" "${directory}/${short}"
     COMMAND ${brenier_go_build} -buildmode=c-shared "-tags=${tags}" "-ldflags=${strip}${linker}"
             -o "${directory}/${file}" ./capi
     # cgo's own header: brenier.h is the public one.
     COMMAND ${CMAKE_COMMAND} -E rm -f "${directory}/${short}.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}.h"
     COMMAND ${CMAKE_COMMAND} -E create_symlink "${file}" "${directory}/${soname}"
     COMMAND ${CMAKE_COMMAND} -E create_symlink "${soname}" "${directory}/${short}"
-    BYPRODUCTS "${directory}/${file}" "${directory}/${soname}" "${directory}/${short}"
+    DEPENDS ${brenier_go_sources} "${map_file}"
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Building ${short} with Go"
-    USES_TERMINAL VERBATIM)
+    VERBATIM)
+  add_custom_target(${name}_library ALL DEPENDS "${directory}/${file}")
 
   add_library(brenier::${name} SHARED IMPORTED GLOBAL)
   set_target_properties(brenier::${name} PROPERTIES
@@ -59,10 +65,12 @@ endfunction()
 
 # brenier_add_command(<target> <package> <output>)
 function(brenier_add_command target package output)
-  add_custom_target(${target} ALL
+  add_custom_command(
+    OUTPUT "${output}"
     COMMAND ${brenier_go_build} "-ldflags=$<$<CONFIG:Release,MinSizeRel>:-s -w>" -o "${output}" ${package}
-    BYPRODUCTS "${output}"
+    DEPENDS ${brenier_go_sources}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Building ${package} with Go"
-    USES_TERMINAL VERBATIM)
+    VERBATIM)
+  add_custom_target(${target} ALL DEPENDS "${output}")
 endfunction()

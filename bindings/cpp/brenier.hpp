@@ -1,0 +1,486 @@
+// brenier for C++17: one header over brenier.h. Handles that close themselves, and every function
+// twice, as in <filesystem>: one throws brenier::Error, one has a last argument std::error_code& and
+// throws nothing. With exceptions turned off only the second kind is there.
+//
+//     brenier::Engine engine;
+//     brenier::Model model = engine.open("digits.safetensors");
+//     std::vector<std::uint8_t> images(16 * model.image_size());
+//     const brenier::Samples samples{7, 0};  // of seed 7, from the first one on
+//     model.generate(16, samples, brenier::Images(images));
+//
+// Shapes, dtypes, threads and what each function means: brenier.h, under the same name.
+#ifndef BRENIER_HPP
+#define BRENIER_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+
+#include "brenier.h"
+
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define BRENIER_EXCEPTIONS 1
+#include <exception>
+#include <functional>
+#else
+#define BRENIER_EXCEPTIONS 0
+#endif
+
+namespace brenier {
+
+// ---- Errors
+
+// brenier_status as a kind of error code: std::error_code(Status::io), code == Status::io.
+enum class Status : brenier_status {
+    ok = BRENIER_OK,
+    invalid_argument = BRENIER_INVALID_ARGUMENT,
+    invalid_handle = BRENIER_INVALID_HANDLE,
+    short_buffer = BRENIER_SHORT_BUFFER,
+    bad_model = BRENIER_BAD_MODEL,
+    io = BRENIER_IO,
+    unsupported = BRENIER_UNSUPPORTED,
+    out_of_memory = BRENIER_OUT_OF_MEMORY,
+    device = BRENIER_DEVICE,
+    cancelled = BRENIER_CANCELLED,
+    internal = BRENIER_INTERNAL,
+};
+
+inline const std::error_category& error_category() noexcept {
+    class Category final : public std::error_category {
+        const char* name() const noexcept override { return "brenier"; }
+        std::string message(int status) const override { return brenier_status_name(status); }
+    };
+    static const Category category;
+    return category;
+}
+
+inline std::error_code make_error_code(Status status) noexcept {
+    return {static_cast<int>(status), error_category()};
+}
+
+// The sentence for this thread's last failure: what is wrong, where, and what to do.
+inline std::string last_error() { return brenier_last_error(); }
+
+#if BRENIER_EXCEPTIONS
+// what() begins with the library's sentence; code() compares with Status.
+class Error : public std::system_error {
+public:
+    Error(brenier_status status, const std::string& sentence)
+        : std::system_error(make_error_code(static_cast<Status>(status)), sentence) {}
+    Status status() const noexcept { return static_cast<Status>(code().value()); }
+};
+#endif
+
+namespace detail {
+
+#if BRENIER_EXCEPTIONS
+inline void check(brenier_status status) {
+    if (status != BRENIER_OK) throw Error(status, brenier_last_error());
+}
+#endif
+
+inline void set(std::error_code& error, brenier_status status) noexcept {
+    error = status == BRENIER_OK ? std::error_code() : make_error_code(static_cast<Status>(status));
+}
+
+template <class T>
+constexpr brenier_dtype dtype_of() {
+    using U = std::remove_const_t<T>;
+    if constexpr (std::is_same_v<U, float>) return BRENIER_F32;
+    else if constexpr (std::is_same_v<U, double>) return BRENIER_F64;
+    else if constexpr (std::is_same_v<U, std::uint8_t>) return BRENIER_U8;
+    else if constexpr (std::is_same_v<U, std::uint16_t>) return BRENIER_F16;  // its bits
+    else {
+        static_assert(std::is_same_v<U, std::int64_t>, "brenier: no dtype has this element");
+        return BRENIER_I64;
+    }
+}
+
+}  // namespace detail
+
+// ---- Arrays
+
+// A view of dense memory of the caller's: from a pointer and a number of elements, or from anything
+// with data() and size(), such as std::vector, std::array and std::span.
+template <class T>
+class Array {
+public:
+    Array() noexcept = default;  // NULL, where a function takes one
+    Array(T* data, std::size_t size) noexcept : data_(data), size_(size) {}
+    template <class Container,
+              class = std::enable_if_t<std::is_convertible_v<decltype(std::declval<Container&>().data()), T*>>>
+    Array(Container&& container) noexcept : data_(container.data()), size_(container.size()) {}
+
+    T* data() const noexcept { return data_; }
+    std::size_t size() const noexcept { return size_; }
+
+    brenier_buffer buffer() const noexcept {
+        brenier_buffer b{};
+        b.struct_size = sizeof b;
+        b.data = const_cast<std::remove_const_t<T>*>(data_);
+        b.bytes = size_ * sizeof(T);
+        b.location = BRENIER_HOST;
+        b.dtype = detail::dtype_of<T>();
+        return b;
+    }
+
+private:
+    T* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+enum class Layout : brenier_layout { nchw = BRENIER_NCHW, nhwc = BRENIER_NHWC };
+
+// Where images are written to: float, std::uint8_t, or std::uint16_t for the bits of F16.
+class Images {
+public:
+    template <class T>
+    Images(T* data, std::size_t size, Layout layout = Layout::nchw) noexcept
+        : buffer_(Array<T>(data, size).buffer()) {
+        static_assert(!std::is_const_v<T>, "brenier: images are written to");
+        buffer_.layout = static_cast<brenier_layout>(layout);
+    }
+    template <class Container, class = decltype(std::declval<Container&>().data())>
+    explicit Images(Container&& container, Layout layout = Layout::nchw) noexcept
+        : Images(container.data(), container.size(), layout) {}
+    explicit Images(const brenier_buffer& buffer) noexcept : buffer_(buffer) {}
+
+    const brenier_buffer& buffer() const noexcept { return buffer_; }
+
+private:
+    brenier_buffer buffer_;
+};
+
+// ---- Settings
+
+// Samples first, first+1, ... of a seed.
+struct Samples {
+    std::uint64_t seed = 0;
+    std::uint64_t first = 0;
+};
+
+enum class Mode : brenier_mode {
+    model_default = BRENIER_MODE_DEFAULT,
+    cell = BRENIER_MODE_CELL,
+    simplex = BRENIER_MODE_SIMPLEX,
+    pair = BRENIER_MODE_PAIR,
+};
+
+// brenier_extension with its defaults; the functions give a copy with one thing changed.
+class Extension {
+public:
+    Extension() noexcept { brenier_extension_init(&value_); }
+    Extension(Mode mode) noexcept : Extension() { value_.mode = static_cast<brenier_mode>(mode); }
+
+    Extension cells(std::uint32_t k) const noexcept {
+        Extension e = *this;
+        e.value_.k = k;
+        return e;
+    }
+    // Leaves out neighbours beyond this share of the angles between neighbours; 1 leaves none out.
+    Extension quantile(double share) const noexcept {
+        Extension e = *this;
+        e.value_.angle = BRENIER_ANGLE_QUANTILE;
+        e.value_.theta = share;
+        return e;
+    }
+    Extension radians(double angle) const noexcept {
+        Extension e = *this;
+        e.value_.angle = BRENIER_ANGLE_RADIANS;
+        e.value_.theta = angle;
+        return e;
+    }
+    Extension blend(double share) const noexcept {
+        Extension e = *this;
+        e.value_.blend = share;
+        return e;
+    }
+
+    const brenier_extension* get() const noexcept { return &value_; }
+
+private:
+    brenier_extension value_;
+};
+
+struct FitOptions {
+    const char* source = "gaussian";   // or "uniform"
+    double tolerance = 0;              // the chi-squared to stop at; 0: the library's default
+    std::uint64_t samples_max = 0;     // 0: chosen from N
+    std::uint64_t seed = 0;
+    const brenier_model* decoder = nullptr;  // Model::get() of one whose decoder goes along
+#if BRENIER_EXCEPTIONS
+    // Called a few times a second; false stops the fit, and so does an exception, which then
+    // leaves Engine::fit.
+    std::function<bool(const brenier_fit_progress&)> progress;
+#endif
+};
+
+// ---- Model
+
+class Model {
+public:
+    Model() noexcept = default;  // no model; every use of it fails with Status::invalid_handle
+    Model(Model&& other) noexcept { swap(other); }
+    Model& operator=(Model&& other) noexcept {
+        Model(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~Model() { brenier_model_close(handle_); }
+
+    // The C handle: still this object's, or the caller's from now on, or taken from the caller.
+    brenier_model* get() const noexcept { return handle_; }
+    brenier_model* release() noexcept { return std::exchange(handle_, nullptr); }
+    static Model adopt(brenier_model* handle, std::error_code& error) noexcept {
+        Model m;
+        m.handle_ = handle;
+        m.properties_.struct_size = sizeof m.properties_;
+        detail::set(error, brenier_model_info(handle, &m.properties_));
+        return m;
+    }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+    void swap(Model& other) noexcept {
+        std::swap(handle_, other.handle_);
+        std::swap(properties_, other.properties_);
+    }
+
+    // What brenier_model_info says; the strings live as long as the model.
+    const brenier_model_properties& properties() const noexcept { return properties_; }
+    std::size_t dimension() const noexcept { return static_cast<std::size_t>(properties_.dimension); }
+    std::size_t image_size() const noexcept {  // values of one image
+        return static_cast<std::size_t>(properties_.channels) * static_cast<std::size_t>(properties_.height) *
+               static_cast<std::size_t>(properties_.width);
+    }
+
+    void save(const char* path, std::error_code& error) const noexcept {
+        detail::set(error, brenier_model_save(handle_, path));
+    }
+    void tensor(const char* name, Array<float> values, std::error_code& error) const noexcept {
+        const brenier_buffer b = values.buffer();
+        detail::set(error, brenier_model_tensor(handle_, name, &b));
+    }
+    void noise(std::size_t n, Samples samples, Array<float> x, std::error_code& error) const noexcept {
+        const brenier_buffer b = x.buffer();
+        detail::set(error, brenier_noise(handle_, samples.seed, samples.first, n, &b));
+    }
+    void locate(std::size_t n, std::uint32_t k, Array<const float> x, Array<std::int64_t> cells,
+                Array<double> scores, std::error_code& error) const noexcept {
+        const brenier_buffer b_x = x.buffer(), b_cells = cells.buffer(), b_scores = scores.buffer();
+        detail::set(error, brenier_locate(handle_, &b_x, n, k, &b_cells, scores.data() ? &b_scores : nullptr));
+    }
+    void extend(std::size_t n, std::uint32_t k, Array<const float> x, Array<const std::int64_t> cells,
+                const Extension& extension, Array<float> codes, std::error_code& error) const noexcept {
+        const brenier_buffer b_x = x.buffer(), b_cells = cells.buffer(), b_codes = codes.buffer();
+        detail::set(error, brenier_extend(handle_, &b_x, &b_cells, n, k, extension.get(), &b_codes));
+    }
+    void codes(std::size_t n, Samples samples, const Extension& extension, Array<float> codes,
+               std::error_code& error) const noexcept {
+        const brenier_buffer b = codes.buffer();
+        detail::set(error, brenier_codes(handle_, samples.seed, samples.first, n, extension.get(), &b));
+    }
+    void decode(std::size_t n, Array<const float> codes, const Images& images,
+                std::error_code& error) const noexcept {
+        const brenier_buffer b = codes.buffer();
+        detail::set(error, brenier_decode(handle_, &b, n, &images.buffer()));
+    }
+    void generate(std::size_t n, Samples samples, const Extension& extension, const Images& images,
+                  std::error_code& error) const noexcept {
+        detail::set(error, brenier_generate(handle_, samples.seed, samples.first, n, extension.get(),
+                                            &images.buffer()));
+    }
+    void potential(std::size_t n, Array<const float> x, Array<double> brenier, Array<double> kantorovich,
+                   std::error_code& error) const noexcept {
+        const brenier_buffer b_x = x.buffer(), b_u = brenier.buffer(), b_phi = kantorovich.buffer();
+        detail::set(error, brenier_potential(handle_, &b_x, n, brenier.data() ? &b_u : nullptr,
+                                             kantorovich.data() ? &b_phi : nullptr));
+    }
+
+#if BRENIER_EXCEPTIONS
+    void save(const char* path) const { detail::check(brenier_model_save(handle_, path)); }
+    void tensor(const char* name, Array<float> values) const {
+        const brenier_buffer b = values.buffer();
+        detail::check(brenier_model_tensor(handle_, name, &b));
+    }
+    void noise(std::size_t n, Samples samples, Array<float> x) const {
+        throwing([&](std::error_code& e) { noise(n, samples, x, e); });
+    }
+    void locate(std::size_t n, std::uint32_t k, Array<const float> x, Array<std::int64_t> cells,
+                Array<double> scores = {}) const {
+        throwing([&](std::error_code& e) { locate(n, k, x, cells, scores, e); });
+    }
+    void extend(std::size_t n, std::uint32_t k, Array<const float> x, Array<const std::int64_t> cells,
+                const Extension& extension, Array<float> codes) const {
+        throwing([&](std::error_code& e) { extend(n, k, x, cells, extension, codes, e); });
+    }
+    void codes(std::size_t n, Samples samples, const Extension& extension, Array<float> to) const {
+        throwing([&](std::error_code& e) { codes(n, samples, extension, to, e); });
+    }
+    void decode(std::size_t n, Array<const float> codes, const Images& images) const {
+        throwing([&](std::error_code& e) { decode(n, codes, images, e); });
+    }
+    void generate(std::size_t n, Samples samples, const Extension& extension, const Images& images) const {
+        throwing([&](std::error_code& e) { generate(n, samples, extension, images, e); });
+    }
+    void generate(std::size_t n, Samples samples, const Images& images) const {
+        generate(n, samples, Extension(), images);
+    }
+    void potential(std::size_t n, Array<const float> x, Array<double> brenier,
+                   Array<double> kantorovich = {}) const {
+        throwing([&](std::error_code& e) { potential(n, x, brenier, kantorovich, e); });
+    }
+
+private:
+    template <class Call>
+    static void throwing(Call&& call) {
+        std::error_code error;
+        call(error);
+        detail::check(error.value());
+    }
+#endif
+
+private:
+    brenier_model* handle_ = nullptr;
+    brenier_model_properties properties_{};
+};
+
+// ---- Engine
+
+// Closing an engine closes its models: those that outlive it fail with Status::invalid_handle.
+class Engine {
+public:
+    struct Options {
+        const char* device = nullptr;  // "auto", "cpu", "cuda", "cuda:1"; nullptr: BRENIER_DEVICE
+        int threads = 0;               // 0: BRENIER_THREADS, else all processors
+    };
+
+    Engine(const Options& options, std::error_code& error) noexcept {
+        detail::set(error, create(options));
+    }
+#if BRENIER_EXCEPTIONS
+    Engine() : Engine(Options()) {}
+    explicit Engine(const Options& options) { detail::check(create(options)); }
+#endif
+    Engine(Engine&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Engine& operator=(Engine&& other) noexcept {
+        Engine old(std::move(*this));
+        handle_ = std::exchange(other.handle_, nullptr);
+        return *this;
+    }
+    ~Engine() { brenier_engine_destroy(handle_); }
+
+    brenier_engine* get() const noexcept { return handle_; }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    // The strings live as long as the engine.
+    brenier_engine_properties properties(std::error_code& error) const noexcept {
+        brenier_engine_properties p{};
+        p.struct_size = sizeof p;
+        detail::set(error, brenier_engine_info(handle_, &p));
+        return p;
+    }
+
+    Model open(const char* path, std::error_code& error) const noexcept {
+        brenier_model* model = nullptr;
+        const brenier_status status = brenier_model_open(handle_, path, &model);
+        return taken(status, model, error);
+    }
+    Model open(const void* data, std::size_t bytes, std::error_code& error) const noexcept {
+        brenier_model* model = nullptr;
+        const brenier_status status = brenier_model_open_memory(handle_, data, bytes, &model);
+        return taken(status, model, error);
+    }
+    // points [N,dimension] and masses [N], or no masses where all are equal.
+    Model fit(Array<const float> points, std::size_t dimension, Array<const float> masses,
+              const FitOptions& options, std::error_code& error) const noexcept {
+        return fitted(points, dimension, masses, options, nullptr, nullptr, error);
+    }
+
+#if BRENIER_EXCEPTIONS
+    brenier_engine_properties properties() const {
+        std::error_code error;
+        const brenier_engine_properties p = properties(error);
+        detail::check(error.value());
+        return p;
+    }
+    Model open(const char* path) const {
+        std::error_code error;
+        Model model = open(path, error);
+        detail::check(error.value());
+        return model;
+    }
+    Model open(const std::string& path) const { return open(path.c_str()); }
+    Model open(const void* data, std::size_t bytes) const {
+        std::error_code error;
+        Model model = open(data, bytes, error);
+        detail::check(error.value());
+        return model;
+    }
+    Model fit(Array<const float> points, std::size_t dimension, Array<const float> masses = {},
+              const FitOptions& options = {}) const {
+        struct Watch {
+            const std::function<bool(const brenier_fit_progress&)>& progress;
+            std::exception_ptr thrown;
+        } watch{options.progress, nullptr};
+        // An exception must not cross the library; it waits here.
+        const brenier_progress_callback forward = [](void* user, const brenier_fit_progress* progress) -> int {
+            Watch& w = *static_cast<Watch*>(user);
+            try {
+                return w.progress(*progress) ? 0 : 1;
+            } catch (...) {
+                w.thrown = std::current_exception();
+                return 1;
+            }
+        };
+        std::error_code error;
+        Model model = fitted(points, dimension, masses, options, options.progress ? forward : nullptr, &watch, error);
+        if (watch.thrown) std::rethrow_exception(watch.thrown);
+        detail::check(error.value());
+        return model;
+    }
+#endif
+
+private:
+    brenier_status create(const Options& options) noexcept {
+        brenier_engine_options o;
+        brenier_engine_options_init(&o);
+        o.device = options.device;
+        o.threads = options.threads;
+        return brenier_engine_create(&o, &handle_);
+    }
+
+    static Model taken(brenier_status status, brenier_model* model, std::error_code& error) noexcept {
+        detail::set(error, status);
+        return status == BRENIER_OK ? Model::adopt(model, error) : Model();
+    }
+
+    Model fitted(Array<const float> points, std::size_t dimension, Array<const float> masses,
+                 const FitOptions& options, brenier_progress_callback progress, void* user,
+                 std::error_code& error) const noexcept {
+        brenier_fit_options o;
+        brenier_fit_options_init(&o);
+        o.source = options.source;
+        o.tolerance = options.tolerance;
+        o.samples_max = options.samples_max;
+        o.seed = options.seed;
+        o.progress = progress;
+        o.user = user;
+        o.decoder = const_cast<brenier_model*>(options.decoder);
+        const brenier_buffer b = points.buffer(), b_masses = masses.buffer();
+        const std::size_t n = dimension == 0 ? 0 : points.size() / dimension;
+        brenier_model* model = nullptr;
+        const brenier_status status =
+            brenier_fit(handle_, &b, n, dimension, masses.data() ? &b_masses : nullptr, &o, &model);
+        return taken(status, model, error);
+    }
+
+    brenier_engine* handle_ = nullptr;
+};
+
+}  // namespace brenier
+
+template <>
+struct std::is_error_code_enum<brenier::Status> : std::true_type {};
+
+#endif  // BRENIER_HPP

@@ -1,0 +1,183 @@
+// The wrapper: ownership, exceptions and error codes, and the same answers as from C.
+#include "brenier.hpp"
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <vector>
+#if __cplusplus >= 202002L
+#include <span>
+#endif
+
+#include "tiny_model.h"
+
+static int made, failed;
+#define CHECK(condition)                                                                     \
+    do {                                                                                     \
+        made++;                                                                              \
+        if (!(condition)) failed++, std::fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
+    } while (0)
+
+using brenier::Engine;
+using brenier::Error;
+using brenier::Extension;
+using brenier::Images;
+using brenier::Mode;
+using brenier::Model;
+using brenier::Status;
+
+static_assert(!std::is_copy_constructible_v<Engine> && !std::is_copy_assignable_v<Model>);
+static_assert(std::is_nothrow_move_constructible_v<Engine> && std::is_nothrow_move_assignable_v<Model>);
+
+// The status and sentence that a call throws.
+template <class Call>
+static Status thrown(Call&& call, const char* sentence) {
+    try {
+        call();
+    } catch (const Error& e) {
+        CHECK(std::string(e.what()).find(sentence) == 0);
+        return e.status();
+    }
+    return Status::ok;
+}
+
+static std::vector<std::uint8_t> tiny() {
+    std::vector<std::uint8_t> file(8192);
+    file.resize(tiny_model(file.data(), file.size(), 3));
+    return file;
+}
+
+static void ownership() {
+    const std::vector<std::uint8_t> file = tiny();
+    Engine engine;
+    Model a = engine.open(file.data(), file.size());
+    brenier_model* handle = a.get();
+    Model b = std::move(a);
+    CHECK(!a && b.get() == handle && b.dimension() == TINY_D && a.dimension() == 0);
+    Model c = engine.open(file.data(), file.size());
+    brenier_model* dropped = c.get();
+    c = std::move(b);
+    CHECK(c.get() == handle && brenier_model_close(dropped) == BRENIER_INVALID_HANDLE);
+    Model& self = c;
+    c = std::move(self);
+    CHECK(c.get() == handle);
+    brenier_model* released = c.release();
+    CHECK(!c && brenier_model_close(released) == BRENIER_OK);
+
+    std::error_code error;
+    Model adopted = Model::adopt(nullptr, error);
+    CHECK(error == Status::invalid_handle);
+
+    Model outlives;
+    brenier_engine* old = nullptr;
+    {
+        Engine inner;
+        old = inner.get();
+        outlives = inner.open(file.data(), file.size());
+        Engine moved = std::move(inner);
+        CHECK(!inner && moved.get() == old);
+    }
+    CHECK(brenier_engine_destroy(old) == BRENIER_INVALID_HANDLE);
+    std::vector<float> x(TINY_D);
+    CHECK(thrown([&] { outlives.noise(1, {}, x); }, "model:") == Status::invalid_handle);
+}
+
+static void answers() {
+    const std::vector<std::uint8_t> file = tiny();
+    const Engine engine(Engine::Options{"cpu", 2});
+    CHECK(std::string(engine.properties().device) == "cpu" && engine.properties().threads == 2);
+    const Model model = engine.open(file.data(), file.size());
+    CHECK(model.properties().points == TINY_N && model.image_size() == TINY_PIXELS);
+
+    constexpr std::size_t n = 50;
+    std::vector<float> x(n * TINY_D), codes(n * TINY_D), again(n * TINY_D), images(n * TINY_PIXELS), direct(n * TINY_PIXELS);
+    std::vector<std::int64_t> cells(n * 3);
+    std::vector<double> scores(n * 3), u(n), phi(n);
+    const Extension pair = Extension(Mode::pair).cells(3).quantile(1).blend(0.25);
+    model.noise(n, {9, 100}, x);
+    model.locate(n, 3, x, cells, scores);
+    model.locate(n, 3, x, cells);
+    model.extend(n, 3, x, cells, pair, codes);
+    model.codes(n, {9, 100}, pair, again);
+    CHECK(codes == again);
+    model.decode(n, codes, Images(images));
+    model.generate(n, {9, 100}, pair, Images(direct));
+    CHECK(images == direct);
+    for (std::size_t i = 0; i < n; i++)
+        for (int p = 0; p < TINY_PIXELS; p++)
+            CHECK(images[i * TINY_PIXELS + static_cast<std::size_t>(p)] == tiny_pixel(&codes[i * TINY_D], p));
+    model.potential(n, x, u, phi);
+    for (std::size_t i = 0; i < n; i++) CHECK(u[i] == scores[3 * i]);
+    model.potential(n, x, u);
+
+    std::vector<std::uint8_t> bytes(n * TINY_PIXELS);
+    model.generate(n, {9, 100}, pair, Images(bytes, brenier::Layout::nhwc));
+    std::vector<std::uint16_t> halves(n * TINY_PIXELS);
+    model.generate(n, {9, 100}, pair, Images(halves));
+    model.generate(n, {9, 100}, Images(bytes.data(), bytes.size()));
+
+    std::array<float, TINY_N> heights;
+    model.tensor("ot.heights", heights);
+    CHECK(std::memcmp(heights.data(), tiny_heights, sizeof tiny_heights) == 0);
+#if __cplusplus >= 202002L
+    model.noise(1, {.seed = 9, .first = 101}, std::span<float>(again).first(TINY_D));
+    CHECK(again[0] == x[TINY_D] && again[1] == x[TINY_D + 1]);
+#endif
+}
+
+static void errors() {
+    const std::vector<std::uint8_t> file = tiny();
+    const Engine engine;
+    CHECK(thrown([&] { engine.open("no/such/file"); }, "") == Status::io);
+    CHECK(thrown([&] { engine.open(file.data(), 20); }, "") == Status::bad_model);
+    CHECK(thrown([&] { Engine other(Engine::Options{"tpu", 0}); }, "device:") == Status::invalid_argument);
+    const Model model = engine.open(file.data(), file.size());
+    std::vector<float> small(1);
+    CHECK(thrown([&] { model.noise(1, {}, small); }, "x:") == Status::short_buffer);
+    CHECK(thrown([&] { model.save("no/such/directory/file"); }, "") == Status::io);
+
+    std::error_code error = make_error_code(Status::io);
+    model.noise(1, {}, small, error);
+    CHECK(error == Status::short_buffer && &error.category() == &brenier::error_category());
+    std::vector<float> x(TINY_D);
+    model.noise(1, {}, x, error);
+    CHECK(!error);
+}
+
+static void fit() {
+    const Engine engine;
+    const std::vector<std::uint8_t> file = tiny();
+    const Model decoder = engine.open(file.data(), file.size());
+    const std::vector<float> points = {-1, 0, 0, 0, 1, 0};
+    int calls = 0;
+    brenier::FitOptions options;
+    options.source = "uniform";
+    options.tolerance = 1e-4;
+    options.decoder = decoder.get();
+    options.progress = [&](const brenier_fit_progress&) { return ++calls > 0; };
+    const Model model = engine.fit(points, 2, std::vector<float>{1, 1, 2}, options);
+    CHECK(calls > 0 && model.properties().points == 3 && model.image_size() == TINY_PIXELS);
+
+    options.progress = [](const brenier_fit_progress&) { return false; };
+    CHECK(thrown([&] { engine.fit(points, 2, {}, options); }, "") == Status::cancelled);
+    options.progress = [](const brenier_fit_progress&) -> bool { throw std::runtime_error("mine"); };
+    bool mine = false;
+    try {
+        engine.fit(points, 2, {}, options);
+    } catch (const std::runtime_error& e) {
+        mine = std::string(e.what()) == "mine";
+    }
+    CHECK(mine);
+    CHECK(thrown([&] { engine.fit(points, 0); }, "points:") == Status::invalid_argument);
+}
+
+int main() {
+    ownership();
+    answers();
+    errors();
+    fit();
+    std::printf("wrapper (C++%ld): %d checks, %d failed\n", __cplusplus / 100 % 100, made, failed);
+    return failed ? 1 : 0;
+}
