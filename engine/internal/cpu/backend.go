@@ -81,7 +81,7 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		scores: make([]float64, batch*k),
 	}
 	if m.transport != nil {
-		w.locate = m.transport.NewScratch(batch, k)
+		w.locate = m.transport.NewScratch(batch)
 	}
 	if m.decoder != nil {
 		w.decode = m.decoder.NewScratch(batch)

@@ -158,7 +158,7 @@ func BenchmarkExtend(b *testing.B) {
 		c.centroids = c.points
 		m := c.newMap(b, pool, path)
 		cells, z := make([]int32, n*8), make([]float32, n*64)
-		m.Locate(m.NewScratch(n, 8), c.x, n, 8, cells, make([]float64, n*8))
+		m.Locate(m.NewScratch(n), c.x, n, 8, cells, make([]float64, n*8))
 		b.Run("B=1024/d=64/k=8/path="+path.String(), func(b *testing.B) {
 			for b.Loop() {
 				m.Extend(c.x, cells, n, backend.Extension{Mode: backend.Simplex, K: 8, MinCosine: -1}, z)

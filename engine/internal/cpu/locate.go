@@ -17,38 +17,46 @@ const partWork = 200_000
 // LocateScratch is the memory of one Locate call at a time.
 type LocateScratch struct {
 	m       *Map
-	rows    int                // samples of a block
-	threads chan *locateThread // free ones; as many as threads can be at work
+	threads chan *locateThread // free ones, one for each that can be at work
 
 	// The call at work.
-	x       []float32
-	n, k    int
-	cells   []int32
-	scores  []float64
-	parts   int
-	maxima  []float32 // of the block whose cells are shared out
+	x      []float32
+	n, k   int
+	cells  []int32
+	scores []float64
+	parts  int
+
+	// The block of samples whose cells are shared out.
+	rows    int       // samples that maxima has room for
+	maxima  []float32 // [rows,G]
 	blockAt int       // its first sample
 }
 
 // locateThread is what one thread works in.
 type locateThread struct {
-	packed  []float32 // [rows,d]
+	rows    int       // samples that maxima has room for
 	maxima  []float32 // [rows,G]
+	packed  []float32 // [rows,d], of these or of the block's samples
 	kept    []int32   // [2G]
 	reached []float32 // [G]
 }
 
 // NewScratch makes scratch for batches of up to batch samples. It serves any k.
-func (m *Map) NewScratch(batch, k int) *LocateScratch {
-	rows := kernels.LocatePaddedRows(m.path, min(max(batch, 1), blockRows))
-	s := &LocateScratch{m: m, rows: rows, threads: make(chan *locateThread, m.pool.Threads()+1)}
-	for range cap(s.threads) {
-		s.threads <- &locateThread{
-			packed:  alignedFloats(rows * m.d),
-			maxima:  alignedFloats(rows * m.groups),
-			kept:    make([]int32, 2*m.groups),
-			reached: make([]float32, m.groups),
+func (m *Map) NewScratch(batch int) *LocateScratch {
+	threads := m.pool.Threads()
+	padded := func(rows int) int {
+		return kernels.LocatePaddedRows(m.path, max(1, min(rows, blockRows)))
+	}
+	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(batch)}
+	s.maxima = alignedFloats(s.rows * m.groups)
+	for range threads {
+		t := &locateThread{kept: make([]int32, 2*m.groups), reached: make([]float32, m.groups)}
+		if batch >= sharedCellsBelow*threads {
+			t.rows = padded((batch + threads - 1) / threads)
 		}
+		t.maxima = alignedFloats(t.rows * m.groups)
+		t.packed = alignedFloats(max(s.rows, t.rows) * m.d)
+		s.threads <- t
 	}
 	return s
 }
@@ -58,12 +66,9 @@ func (m *Map) NewScratch(batch, k int) *LocateScratch {
 // chain over dimensions 0..d-1 that starts at h_i. Ties go to the lower index. x is finite.
 func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, scores []float64) {
 	s.x, s.n, s.k, s.cells, s.scores = x, n, k, cells, scores
-	tile := kernels.LocatePaddedRows(m.path, 1)
-	if n >= sharedCellsBelow*m.pool.Threads() {
-		tiles := (n + tile - 1) / tile
-		blocks := (tiles*tile + s.rows - 1) / s.rows
-		s.parts = (blocks + m.pool.Threads() - 1) / m.pool.Threads() * m.pool.Threads()
-		s.parts = min(s.parts, tiles)
+	if threads := m.pool.Threads(); n >= sharedCellsBelow*threads {
+		rounds := (n + threads*blockRows - 1) / (threads * blockRows)
+		s.parts = rounds * threads
 		m.pool.Run(s.parts, shareSamples{s})
 	} else {
 		for s.blockAt = 0; s.blockAt < n; s.blockAt += s.rows {
@@ -76,15 +81,12 @@ func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, sco
 // locateBlock locates one block of samples, sharing out first its cells, then its samples.
 func (s *LocateScratch) locateBlock() {
 	m := s.m
-	t := <-s.threads
-	s.maxima = t.maxima
 	rows := min(s.rows, s.n-s.blockAt)
 	panelGroups := m.groups / m.path.Lanes()
 	s.parts = max(1, min(rows*m.n*m.d/partWork, 4*m.pool.Threads(), panelGroups))
 	m.pool.Run(s.parts, shareCells{s})
 	s.parts = min(rows, m.pool.Threads(), 1+rows*m.groups/partWork)
 	m.pool.Run(s.parts, shareSelection{s})
-	s.threads <- t
 }
 
 // shareSamples: a part is a run of samples, screened and selected by one thread.
@@ -96,8 +98,8 @@ func (s shareSamples) Do(part int) {
 	tile := kernels.LocatePaddedRows(m.path, 1)
 	tiles := (s.n + tile - 1) / tile
 	end := min((part+1)*tiles/s.parts*tile, s.n)
-	for first := part * tiles / s.parts * tile; first < end; first += s.rows {
-		stop := min(first+s.rows, end)
+	for first := part * tiles / s.parts * tile; first < end; first += t.rows {
+		stop := min(first+t.rows, end)
 		kernels.LocateScreen(m.path, s.x[first*m.d:stop*m.d], m.d, m.panels, m.levels, 0, m.panelCount,
 			m.group, t.packed, t.maxima, m.groups)
 		s.choose(t, t.maxima, first, stop)

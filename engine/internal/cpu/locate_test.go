@@ -129,7 +129,7 @@ func locateAll(t testing.TB, c locateCase, path kernels.Path, threads, k int) ([
 	}
 	n := len(c.x) / c.d
 	cells, scores := make([]int32, n*k), make([]float64, n*k)
-	m.Locate(m.NewScratch(n, k), c.x, n, k, cells, scores)
+	m.Locate(m.NewScratch(n), c.x, n, k, cells, scores)
 	return cells, scores
 }
 
@@ -184,7 +184,7 @@ func TestLocate_any_batch_order_and_threads(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := m.NewScratch(n, k)
+		s := m.NewScratch(n)
 		got, gotScores := make([]int32, n*k), make([]float64, n*k)
 		for end, batch := n, 1; end > 0; batch++ { // batches of 1, 2, 3, ... from the last sample on
 			first := max(0, end-batch)
@@ -217,7 +217,7 @@ func TestLocate_sixteen_goroutines(t *testing.T) {
 		users.Add(1)
 		go func() {
 			defer users.Done()
-			s := m.NewScratch(share, k)
+			s := m.NewScratch(share)
 			cells, scores, z := make([]int32, share*k), make([]float64, share*k), make([]float32, share*11)
 			x := c.x[user*share*11 : (user+1)*share*11]
 			for round := range 20 {
@@ -247,7 +247,7 @@ func TestLocate_after_SetHeights(t *testing.T) {
 	}
 	m.SetHeights(c.heights)
 	got, scores := make([]int32, 150), make([]float64, 150)
-	m.Locate(m.NewScratch(50, 3), c.x, 50, 3, got, scores)
+	m.Locate(m.NewScratch(50), c.x, 50, 3, got, scores)
 	if !slices.Equal(got, want) {
 		t.Error("after SetHeights the cells differ from those of a new map")
 	}
@@ -261,7 +261,7 @@ func TestLocate_allocates_nothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := m.NewScratch(200, 8)
+	s := m.NewScratch(200)
 	cells, scores, z := make([]int32, 1600), make([]float64, 1600), make([]float32, 200*16)
 	for _, n := range []int{1, 200} {
 		x := c.x[:n*16]
@@ -348,7 +348,7 @@ func BenchmarkLocate(b *testing.B) {
 				b.Fatal(err)
 			}
 			for _, batch := range []int{1, 8, 64, 1024} {
-				s := m.NewScratch(batch, 8)
+				s := m.NewScratch(batch)
 				x := normal(batch*d, 1, 3)
 				cells, scores := make([]int32, batch*8), make([]float64, batch*8)
 				for _, k := range []int{1, 8} {

@@ -138,7 +138,7 @@ func pathStages(t *testing.T, path kernels.Path) stages {
 				t.Fatal(err)
 			}
 			cells, scores = make([]int32, v.Samples*v.K), make([]float64, v.Samples*v.K)
-			m.Locate(m.NewScratch(v.Samples, v.K), x, v.Samples, v.K, cells, scores)
+			m.Locate(m.NewScratch(v.Samples), x, v.Samples, v.K, cells, scores)
 			simplex, pair = make([]float32, len(x)), make([]float32, len(x))
 			asSimplex, asPair := v.extensions()
 			m.Extend(x, cells, v.Samples, asSimplex, simplex)
