@@ -84,8 +84,8 @@ func (d *Decoder) OutputShape() (c, h, w int) { return d.shape.C, d.shape.H, d.s
 func (d *Decoder) MACs() int64 { return d.macs }
 
 // chunkBytes bounds what the largest step of a chunk of images reads and writes, so that it finds
-// in a shared cache what the step before it wrote. On two Zen 5 cores with 32 MB of third-level
-// cache anything from 4 to 24 MB is as fast; larger chunks read the weights less often.
+// in a shared cache of 16 MB and more what the step before it wrote. Larger chunks read the weights
+// less often.
 const chunkBytes = 12 << 20
 
 // DecodeScratch is the memory of one Decode call at a time.
