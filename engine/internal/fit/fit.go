@@ -140,8 +140,7 @@ type run struct {
 	empty       int
 }
 
-// solve goes down in stretches, each half as long as all before it together, and tries the heights
-// after each.
+// solve goes down in stretches and tries the heights after each.
 func (r *run) solve() (*Result, error) {
 	r.descent = newDescent(r.target)
 	for {
@@ -156,11 +155,20 @@ func (r *run) solve() (*Result, error) {
 				return result, err
 			}
 		}
-		next := max(r.descent.samples+r.descent.samples/2, firstStretch)
-		if err := r.descend(min(next, r.options.SamplesMax)); err != nil {
+		if err := r.descend(r.nextTrial()); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// nextTrial is the number of samples after which heights are tried again: when chi-squared, which
+// falls like one over the samples at best, would be just within the tolerance, but after half as
+// many samples again at most, so that progress is seen, and a tenth at least, so that the
+// trials stay cheap.
+func (r *run) nextTrial() uint64 {
+	growth := max(1.1, min(1.5, 1.05*r.chiSquared/r.options.Tolerance))
+	next := max(uint64(growth*float64(r.descent.samples)), firstStretch)
+	return min(next, r.options.SamplesMax)
 }
 
 // descend takes steps until so many samples are used.
