@@ -17,7 +17,6 @@ every call raises :class:`ForkError`.
 
 from . import _ffi
 from ._lib import library_path
-from .engine import EngineInfo
 from .errors import (
     BadModelError,
     CancelledError,
@@ -37,7 +36,8 @@ from .errors import (
 )
 from .exporter import export
 from .fitting import Fit, FitProgress, fit
-from .model import Model, ModelInfo, load, load_bytes
+from .info import EngineInfo, ModelInfo
+from .model import Model, load, load_bytes
 
 __version__ = ".".join(map(str, _ffi.VERSION))
 

@@ -21,7 +21,9 @@ def _converted(name: str, value: ArrayLike, dtype: np.dtype[Any], kinds: str) ->
     array = np.asarray(value)
     if array.dtype.kind not in kinds and array.size:
         raise InvalidArgumentError(f"{name}: want numbers that fit {dtype}, got {array.dtype}")
-    with np.errstate(over="ignore"):  # what overflows becomes an infinity, which the library refuses by its row
+    with np.errstate(
+        over="ignore"
+    ):  # what overflows becomes an infinity, which the library refuses by its row
         return np.require(array, dtype=dtype, requirements=["C_CONTIGUOUS", "ALIGNED"])
 
 

@@ -5,33 +5,11 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
-from dataclasses import dataclass
 from typing import Any
 
 from . import _call, _ffi, _lib
 from .errors import InvalidHandleError
-
-
-@dataclass(frozen=True)
-class EngineInfo:
-    """Where a model runs.
-
-    Attributes
-    ----------
-    device : str
-        ``"cpu"`` or ``"cuda:0"``.
-    device_name : str
-        The processor's own name.
-    path : str
-        The instruction set in use: ``"avx512"``, ``"avx2"``, ``"portable"``.
-    threads : int
-        Worker threads on the CPU.
-    """
-
-    device: str
-    device_name: str
-    path: str
-    threads: int
+from .info import EngineInfo, engine_info
 
 
 class Handle:
@@ -84,14 +62,7 @@ class Engine:
     @property
     def info(self) -> EngineInfo:
         """The device, as the library describes it."""
-        properties = _call.new(_ffi.EngineProperties)
-        _call.call("brenier_engine_info", self.handle.pointer, ctypes.byref(properties))
-        return EngineInfo(
-            device=_call.text(properties.device),
-            device_name=_call.text(properties.device_name),
-            path=_call.text(properties.path),
-            threads=int(properties.threads),
-        )
+        return engine_info(self.handle.pointer)
 
 
 _lock = threading.Lock()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import json
 import os
-from dataclasses import dataclass
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal
@@ -14,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _call, _ffi
-from .engine import Engine, EngineInfo, Handle, shared
+from .engine import Engine, Handle, shared
 from .errors import InvalidArgumentError, UnsupportedError
+from .info import ModelInfo, model_info
 
 Mode = Literal["cell", "simplex", "pair"]
 ImageDType = Literal["float32", "float16", "uint8"]
@@ -24,43 +23,6 @@ Layout = Literal["NCHW", "NHWC"]
 _MODES = {"cell": _ffi.MODE_CELL, "simplex": _ffi.MODE_SIMPLEX, "pair": _ffi.MODE_PAIR}
 _LAYOUTS = {"NCHW": _ffi.NCHW, "NHWC": _ffi.NHWC}
 _IMAGE_DTYPES = ("float32", "float16", "uint8")
-
-
-@dataclass(frozen=True)
-class ModelInfo:
-    """What a model is.
-
-    Attributes
-    ----------
-    points : int
-        N, the number of points and cells; 0 if the model has no map.
-    dimension : int
-        d, of noise and codes.
-    has_centroids : bool
-        Whether ``mode="simplex"`` can be asked for.
-    channels, height, width : int
-        Of an image; 0 if the model has no decoder.
-    low, high : float
-        The range of an image's values.
-    source : str
-        The noise: ``"gaussian"``, N(0, I), or ``"uniform"``, on [-1/2, 1/2]^d.
-    metadata : dict
-        The file's metadata: ``graph``, ``extension``, ``output``, ``fit`` and so on.
-    engine : EngineInfo
-        Where it runs.
-    """
-
-    points: int
-    dimension: int
-    has_centroids: bool
-    channels: int
-    height: int
-    width: int
-    low: float
-    high: float
-    source: str
-    metadata: dict[str, Any]
-    engine: EngineInfo
 
 
 class Model:
@@ -84,21 +46,7 @@ class Model:
     def __init__(self, engine: Engine, pointer: Any) -> None:
         self._engine = engine
         self._handle = Handle("model", "brenier_model_close", pointer)
-        properties = _call.new(_ffi.ModelProperties)
-        _call.call("brenier_model_info", self._handle.pointer, ctypes.byref(properties))
-        self._info = ModelInfo(
-            points=int(properties.points),
-            dimension=int(properties.dimension),
-            has_centroids=bool(properties.has_centroids),
-            channels=int(properties.channels),
-            height=int(properties.height),
-            width=int(properties.width),
-            low=float(properties.low),
-            high=float(properties.high),
-            source=_call.text(properties.source),
-            metadata=json.loads(_call.text(properties.metadata) or "{}"),
-            engine=engine.info,
-        )
+        self._info = model_info(self._handle.pointer, engine.info)
 
     def __enter__(self) -> Model:
         return self
@@ -463,9 +411,7 @@ class Model:
         """
         _call.call("brenier_model_save", self.pointer, os.fsencode(path))
 
-    def _images(
-        self, n: int, dtype: str, layout: str, out: NDArray[Any] | None
-    ) -> NDArray[Any]:
+    def _images(self, n: int, dtype: str, layout: str, out: NDArray[Any] | None) -> NDArray[Any]:
         i = self._info
         if not i.channels:
             raise UnsupportedError("the model has no decoder; export one, or ask for codes")
@@ -504,9 +450,7 @@ def _extension(
     return extension
 
 
-def load(
-    path: str | os.PathLike[str], device: str = "auto", threads: int | None = None
-) -> Model:
+def load(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Model:
     """Reads, checks and prepares a model file. The file is not needed afterwards.
 
     Parameters

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
 
 import brenier
+import modelfile
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Installs the package from this tree as its users do, into a virtual environment, and tests it there.
 
-    python in_venv.py FOLDER [argument of pytest ...]
+python in_venv.py FOLDER [argument of pytest ...]
 """
 
 import pathlib

@@ -11,7 +11,9 @@ import numpy as np
 _DTYPES = {"float32": "F32", "float16": "F16"}
 
 
-def write(path: pathlib.Path, tensors: dict[str, Any], metadata: dict[str, Any] | None = None) -> pathlib.Path:
+def write(
+    path: pathlib.Path, tensors: dict[str, Any], metadata: dict[str, Any] | None = None
+) -> pathlib.Path:
     """A safetensors file with brenier's metadata; what is not a string is written as JSON."""
     entries: dict[str, Any] = {
         "__metadata__": {

@@ -72,7 +72,9 @@ def declaration(text: str, header: str) -> tuple[Any, str]:
 
 def test_version(header: str) -> None:
     text = HEADER.read_text()
-    version = [re.search(rf"#define BRENIER_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH")]  # type: ignore[index]
+    version = [
+        re.search(rf"#define BRENIER_VERSION_{part} (\d+)", text)[1] for part in ("MAJOR", "MINOR", "PATCH")
+    ]  # type: ignore[index]
     assert tuple(map(int, version)) == _ffi.VERSION
 
 

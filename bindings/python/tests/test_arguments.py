@@ -6,12 +6,12 @@ import inspect
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
-from conftest import Parts
 
 import brenier
+import modelfile
+from conftest import Parts
 
 # ---- what is accepted --------------------------------------------------------------------------
 
@@ -19,7 +19,13 @@ import brenier
 def test_inputs_are_converted(model: brenier.Model) -> None:
     x = model.noise(4)
     cells, scores = model.locate(x)
-    for same in (x.astype(np.float64), x.tolist(), np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2], x.astype(">f4")):
+    for same in (
+        x.astype(np.float64),
+        x.tolist(),
+        np.asfortranarray(x),
+        np.repeat(x, 2, axis=0)[::2],
+        x.astype(">f4"),
+    ):
         np.testing.assert_array_equal(model.locate(same)[0], cells)
         np.testing.assert_array_equal(model.locate(same)[1], scores)
     half = x.astype(np.float16)
@@ -100,7 +106,10 @@ def test_out_has_to_be_an_array(model: brenier.Model) -> None:
         (lambda m: m.decode([[0, 0, 0, np.inf, 0, 0]]), "row 0"),
         (lambda m: m.decode(np.zeros((2, 7))), "z: want [n, 6], got [2, 7]"),
         (lambda m: m.potential(np.zeros((1, 1))), "x: want [n, 6], got [1, 1]"),
-        (lambda m: m.extend(np.zeros((2, 6)), [[0], [1], [2]]), "cells: want [2, k], as locate returns them, got [3, 1]"),
+        (
+            lambda m: m.extend(np.zeros((2, 6)), [[0], [1], [2]]),
+            "cells: want [2, k], as locate returns them, got [3, 1]",
+        ),
         (lambda m: m.extend(np.zeros((2, 6)), [[0.5], [1.0]]), "cells: want numbers that fit int64"),
         (lambda m: m.extend(np.zeros((2, 6)), [[0], [100]], mode="cell", k=1), "row 1"),
         (lambda m: m.extend(np.zeros((2, 6)), [[0], [1]], k=4), "k = 4"),
@@ -194,8 +203,14 @@ def test_info_and_tensors(model: brenier.Model, parts: Parts) -> None:
 def test_twins_have_one_default() -> None:
     """sample, codes and extend take the same settings with the same defaults."""
     settings = ("mode", "theta", "theta_radians", "k", "blend")
-    signatures = [inspect.signature(f).parameters for f in (brenier.Model.sample, brenier.Model.codes, brenier.Model.extend)]
+    signatures = [
+        inspect.signature(f).parameters
+        for f in (brenier.Model.sample, brenier.Model.codes, brenier.Model.extend)
+    ]
     for name in settings:
         assert {s[name].default for s in signatures} == {None}
         assert len({s[name].annotation for s in signatures}) == 1
-    assert inspect.signature(brenier.load).parameters["device"] == inspect.signature(brenier.load_bytes).parameters["device"]
+    assert (
+        inspect.signature(brenier.load).parameters["device"]
+        == inspect.signature(brenier.load_bytes).parameters["device"]
+    )

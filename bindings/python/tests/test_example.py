@@ -7,9 +7,9 @@ import subprocess
 import sys
 
 import numpy as np
-from test_library import environment
 
 import brenier
+from test_library import environment
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[3] / "examples"
 
@@ -18,7 +18,9 @@ def test_generate(tmp_path: pathlib.Path) -> None:
     model_file = EXAMPLES / "models" / "mnist.safetensors"
     picture = tmp_path / "digits.pgm"
     program = EXAMPLES / "python" / "generate.py"
-    subprocess.run([sys.executable, program, model_file, picture, "7"], check=True, env=environment(), timeout=120)
+    subprocess.run(
+        [sys.executable, program, model_file, picture, "7"], check=True, env=environment(), timeout=120
+    )
     header, pixels = picture.read_bytes().split(b"\n", 1)
     assert header == b"P5 224 224 255"
     grid = np.frombuffer(pixels, np.uint8).reshape(224, 224)

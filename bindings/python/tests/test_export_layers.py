@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
 
 import brenier
+import modelfile
 
 DATA = pathlib.Path(__file__).parent / "data"
 CASES = ["dcgan", "mlp", "upsample", "nested"]
@@ -27,7 +27,10 @@ def golden(case: str) -> tuple[str, dict[str, Any], Any, Any]:
 
 def conv_state() -> dict[str, Any]:
     rng = np.random.default_rng(6)
-    return {"0.weight": rng.standard_normal((2, 3, 4, 4), np.float32), "0.bias": rng.standard_normal(3, np.float32)}
+    return {
+        "0.weight": rng.standard_normal((2, 3, 4, 4), np.float32),
+        "0.bias": rng.standard_normal(3, np.float32),
+    }
 
 
 # ---- values ------------------------------------------------------------------------------------
@@ -180,13 +183,28 @@ def test_with_heights_alone(tmp_path: pathlib.Path) -> None:
     ("arguments", "text"),
     [
         ({"layers": ["Conv3d(1, 1, 1)", "PixelShuffle(2)"]}, "0 (Conv3d): a model file has no such operator"),
-        ({"layers": ["Conv3d(1, 1, 1)", "PixelShuffle(2)"]}, "1 (PixelShuffle): a model file has no such operator"),
+        (
+            {"layers": ["Conv3d(1, 1, 1)", "PixelShuffle(2)"]},
+            "1 (PixelShuffle): a model file has no such operator",
+        ),
         ({"layers": [CONV[:-1] + ", padding_mode=reflect)"]}, "0 (ConvTranspose2d): padding_mode 'reflect'"),
-        ({"layers": [CONV, "Upsample(scale_factor=2.0, mode='bilinear')"]}, "1 (Upsample): interpolation by 'bilinear'"),
+        (
+            {"layers": [CONV, "Upsample(scale_factor=2.0, mode='bilinear')"]},
+            "1 (Upsample): interpolation by 'bilinear'",
+        ),
         ({"layers": [CONV, "BatchNorm2d(3, affine=False, track_running_stats=False)"]}, "running ones"),
-        ({"layers": [CONV, "BatchNorm2d(3)"]}, "1.running_mean: BatchNorm2d needs it and the state dict has none"),
-        ({"layers": ["ConvTranspose2d(2, 3, kernel_size=(5, 4))"]}, "0.weight: the layer list says [2, 3, 5, 4]"),
-        ({"layers": [CONV, "Flatten()", "Unflatten(1, (7, 7))"]}, "2: [48] does not have the elements of [7, 7]"),
+        (
+            {"layers": [CONV, "BatchNorm2d(3)"]},
+            "1.running_mean: BatchNorm2d needs it and the state dict has none",
+        ),
+        (
+            {"layers": ["ConvTranspose2d(2, 3, kernel_size=(5, 4))"]},
+            "0.weight: the layer list says [2, 3, 5, 4]",
+        ),
+        (
+            {"layers": [CONV, "Flatten()", "Unflatten(1, (7, 7))"]},
+            "2: [48] does not have the elements of [7, 7]",
+        ),
         ({"layers": ["ConvTranspose2d(2, 3, 4, padding=9)"]}, "nothing is left of the image"),
         ({"layers": [CONV, "Flatten(0)"]}, "1 (Flatten): a flattening of the batch's axis"),
         ({"layers": ["ConvTranspose2d(2, 3, kernel=4)"]}, "the arguments of ConvTranspose2d are in_channels"),
@@ -196,10 +214,16 @@ def test_with_heights_alone(tmp_path: pathlib.Path) -> None:
         ({"layers": "Sequential(\n(0): ReLU()"}, "not closed"),
         ({"layers": []}, "the list is empty"),
         ({"layers": [3]}, "want a line such as"),
-        ({"layers": [CONV], "points": np.zeros((3, 5)), "fit": np.zeros(3)}, "5 columns, but the decoder reads codes [2, 1, 1]"),
+        (
+            {"layers": [CONV], "points": np.zeros((3, 5)), "fit": np.zeros(3)},
+            "5 columns, but the decoder reads codes [2, 1, 1]",
+        ),
         ({"layers": [CONV], "points": np.zeros((3, 2))}, "a map needs heights too"),
         ({"layers": [CONV], "fit": np.zeros(3)}, "heights alone need their points"),
-        ({"layers": [CONV], "points": np.zeros((3, 2)), "fit": np.zeros(4)}, "fit: want [3], one a point, got [4]"),
+        (
+            {"layers": [CONV], "points": np.zeros((3, 2)), "fit": np.zeros(4)},
+            "fit: want [3], one a point, got [4]",
+        ),
         ({"layers": [CONV], "output_range": (1, 0)}, "output_range"),
         ({"layers": [CONV], "output_range": (0, float("nan"))}, "output_range"),
         ({"layers": [CONV], "weights": "int8"}, "weights: want float32 or float16"),
@@ -240,7 +264,10 @@ def test_what_was_there_stays_when_an_export_fails(tmp_path: pathlib.Path) -> No
     path = tmp_path / "m"
     path.write_text("before")
     with pytest.raises(brenier.BadModelError):  # by the engine: a variance below zero
-        state = {**conv_state(), **{f"1.{k}": -np.ones(3, np.float32) for k in ("weight", "bias", "running_mean", "running_var")}}
+        state = {
+            **conv_state(),
+            **{f"1.{k}": -np.ones(3, np.float32) for k in ("weight", "bias", "running_mean", "running_var")},
+        }
         brenier.export(path, state, layers=[CONV, "BatchNorm2d(3)"])
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
     with pytest.raises(brenier.FileError, match="could not be written"):

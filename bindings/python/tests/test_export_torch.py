@@ -5,17 +5,18 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
 
 import brenier
+import modelfile
 
 torch = pytest.importorskip("torch", reason="torch is not installed: the export of modules is not tested")
 
-import make_goldens  # noqa: E402  (needs torch)
 import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
+
+import make_goldens  # noqa: E402  (needs torch)
 
 
 def exported(tmp_path: pathlib.Path, decoder: Any, shape: tuple[int, ...], **arguments: Any) -> list[str]:
@@ -102,8 +103,8 @@ def test_a_module_with_branches(tmp_path: pathlib.Path) -> None:
     make_goldens.randomise(decoder)
     ops = set(exported(tmp_path, decoder, (8,)))
     assert ops == {
-        "Gemm", "Reshape", "Conv", "Relu", "Add", "GroupNormalization", "Silu", "BatchNormalization", "LeakyRelu",
-        "Concat", "ConvTranspose", "Resize", "Mul", "Clip", "Sigmoid", "Tanh",
+        "Gemm", "Reshape", "Conv", "Relu", "Add", "GroupNormalization", "Silu", "BatchNormalization",
+        "LeakyRelu", "Concat", "ConvTranspose", "Resize", "Mul", "Clip", "Sigmoid", "Tanh",
     }  # fmt: skip
     assert decoder.training and decoder.bn.training
     assert decoder.bn.num_batches_tracked == 0
@@ -127,7 +128,14 @@ class Functional(nn.Module):
         x = F.group_norm(x, 2)
         x = F.conv2d(x, self.w3, self.b3, padding=1, stride=1)
         x = torch.flatten(x, 1).unflatten(1, (2, -1))
-        x = x.reshape(-1, 2, 4, 4).flatten(2, 3).unsqueeze(-1).squeeze(3).view(len_of(x), 2, 4, 4).contiguous()
+        x = (
+            x.reshape(-1, 2, 4, 4)
+            .flatten(2, 3)
+            .unsqueeze(-1)
+            .squeeze(3)
+            .view(len_of(x), 2, 4, 4)
+            .contiguous()
+        )
         return F.hardtanh(-x, -0.5, 0.75)
 
 
@@ -186,11 +194,15 @@ def test_what_is_computed_and_not_used_is_left_out(tmp_path: pathlib.Path) -> No
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
 def test_other_precisions(dtype: str, tmp_path: pathlib.Path) -> None:
     decoder = nn.Sequential(nn.ConvTranspose2d(4, 2, 5), nn.Tanh()).to(getattr(torch, dtype))
-    brenier.export(tmp_path / "m", decoder, output_range=(-1, 1), weights="float16" if dtype != "float64" else "float32")
+    brenier.export(
+        tmp_path / "m", decoder, output_range=(-1, 1), weights="float16" if dtype != "float64" else "float32"
+    )
     z = torch.randn(2, 4, 1, 1)
     with brenier.load(tmp_path / "m") as model, torch.no_grad():
         want = decoder.double()(z.double()).numpy()
-        np.testing.assert_allclose(model.decode(z.reshape(2, 4).numpy()), want, atol=2e-5 if dtype != "bfloat16" else 2e-3)
+        np.testing.assert_allclose(
+            model.decode(z.reshape(2, 4).numpy()), want, atol=2e-5 if dtype != "bfloat16" else 2e-3
+        )
 
 
 # ---- what is refused ---------------------------------------------------------------------------
@@ -256,11 +268,21 @@ class Noisy(nn.Module):
         (Pair(), {"input_shape": (1, 2, 2)}, "returns tuple"),
         (Noisy(), {}, "differs from the module"),
         (nn.Sequential(nn.Linear(4, 4)), {}, "makes [4]; want images"),
-        (nn.Sequential(nn.ConvTranspose2d(4, 3, 2), nn.BatchNorm2d(3, track_running_stats=False)), {}, "running ones"),
-        (nn.Sequential(nn.ConvTranspose2d(4, 3, 2), nn.Conv2d(4, 1, 1)), {}, "wants 4 channels, the input has 3"),
+        (
+            nn.Sequential(nn.ConvTranspose2d(4, 3, 2), nn.BatchNorm2d(3, track_running_stats=False)),
+            {},
+            "running ones",
+        ),
+        (
+            nn.Sequential(nn.ConvTranspose2d(4, 3, 2), nn.Conv2d(4, 1, 1)),
+            {},
+            "wants 4 channels, the input has 3",
+        ),
     ],
 )
-def test_decoders_that_cannot_be_exported(decoder: Any, arguments: Any, text: str, tmp_path: pathlib.Path) -> None:
+def test_decoders_that_cannot_be_exported(
+    decoder: Any, arguments: Any, text: str, tmp_path: pathlib.Path
+) -> None:
     with pytest.raises(brenier.ExportError) as error:
         brenier.export(tmp_path / "m", decoder, **arguments)
     assert text in str(error.value)

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+import brenier
 import reference
 from conftest import Parts
 from test_library import python
-
-import brenier
 
 N, D = 60, 3
 
@@ -27,7 +27,9 @@ def result(points: Any) -> brenier.Fit:
     return brenier.fit(points, tol=2e-3, seed=1, progress=False, device="cpu")
 
 
-def masses_of(heights: Any, points: Any, samples: int, seed: int = 99, source: str = "gaussian") -> tuple[Any, Any]:
+def masses_of(
+    heights: Any, points: Any, samples: int, seed: int = 99, source: str = "gaussian"
+) -> tuple[Any, Any]:
     """How often each cell is hit by numpy's own noise, and the mean of what hits it."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((samples, D)) if source == "gaussian" else rng.uniform(-0.5, 0.5, (samples, D))
@@ -38,8 +40,9 @@ def masses_of(heights: Any, points: Any, samples: int, seed: int = 99, source: s
 
 
 def chi_squared(masses: Any, wanted: Any, samples: int) -> float:
-    """Unbiased: the sampling error of the masses, about N / samples, is taken off."""
-    return float(((masses - wanted) ** 2 / wanted).sum() - (1 - masses.dot(masses / wanted)) / samples - (N - 1) / samples)
+    """Of the true masses, unbiased: pairs of samples that met in a cell, without their own counts."""
+    counts = masses * samples
+    return float(((counts**2 - counts) / wanted).sum() / (samples * (samples - 1)) - 1)
 
 
 def test_masses_are_equal(result: brenier.Fit, points: Any) -> None:
@@ -51,10 +54,18 @@ def test_masses_are_equal(result: brenier.Fit, points: Any) -> None:
     assert result.masses.sum() == pytest.approx(1, abs=1e-6)
 
 
-def test_report(result: brenier.Fit) -> None:
+def test_report_says_what_numpy_finds(result: brenier.Fit, points: Any) -> None:
     report = result.report
-    assert 0 < report["chi2"] + report["chi2_error"] and report["chi2"] < 2e-3
+    assert report["met"] and report["tolerance"] == 2e-3 and report["chi2"] <= 2e-3
     assert report["empty"] == 0 and report["samples"] > 0 and report["seed"] == 1
+    masses, _ = masses_of(result.heights, points, 1_000_000, seed=7)
+    ours = chi_squared(masses, np.full(N, 1 / N), 1_000_000)
+    assert abs(ours - report["chi2"]) < 5 * report["chi2_error"] + 1e-4
+
+
+def test_a_tolerance_that_is_not_met_is_reported(points: Any) -> None:
+    report = brenier.fit(points, tol=1e-12, samples_max=100_000, progress=False).report
+    assert report["met"] is False and report["samples"] < 300_000
 
 
 def test_given_masses(points: Any) -> None:

@@ -9,9 +9,9 @@ import sys
 import textwrap
 
 import pytest
-from conftest import Parts
 
 import brenier
+from conftest import Parts
 
 
 def environment(**variables: str) -> dict[str, str]:
@@ -78,7 +78,9 @@ def test_another_library_is_refused(parts: Parts, tmp_path: pathlib.Path) -> Non
 
 def compile_(path: pathlib.Path, source: str) -> None:
     try:
-        subprocess.run(["cc", "-shared", "-fPIC", "-xc", "-", "-o", str(path)], input=source, text=True, check=True)
+        subprocess.run(
+            ["cc", "-shared", "-fPIC", "-xc", "-", "-o", str(path)], input=source, text=True, check=True
+        )
     except FileNotFoundError:
         pytest.skip("no C compiler to make a foreign library with")
 

@@ -9,10 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import Parts
 
 import brenier
 from brenier import engine
+from conftest import Parts
 
 
 def test_load_from_memory(parts: Parts, model: brenier.Model) -> None:
@@ -67,7 +67,10 @@ def test_a_closed_model(parts: Parts) -> None:
 
 
 def test_models_of_one_device_share_an_engine(parts: Parts) -> None:
-    first, second = brenier.load(parts.path, device="cpu", threads=2), brenier.load(parts.path, device="cpu", threads=2)
+    first, second = (
+        brenier.load(parts.path, device="cpu", threads=2),
+        brenier.load(parts.path, device="cpu", threads=2),
+    )
     key = ("cpu", 2)
     assert engine._engines[key] is first._engine is second._engine
     first.close()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
 
 import brenier
+import modelfile
 from brenier.exporter.graph import Activation, Builder, Constant
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: graphs are not compared with ONNX Runtime")
@@ -40,7 +40,11 @@ def onnx_model(graph: dict[str, Any], tensors: dict[str, Any], batch: int) -> by
             inputs.append(tensor("shape", np.array(attributes.pop("shape"), np.int64)))
         elif op == "Resize":
             inputs += ["", tensor("scales", np.array([1, 1, *attributes.pop("scales")], np.float32))]
-            attributes = {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+            attributes = {
+                "mode": "nearest",
+                "coordinate_transformation_mode": "asymmetric",
+                "nearest_mode": "floor",
+            }
         elif op == "Clip":
             for limit in ("min", "max"):
                 bound = attributes.pop(limit, None)
@@ -65,7 +69,11 @@ def test_every_operator(tmp_path: pathlib.Path) -> None:
     b = Builder((8,))
 
     def weight(path: str, *shape: int, positive: bool = False) -> Constant:
-        values = rng.uniform(0.5, 1.5, shape) if positive else rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        values = (
+            rng.uniform(0.5, 1.5, shape)
+            if positive
+            else rng.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
+        )
         return b.constant(path, values.astype(np.float32))
 
     z = b.input
@@ -76,7 +84,9 @@ def test_every_operator(tmp_path: pathlib.Path) -> None:
     x = b.conv_transpose(
         "up", x, weight("w2", 6, 2, 3, 4), weight("b2", 4), (2, 3), (1, 0, 0, 2), (1, 2), (2, 1), group=2
     )
-    x = b.batch_norm("bn", x, weight("s", 4), weight("t", 4), weight("m", 4), weight("v", 4, positive=True), 1e-3)
+    x = b.batch_norm(
+        "bn", x, weight("s", 4), weight("t", 4), weight("m", 4), weight("v", 4, positive=True), 1e-3
+    )
     y = b.elementwise("Relu", "relu", x)
     x = b.conv("conv", x, weight("w3", 6, 2, 3, 3), None, (2, 1), (1, 2, 0, 1), (1, 2), group=2)
     x = b.group_norm("gn", x, weight("gs", 6), weight("gt", 6), 3, 1e-5)

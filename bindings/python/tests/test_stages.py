@@ -5,20 +5,22 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
-import reference
-from conftest import Parts
 
 import brenier
+import modelfile
+import reference
+from conftest import Parts
 
 # ---- noise -------------------------------------------------------------------------------------
 
 
 def test_philox_published_vectors() -> None:
     """Random123's known answers, kat_vectors: the oracle itself."""
-    counters = np.array([[0] * 4, [0xFFFFFFFF] * 4, [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]], np.uint32)
+    counters = np.array(
+        [[0] * 4, [0xFFFFFFFF] * 4, [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]], np.uint32
+    )
     keys = [(0, 0), (0xFFFFFFFF, 0xFFFFFFFF), (0xA4093822, 0x299F31D0)]
     want = [
         [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8],
@@ -68,7 +70,9 @@ def test_locate(model: brenier.Model, parts: Parts, k: int) -> None:
 
 def test_locate_ties_take_the_lowest_index(tmp_path: pathlib.Path) -> None:
     points = np.zeros((50, 4), np.float32)
-    path = modelfile.write(tmp_path / "ties.safetensors", {"ot.points": points, "ot.heights": np.zeros(50, np.float32)})
+    path = modelfile.write(
+        tmp_path / "ties.safetensors", {"ot.points": points, "ot.heights": np.zeros(50, np.float32)}
+    )
     with brenier.load(path, device="cpu") as model:
         cells, scores = model.locate(np.ones((3, 4)), k=5)
         assert cells.tolist() == [[0, 1, 2, 3, 4]] * 3
@@ -110,7 +114,9 @@ def test_extend_quantile_is_the_model_s_table(model: brenier.Model, parts: Parts
     np.testing.assert_array_equal(
         model.extend(x, cells, theta=quantile), model.extend(x, cells, theta_radians=radians)
     )
-    np.testing.assert_array_equal(model.extend(x, cells), model.extend(x, cells, theta=0.25, k=8, mode="simplex"))
+    np.testing.assert_array_equal(
+        model.extend(x, cells), model.extend(x, cells, theta=0.25, k=8, mode="simplex")
+    )
 
 
 def test_extend_takes_the_first_cells_of_a_row(model: brenier.Model) -> None:
@@ -150,14 +156,19 @@ def test_sample_is_decode_of_codes(model: brenier.Model) -> None:
             np.testing.assert_array_equal(
                 model.sample(9, seed=2, mode="pair", blend=0.25, theta=0.8, k=4, dtype=dtype, layout=layout),
                 model.decode(
-                    model.codes(9, seed=2, mode="pair", blend=0.25, theta=0.8, k=4), dtype=dtype, layout=layout
+                    model.codes(9, seed=2, mode="pair", blend=0.25, theta=0.8, k=4),
+                    dtype=dtype,
+                    layout=layout,
                 ),
             )
 
 
 def test_a_sample_does_not_depend_on_its_batch(parts: Parts, model: brenier.Model) -> None:
     whole = model.codes(1100, seed=4)
-    np.testing.assert_array_equal(np.concatenate([model.codes(1, seed=4, first=i) for i in (0, 511, 512, 1099)]), whole[[0, 511, 512, 1099]])
+    np.testing.assert_array_equal(
+        np.concatenate([model.codes(1, seed=4, first=i) for i in (0, 511, 512, 1099)]),
+        whole[[0, 511, 512, 1099]],
+    )
     with brenier.load(parts.path, device="cpu", threads=1) as single:
         np.testing.assert_array_equal(single.codes(1100, seed=4), whole)
     images = model.sample(40, seed=4)

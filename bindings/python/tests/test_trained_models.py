@@ -5,11 +5,11 @@ from __future__ import annotations
 import pathlib
 from typing import Any
 
-import modelfile
 import numpy as np
 import pytest
 
 import brenier
+import modelfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODELS = ROOT.parent / "shared" / "models"
@@ -38,4 +38,6 @@ def test_golden_images(
     path = tmp_path / f"{name}.safetensors"
     brenier.export(path, state, layers=layers, output_range=output_range, weights=weights)
     with brenier.load(path, device="cpu") as model:
-        np.testing.assert_allclose(model.decode(golden[f"{name}.z"]), golden[f"{name}.x"], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(
+            model.decode(golden[f"{name}.z"]), golden[f"{name}.x"], rtol=0, atol=tolerance
+        )

@@ -97,7 +97,9 @@ def export(
     """
     low, high = (float(value) for value in output_range)
     if not (low < high and math.isfinite(high - low)):
-        raise InvalidArgumentError(f"output_range: want two finite numbers, the lower first, got {output_range}")
+        raise InvalidArgumentError(
+            f"output_range: want two finite numbers, the lower first, got {output_range}"
+        )
     if weights not in _TOLERANCE:
         raise InvalidArgumentError(f"weights: want float32 or float16, got {weights!r}")
 
@@ -117,12 +119,16 @@ def export(
     def check(written: str) -> None:
         with load(written, device="cpu") as model:
             if layers is None:
-                _compare(model.decode, decoder, math.prod(shape), shape, image, (high - low) * _TOLERANCE[weights])
+                _compare(
+                    model.decode, decoder, math.prod(shape), shape, image, (high - low) * _TOLERANCE[weights]
+                )
 
     safetensors.write(path, tensors, metadata, check)
 
 
-def _map(points: ArrayLike | None, fit: Fit | ArrayLike | None) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+def _map(
+    points: ArrayLike | None, fit: Fit | ArrayLike | None
+) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """The tensors ``ot.*`` and the metadata that goes with them."""
     metadata = {"format": "brenier", "version": "1", "source": "gaussian"}
     if fit is None:

@@ -30,7 +30,9 @@ Size = Union[int, Sequence[int]]
 # ---- linear operators --------------------------------------------------------------------------
 
 
-def linear(b: Builder, at: str, input: Activation, weight: Constant, bias: Constant | None = None) -> Activation:
+def linear(
+    b: Builder, at: str, input: Activation, weight: Constant, bias: Constant | None = None
+) -> Activation:
     return b.gemm(at, input, weight, bias)
 
 

@@ -101,12 +101,16 @@ class Builder:
         channels, rows, cols = _image(at, x)
         out_channels, per_group, *kernel = weight.values.shape
         if per_group * group != channels:
-            raise ExportError(f"{at}: the weight wants {per_group * group} channels, the input has {channels}")
+            raise ExportError(
+                f"{at}: the weight wants {per_group * group} channels, the input has {channels}"
+            )
         extents = [
             (extent + pads[i] + pads[i + 2] - dilations[i] * (kernel[i] - 1) - 1) // strides[i] + 1
             for i, extent in enumerate((rows, cols))
         ]
-        return self._window("Conv", at, [x, weight, bias], (out_channels, *extents), strides, pads, dilations, group)
+        return self._window(
+            "Conv", at, [x, weight, bias], (out_channels, *extents), strides, pads, dilations, group
+        )
 
     def conv_transpose(
         self,
@@ -126,7 +130,12 @@ class Builder:
         if in_channels != channels:
             raise ExportError(f"{at}: the weight wants {in_channels} channels, the input has {channels}")
         extents = [
-            strides[i] * (extent - 1) + dilations[i] * (kernel[i] - 1) + 1 + output_padding[i] - pads[i] - pads[i + 2]
+            strides[i] * (extent - 1)
+            + dilations[i] * (kernel[i] - 1)
+            + 1
+            + output_padding[i]
+            - pads[i]
+            - pads[i + 2]
             for i, extent in enumerate((rows, cols))
         ]
         shape = (per_group * group, *extents)
@@ -164,11 +173,20 @@ class Builder:
     # ---- normalisation ---------------------------------------------------------------------------
 
     def batch_norm(
-        self, at: str, x: Activation, scale: Constant, bias: Constant, mean: Constant, variance: Constant, epsilon: float
+        self,
+        at: str,
+        x: Activation,
+        scale: Constant,
+        bias: Constant,
+        mean: Constant,
+        variance: Constant,
+        epsilon: float,
     ) -> Activation:
         """(x - mean) / sqrt(variance + epsilon) * scale + bias by channel; kept as a node of its own."""
         _channels(at, x, scale.values.shape[0])
-        return self._add("BatchNormalization", at, [x, scale, bias, mean, variance], x.shape, {"epsilon": epsilon})
+        return self._add(
+            "BatchNormalization", at, [x, scale, bias, mean, variance], x.shape, {"epsilon": epsilon}
+        )
 
     def group_norm(
         self, at: str, x: Activation, scale: Constant, bias: Constant, groups: int, epsilon: float
@@ -176,7 +194,9 @@ class Builder:
         _channels(at, x, scale.values.shape[0])
         if x.shape[0] % groups:
             raise ExportError(f"{at}: {groups} groups do not divide {x.shape[0]} channels")
-        return self._add("GroupNormalization", at, [x, scale, bias], x.shape, {"num_groups": groups, "epsilon": epsilon})
+        return self._add(
+            "GroupNormalization", at, [x, scale, bias], x.shape, {"num_groups": groups, "epsilon": epsilon}
+        )
 
     # ---- element by element ----------------------------------------------------------------------
 
@@ -196,7 +216,9 @@ class Builder:
             rest = shape[1:] if len(shape) == len(x.shape) + 1 and shape[0] == 1 else shape
             pairs = zip(reversed(rest), reversed(x.shape))
             if len(rest) > len(x.shape) or any(a not in (1, b) for a, b in pairs):
-                raise Unsupported(f"{op} of {list(x.shape)} and a tensor {list(shape)} that does not broadcast to it")
+                raise Unsupported(
+                    f"{op} of {list(x.shape)} and a tensor {list(shape)} that does not broadcast to it"
+                )
         return self._add(op, at, [x, other], x.shape)
 
     # ---- shape -----------------------------------------------------------------------------------
@@ -275,7 +297,8 @@ class Builder:
 def _image(at: str, x: Activation) -> Shape:
     if len(x.shape) != 3:
         raise ExportError(
-            f"{at}: wants an image [C, H, W], the input is {list(x.shape)}; reshape it first, or give input_shape"
+            f"{at}: wants an image [C, H, W], the input is {list(x.shape)}; "
+            "reshape it first, or give input_shape"
         )
     return x.shape
 

@@ -97,7 +97,9 @@ def build(
             if layer.kind not in LAYERS:
                 raise Unsupported("a model file has no such operator")
             if isinstance(x, Activation):
-                x = LAYERS[layer.kind](builder, layer.path, x, _tensors(layer, state, builder), **layer.arguments)
+                x = LAYERS[layer.kind](
+                    builder, layer.path, x, _tensors(layer, state, builder), **layer.arguments
+                )
         except Unsupported as error:
             faults.append(f"{layer.path} ({layer.kind}): {error}")
             x = Unknown()
@@ -110,7 +112,8 @@ def _tensors(layer: Layer, state: Mapping[str, NDArray[Any]], builder: Builder) 
         if key not in state:
             near = sorted(k for k in state if k.startswith(f"{layer.path}."))
             raise ExportError(
-                f"{key}: {layer.kind} needs it and the state dict has none; it has {near or sorted(state)[:8]}"
+                f"{key}: {layer.kind} needs it and the state dict has none; "
+                f"it has {near or sorted(state)[:8]}"
             )
         values = np.asarray(state[key])
         _check_shape(key, layer, name, values)
@@ -134,7 +137,9 @@ def _check_shape(key: str, layer: Layer, name: str, values: NDArray[Any]) -> Non
     else:
         wanted = (a.get("num_features", a.get("num_channels")),)
     if values.shape != wanted:
-        raise ExportError(f"{key}: the layer list says {list(wanted)}, the state dict has {list(values.shape)}")
+        raise ExportError(
+            f"{key}: the layer list says {list(wanted)}, the state dict has {list(values.shape)}"
+        )
 
 
 def _tuple(entry: Any, position: str) -> tuple[str, str, dict[str, Any]]:

@@ -15,7 +15,13 @@ Tensors = Callable[[str], Constant]
 
 
 def Linear(
-    b: Builder, at: str, x: Activation, tensors: Tensors, in_features: int, out_features: int, bias: bool = True
+    b: Builder,
+    at: str,
+    x: Activation,
+    tensors: Tensors,
+    in_features: int,
+    out_features: int,
+    bias: bool = True,
 ) -> Activation:
     return f.linear(b, at, x, tensors("weight"), tensors("bias") if bias else None)
 
@@ -73,7 +79,9 @@ def BatchNorm(
     track_running_stats: bool = True,
     bias: bool = True,
 ) -> Activation:
-    mean, variance = (tensors("running_mean"), tensors("running_var")) if track_running_stats else (None, None)
+    mean, variance = (
+        (tensors("running_mean"), tensors("running_var")) if track_running_stats else (None, None)
+    )
     weight, offset = _affine(tensors, affine, bias)
     return f.batch_norm(b, at, x, mean, variance, weight, offset, eps=eps)
 

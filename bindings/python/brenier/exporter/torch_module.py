@@ -133,7 +133,11 @@ class _Interpreter:
         """Whether there is such an operator, of whatever arguments."""
         if node.op == "call_module":
             return _kind(self._module.get_submodule(str(node.target))) is not None
-        if node.op == "call_function" and getattr(node.target, "__module__", "") in ("_operator", "builtins", "math"):
+        if node.op == "call_function" and getattr(node.target, "__module__", "") in (
+            "_operator",
+            "builtins",
+            "math",
+        ):
             return True  # may be arithmetic on sizes
         return not node.op.startswith("call") or _name(node).rstrip("_") in {*FUNCTIONS, *_IGNORED_METHODS}
 
