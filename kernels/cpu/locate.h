@@ -43,7 +43,8 @@ void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, co
 //   heights  [N] float32
 //   norm     at least the largest |y_i|
 //   reach    at least the largest |h_i|
-// Writes cells [rows,k] and scores [rows,k]. kept [2G] and reached [G] are scratch.
+// Writes cells [rows,k] and scores [rows,k]. kept [2G] and reached
+// [max(G,64)] are scratch.
 void brenier_locate_select(int path, const float *x, int64_t rows, int64_t d, const float *points,
                            const float *heights, int64_t N, double norm, double reach,
                            const float *maxima, int64_t stride, int64_t T, int64_t G, int k,

@@ -6,6 +6,7 @@
 // has. Fewer samples take several panels at once, which keeps enough independent sums in flight.
 #undef TILE_ROWS
 #undef lanes_at_least  // bit l is set where lane l of v is at least s
+#undef count_lanes     // bits set in such a mask
 #if BRENIER_PATH == BRENIER_AVX512
 #define TILE_ROWS 12
 #define lanes_at_least(v, s) \
@@ -26,6 +27,12 @@
 #define TILE_ROWS 12
 #define lanes_at_least(v, s) \
 	((unsigned)((v)[0] >= (s)) | ((v)[1] >= (s)) << 1 | ((v)[2] >= (s)) << 2 | ((v)[3] >= (s)) << 3)
+#endif
+
+#if LANES == 4
+#define count_lanes(mask) ((int)(0x4332322132212110 >> 4 * (mask) & 7))  // a digit for each mask
+#else
+#define count_lanes(mask) __builtin_popcount(mask)
 #endif
 
 enum { BRENIER_KERNEL(tile_rows) = TILE_ROWS };
@@ -180,17 +187,20 @@ static void BRENIER_KERNEL(insert)(BRENIER_KERNEL(best) * best, double score, in
 	best->cells[at] = cell;
 }
 
-// The k-th largest of v [count], k <= 32; -FLT_MAX if count < k.
-static float BRENIER_KERNEL(kth_largest)(const float *v, int64_t count, int k) {
-	float top[BRENIER_MAX_K];
-	for (int j = 0; j < BRENIER_MAX_K; j++) top[j] = -FLT_MAX;
-	for (int64_t i = 0; i < count; i++) {
-		if (!(v[i] > top[k - 1])) continue;
-		int at = k - 1;
-		for (; at > 0 && v[i] > top[at - 1]; at--) top[at] = top[at - 1];
-		top[at] = v[i];
+// The k-th largest of v [64], of which the first `count` are looked at and the others are -FLT_MAX;
+// -FLT_MAX if count < k. By counting, without branches: it is the largest value that at least k
+// others, itself among them, reach.
+static float BRENIER_KERNEL(kth_largest)(const float v[64], int count, int k) {
+	float kth = -FLT_MAX;
+	for (int i = 0; i < count; i++) {
+		int reaching = 0;
+#pragma GCC unroll 16
+		for (int s = 0; s < 64; s += LANES)
+			reaching += count_lanes(lanes_at_least(vf_load(v + s), v[i]));
+		const float candidate = reaching >= k ? v[i] : -FLT_MAX;
+		kth = candidate > kth ? candidate : kth;
 	}
-	return top[k - 1];
+	return kth;
 }
 
 // A lower bound of the k-th largest of v [count], count a multiple of LANES: the k-th largest
@@ -203,9 +213,9 @@ static float BRENIER_KERNEL(kth_largest_bound)(const float *v, int64_t count, in
 	for (; i + SETS * LANES <= count; i += SETS * LANES)
 #pragma GCC unroll 16
 		for (int s = 0; s < SETS; s++) most[s] = vf_max(most[s], vf_load(v + i + s * LANES));
-	for (int s = 0; i < count; i += LANES, s++) most[s] = vf_max(most[s], vf_load(v + i));
 	float subset[SETS * LANES];
-	for (int s = 0; s < SETS; s++) vf_store(subset + s * LANES, most[s]);
+	for (int s = 0; s < SETS; s++, i += LANES)
+		vf_store(subset + s * LANES, i < count ? vf_max(most[s], vf_load(v + i)) : most[s]);
 	return BRENIER_KERNEL(kth_largest)(subset, SETS * LANES, k);
 }
 
@@ -229,7 +239,9 @@ static int64_t BRENIER_KERNEL(candidate_groups)(const float *maxima, int64_t G, 
 	const float low = BRENIER_KERNEL(kth_largest_bound)(maxima, G, k);
 	const int64_t listed = BRENIER_KERNEL(groups_at_least)(
 		maxima, G, brenier_screen_cut(bound, low), kept, reached);
-	const float cut = brenier_screen_cut(bound, BRENIER_KERNEL(kth_largest)(reached, listed, k));
+	if (listed > 64) return listed;  // many near ties: a closer look would drop few
+	for (int64_t g = listed; g < 64; g++) reached[g] = -FLT_MAX;
+	const float cut = brenier_screen_cut(bound, BRENIER_KERNEL(kth_largest)(reached, (int)listed, k));
 	int64_t count = 0;
 	for (int64_t g = 0; g < listed; g++) {
 		kept[count] = kept[g];
@@ -239,30 +251,42 @@ static int64_t BRENIER_KERNEL(candidate_groups)(const float *maxima, int64_t G, 
 }
 
 // Asks for the points of a group that will be scored: they lie anywhere in memory, and waiting for
-// one group after another costs more than scoring them. A page's worth; the processor's own
+// one group after another costs more than scoring them. At most a page; the processor's own
 // prefetching goes on from there.
-static void BRENIER_KERNEL(prefetch_rows)(const float *points, int64_t d, int64_t cell, int64_t N) {
+static void BRENIER_KERNEL(prefetch_points)(const float *points, int64_t d, int64_t first,
+                                            int64_t end) {
 	enum { PAGE = 4096 / sizeof(float), LINE = 64 / sizeof(float) };
-	const int64_t end = N * d < cell * d + PAGE ? N * d : cell * d + PAGE;
-	for (int64_t i = cell * d; i < end; i += LINE) __builtin_prefetch(points + i);
+	const int64_t stop = first * d + PAGE < end * d ? first * d + PAGE : end * d;
+	for (int64_t i = first * d; i < stop; i += LINE) __builtin_prefetch(points + i);
 }
 
-// Scores cells first .. end-1 exactly and offers them to the best.
-static void BRENIER_KERNEL(score_range)(const float *x, int64_t d, const float *points,
-                                        const float *heights, int64_t first, int64_t end,
-                                        BRENIER_KERNEL(best) * best) {
-	for (; first < end; first += CHAINS) {
-		const float *y[CHAINS];
-		double sum[CHAINS];
-		const int64_t last = end - 1;
-		for (int c = 0; c < CHAINS; c++) {
-			const int64_t cell = first + c < last ? first + c : last;
-			y[c] = points + cell * d;
-			sum[c] = heights[cell];
-		}
-		BRENIER_KERNEL(exact_chains)(x, y, d, sum);
-		for (int c = 0; c < CHAINS && first + c < end; c++)
-			BRENIER_KERNEL(insert)(best, sum[c], (int32_t)(first + c));
+// One sample's cells to score, collected until there is one for each chain.
+typedef struct {
+	const float *x, *points, *heights;
+	int64_t d;
+	int waiting;
+	int32_t cells[CHAINS];
+	BRENIER_KERNEL(best) best;
+} BRENIER_KERNEL(scoring);
+
+// Scores the waiting cells exactly and offers them to the best.
+static void BRENIER_KERNEL(score_waiting)(BRENIER_KERNEL(scoring) * s) {
+	const float *y[CHAINS];
+	double sum[CHAINS];
+	for (int c = 0; c < CHAINS; c++) {
+		const int32_t cell = s->cells[c < s->waiting ? c : 0];
+		y[c] = s->points + cell * s->d;
+		sum[c] = s->heights[cell];
+	}
+	BRENIER_KERNEL(exact_chains)(s->x, y, s->d, sum);
+	for (int c = 0; c < s->waiting; c++) BRENIER_KERNEL(insert)(&s->best, sum[c], s->cells[c]);
+	s->waiting = 0;
+}
+
+static void BRENIER_KERNEL(score_range)(BRENIER_KERNEL(scoring) * s, int64_t first, int64_t end) {
+	for (int64_t cell = first; cell < end; cell++) {
+		s->cells[s->waiting++] = (int32_t)cell;
+		if (s->waiting == CHAINS) BRENIER_KERNEL(score_waiting)(s);
 	}
 }
 
@@ -285,20 +309,29 @@ void BRENIER_KERNEL(brenier_locate_select)(const float *x, int64_t rows, int64_t
                                            float *reached, int32_t *cells, double *scores) {
 	// The next sample's groups are known, and their points asked for, while this one's are scored.
 	int32_t *this_kept = kept, *next_kept = kept + G;
+	const int64_t width = 2 * T;  // cells of a group
 	int64_t count = BRENIER_KERNEL(groups_to_score)(x, d, norm, reach, maxima, G, k, this_kept, reached);
 	for (int64_t row = 0; row < rows; row++, x += d) {
 		maxima += stride;
 		int64_t next = 0;
 		if (row + 1 < rows)
 			next = BRENIER_KERNEL(groups_to_score)(x + d, d, norm, reach, maxima, G, k, next_kept, reached);
-		BRENIER_KERNEL(best) best = {k, 0, cells + row * k, scores + row * k};
-		if (count < 0) BRENIER_KERNEL(score_range)(x, d, points, heights, 0, N, &best);
+		BRENIER_KERNEL(scoring) scoring = {
+			.x = x, .points = points, .heights = heights, .d = d,
+			.best = {k, 0, cells + row * k, scores + row * k},
+		};
+		if (count < 0) BRENIER_KERNEL(score_range)(&scoring, 0, N);
 		for (int64_t g = 0; g < count || g < next; g++) {
-			if (g < next) BRENIER_KERNEL(prefetch_rows)(points, d, next_kept[g] * 2 * T, N);
-			if (g >= count) continue;
-			const int64_t first = this_kept[g] * 2 * T, end = first + 2 * T < N ? first + 2 * T : N;
-			BRENIER_KERNEL(score_range)(x, d, points, heights, first, end, &best);
+			if (g < next) {
+				const int64_t first = next_kept[g] * width;
+				BRENIER_KERNEL(prefetch_points)(points, d, first, first + width < N ? first + width : N);
+			}
+			if (g < count) {
+				const int64_t first = this_kept[g] * width;
+				BRENIER_KERNEL(score_range)(&scoring, first, first + width < N ? first + width : N);
+			}
 		}
+		if (scoring.waiting > 0) BRENIER_KERNEL(score_waiting)(&scoring);
 		int32_t *const swap = this_kept;
 		this_kept = next_kept;
 		next_kept = swap;

@@ -38,7 +38,7 @@ type locateThread struct {
 	maxima  []float32 // [rows,G]
 	packed  []float32 // [rows,d], of these or of the block's samples
 	kept    []int32   // [2G]
-	reached []float32 // [G]
+	reached []float32 // [max(G,64)]
 }
 
 // NewScratch makes scratch for batches of up to batch samples. It serves any k.
@@ -50,7 +50,7 @@ func (m *Map) NewScratch(batch int) *LocateScratch {
 	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(batch)}
 	s.maxima = alignedFloats(s.rows * m.groups)
 	for range threads {
-		t := &locateThread{kept: make([]int32, 2*m.groups), reached: make([]float32, m.groups)}
+		t := &locateThread{kept: make([]int32, 2*m.groups), reached: make([]float32, max(m.groups, 64))}
 		if batch >= sharedCellsBelow*threads {
 			t.rows = padded((batch + threads - 1) / threads)
 		}
