@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +34,8 @@ type benchRow struct {
 	Median  float64            `json:"median_seconds"`
 	Peers   map[string]float64 `json:"peers_best_seconds,omitempty"`
 	problem peerCase
+	flop    float64
+	bytes   int
 }
 
 // locateGrid is the locate problems: every combination.
@@ -74,16 +77,20 @@ func setupBench(flags *flag.FlagSet) func(*console, []string) error {
 		if err != nil {
 			return err
 		}
-		rows, err := benchLocate(c, e, floor, grid)
+		rows, err := benchLocate(c, e, grid)
 		if err != nil {
 			return err
 		}
 		if len(arguments) > 0 {
-			decode, err := benchDecode(e, floor, arguments[0], counts)
+			decode, err := benchDecode(e, arguments[0], counts)
 			if err != nil {
 				return err
 			}
 			rows = append(rows, decode...)
+		}
+		floor.measureFMA()
+		for i := range rows {
+			rows[i].Floor, rows[i].Bound = floor.of(rows[i].flop, rows[i].bytes)
 		}
 		if *peers {
 			if err := timePeers(c, *python, e.Info().Threads, rows); err != nil {
@@ -112,7 +119,7 @@ func parseList(name, text string) ([]int, error) {
 	return list, nil
 }
 
-func benchLocate(c *console, e *engine.Engine, floor floor, grid locateGrid) ([]benchRow, error) {
+func benchLocate(c *console, e *engine.Engine, grid locateGrid) ([]benchRow, error) {
 	var rows []benchRow
 	for at, d := range grid.dims {
 		model, err := randomMap(e, grid.points, d)
@@ -136,7 +143,7 @@ func benchLocate(c *console, e *engine.Engine, floor floor, grid locateGrid) ([]
 					Stage: "locate", Case: fmt.Sprintf("N=%d d=%d B=%d k=%d", grid.points, d, b, k), Best: best, Median: median,
 					problem: peerCase{Kind: "locate", Points: grid.points, Dim: d, Batch: b, K: k},
 				}
-				row.Floor, row.Bound = floor.of(2*float64(grid.points)*float64(d)*float64(b), 4*grid.points*d)
+				row.flop, row.bytes = 2*float64(grid.points)*float64(d)*float64(b), 4*grid.points*d
 				rows = append(rows, row)
 			}
 		}
@@ -158,7 +165,7 @@ func randomMap(e *engine.Engine, n, d int) (*engine.Model, error) {
 	return e.FromHeights(points, d, heights, "gaussian")
 }
 
-func benchDecode(e *engine.Engine, floor floor, path string, counts []int) ([]benchRow, error) {
+func benchDecode(e *engine.Engine, path string, counts []int) ([]benchRow, error) {
 	model, err := e.Open(path)
 	if err != nil {
 		return nil, err
@@ -181,10 +188,10 @@ func benchDecode(e *engine.Engine, floor floor, path string, counts []int) ([]be
 			return nil, err
 		}
 		row := benchRow{
-			Stage: "decode", Case: fmt.Sprintf("%s B=%d", path, n), Best: best, Median: median,
+			Stage: "decode", Case: fmt.Sprintf("%s B=%d", filepath.Base(path), n), Best: best, Median: median,
 			problem: peerCase{Kind: "decode", Model: path, Dim: info.Dimension, Batch: n},
 		}
-		row.Floor, row.Bound = floor.of(2*float64(work)*float64(n), 4*info.Parameters)
+		row.flop, row.bytes = 2*float64(work)*float64(n), 4*info.Parameters
 		rows = append(rows, row)
 	}
 	return rows, nil

@@ -510,3 +510,23 @@ func TestFit(t *testing.T) {
 		}
 	})
 }
+
+func TestBench(t *testing.T) {
+	model := makeModel(t, 1)
+	text, _ := cli(t, exitDone, "bench", model, "--points", "200", "--dims", "4", "--batches", "1,32", "--k", "1,32", "--images", "2", "--json")
+	var result struct {
+		Floor floor
+		Rows  []benchRow
+	}
+	if err := json.Unmarshal([]byte(text), &result); err != nil {
+		t.Fatal(err)
+	}
+	if result.Floor.FLOPS <= 0 || result.Floor.Bandwidth <= 0 || len(result.Rows) != 5 {
+		t.Fatalf("%+v", result)
+	}
+	for _, r := range result.Rows {
+		if r.Floor <= 0 || r.Best <= 0 || r.Median < r.Best {
+			t.Errorf("%+v", r)
+		}
+	}
+}

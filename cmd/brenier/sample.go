@@ -153,6 +153,9 @@ func (s *sampling) images(c *console, n int, to sink) error {
 	if s.extension.K > 0 {
 		k = s.extension.K
 	}
+	if s.extension.Mode == engine.Cell {
+		k = 1
+	}
 	x := make([]float32, min(n, chunk)*info.Dimension)
 	z := make([]float32, len(x))
 	cells := make([]int64, min(n, chunk)*k)
