@@ -106,8 +106,8 @@ func (m *Model) Decode(z []float32, out Image) error {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += batch {
-		count := min(batch, n-at)
+	for at := 0; at < n; at += m.batch {
+		count := min(m.batch, n-at)
 		if err := w.PutCodes(z[at*d : (at+count)*d]); err != nil {
 			return err
 		}

@@ -163,8 +163,8 @@ func (m *Model) Extend(x []float32, cells []int64, k int, e Extension, z []float
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += batch {
-		count := min(batch, n-at)
+	for at := 0; at < n; at += m.batch {
+		count := min(m.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}

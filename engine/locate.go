@@ -37,8 +37,8 @@ func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) erro
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += batch {
-		count := min(batch, n-at)
+	for at := 0; at < n; at += m.batch {
+		count := min(m.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}
@@ -82,8 +82,8 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 	if u == nil {
 		u = kantorovich // holds u until the row's own value replaces it
 	}
-	for at := 0; at < n && u != nil; at += batch {
-		count := min(batch, n-at)
+	for at := 0; at < n && u != nil; at += m.batch {
+		count := min(m.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}

@@ -9,9 +9,13 @@ import (
 	"brenier/engine/internal/modelfile"
 )
 
-// batch is how many samples a workspace holds. Large enough that locate reads the points from
-// memory seldom, small enough that a batch's noise and codes stay in a cache.
-const batch = 512
+// A workspace holds up to maxBatch samples: enough that locate reads the points from memory seldom,
+// few enough that their noise and codes stay in a cache. It holds fewer where those would be more
+// than maxFloats.
+const (
+	maxBatch  = 512
+	maxFloats = 1 << 24
+)
 
 // MaxK is the largest number of cells that locate returns for a sample.
 const MaxK = 32
@@ -24,6 +28,7 @@ type Model struct {
 	file   *modelfile.File
 	device backend.Model
 	parts  shape
+	batch  int // samples of a workspace
 	gate   gate
 
 	mu   sync.Mutex
@@ -47,7 +52,10 @@ func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 	if out := file.Output(); out != nil {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
 	}
-	return &Model{engine: e, file: file, device: device, parts: s}
+	return &Model{
+		engine: e, file: file, device: device, parts: s,
+		batch: max(1, min(maxBatch, maxFloats/max(s.d, 1))),
+	}
 }
 
 // Close waits for the calls in flight and frees the model. A second call does nothing.
@@ -91,7 +99,7 @@ func (m *Model) begin() (backend.Workspace, error) {
 		return w, nil
 	}
 	m.mu.Unlock()
-	w, err := m.device.NewWorkspace(batch, min(MaxK, max(m.parts.n, 1)))
+	w, err := m.device.NewWorkspace(m.batch, min(MaxK, max(m.parts.n, 1)))
 	if err != nil {
 		m.gate.leave()
 		return nil, err

@@ -16,8 +16,8 @@ func (m *Model) Noise(x []float32, seed, first uint64) error {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += batch {
-		count := min(batch, n-at)
+	for at := 0; at < n; at += m.batch {
+		count := min(m.batch, n-at)
 		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
 			return err
 		}

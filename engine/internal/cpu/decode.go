@@ -53,6 +53,9 @@ func NewDecoder(pool *Pool, path kernels.Path, g *graph.Graph, tensors map[strin
 		return nil, err
 	}
 	d := &Decoder{pool: pool, path: path, dim: p.Values[0], shape: p.Shape, output: p.Output, macs: p.MACs(), memory: planMemory(p)}
+	if bytes := 4 * int64(d.memory.size); bytes > maxImageBytes {
+		return nil, fault.New(fault.ErrOutOfMemory, "decoder: one image takes %d MB of activations; at most %d MB are taken", bytes>>20, maxImageBytes>>20)
+	}
 	for _, s := range p.Steps {
 		a := packActivation(s.Activation)
 		step := decodeStep{in: s.In, out: s.Out}
@@ -87,6 +90,9 @@ func (d *Decoder) MACs() int64 { return d.macs }
 // in a shared cache of 16 MB and more what the step before it wrote. Larger chunks read the weights
 // less often.
 const chunkBytes = 12 << 20
+
+// maxImageBytes bounds the activations of one image, which a file of a few hundred bytes can ask for.
+const maxImageBytes = 4 << 30
 
 // DecodeScratch is the memory of one Decode call at a time.
 type DecodeScratch struct {

@@ -462,3 +462,27 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Errorf("no images: %v", err)
 	}
 }
+
+// A short file can ask for activations beyond any machine's memory.
+func TestDecodeRefusesActivationsThatNoMachineHolds(t *testing.T) {
+	grow := graph.Attributes{Scales: []float64{8192, 8192}}
+	g := &graph.Graph{Input: graph.Value{Name: "z", Shape: []int{1, 1, 1}}, Output: "sum"}
+	terms := []string{}
+	for i := range 40 { // all alive until the last node
+		name := fmt.Sprintf("t%d", i)
+		g.Nodes = append(g.Nodes, graph.Node{Name: name, Op: graph.Resize, Inputs: []string{"z"}, Output: name, Attributes: grow})
+		terms = append(terms, name)
+	}
+	last := terms[0]
+	for i, term := range terms[1:] {
+		name := fmt.Sprintf("sum%d", i)
+		g.Nodes = append(g.Nodes, graph.Node{Name: name, Op: graph.Add, Inputs: []string{last, term}, Output: name})
+		last = name
+	}
+	g.Output = last
+	pool := NewPool(1)
+	defer pool.Close()
+	if _, err := NewDecoder(pool, kernels.Best(), g, nil); !errors.Is(err, fault.ErrOutOfMemory) {
+		t.Errorf("got %v, want %v", err, fault.ErrOutOfMemory)
+	}
+}
