@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"math"
 	"slices"
 
 	"brenier/engine/internal/fault"
@@ -79,6 +80,9 @@ func importOutput(model *modelfile.Model, o DecoderImport) (*modelfile.Output, e
 			return nil, fault.Invalid("range: the last layer does not bound its output; say what range its images have")
 		}
 		o.Range = [2]float64{low, high}
+	}
+	if width := o.Range[1] - o.Range[0]; !(width > 0) || math.IsInf(width, 0) {
+		return nil, fault.Invalid("range: want two finite numbers, the lower first, got %v and %v", o.Range[0], o.Range[1])
 	}
 	return &modelfile.Output{Range: o.Range, Channels: shape[0], Height: shape[1], Width: shape[2]}, nil
 }
