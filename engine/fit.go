@@ -28,7 +28,7 @@ type FitOptions struct {
 	SamplesMax uint64                 // give up after this many samples; 0: chosen from N
 	Seed       uint64                 // same seed, points and options: same heights
 	Points     DType                  // the points are rounded to this, F32 or F16, before all else
-	Progress   func(FitProgress) bool // called a few times a second; false: stop; may be nil
+	Progress   func(FitProgress) bool // called a few times a second; false: stop; must not use the engine
 	Heights    []float32              // h [N], known already: only measured, not sought; may be nil
 	Decoder    *Model                 // its decoder and output go into the result; may be nil
 	Images     int                    // with a decoder: samples that output.mean and .deviation are of

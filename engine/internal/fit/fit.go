@@ -32,9 +32,8 @@ type Device interface {
 	Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
 }
 
-// Batch is the number of samples of a step, and the most that a [Device] is asked for at once.
 const (
-	Batch    = 1024
+	Batch    = 1024           // samples of a step, and the most that a [Device] is asked for at once
 	MaxCells = neighbours + 1 // the most cells a sample that it is asked for
 )
 
@@ -51,9 +50,9 @@ type Problem struct {
 
 // Options say how long to go on.
 type Options struct {
-	Tolerance  float64                    // stop at this chi-squared
-	SamplesMax uint64                     // give up after this many samples; 0: see DefaultSamples
-	Seed       uint64                     //
+	Tolerance  float64 // stop at this chi-squared
+	SamplesMax uint64  // give up after this many samples; 0: see DefaultSamples
+	Seed       uint64
 	Progress   func(Progress) (goOn bool) // called a few times a second; may be nil
 	Now        func() time.Time           // nil: time.Now
 }
@@ -95,7 +94,8 @@ type Stopped struct{}
 func (Stopped) Error() string { return "the fit was stopped" }
 
 // DefaultSamples is when a fit of n points gives up: 10 times the n/tolerance samples below which
-// no method on independent samples can be within the tolerance.
+// no method on independent samples can be within the tolerance, and 4 million at least, which low
+// dimensions may need and where they cost little.
 func DefaultSamples(n int, tolerance float64) uint64 {
 	return max(1<<22, uint64(min(10*float64(n)/tolerance, 1<<53)))
 }
@@ -105,10 +105,11 @@ func Solve(p Problem, device Device, o Options) (*Result, error) {
 	return newRun(p, device, o).solve()
 }
 
-// Certify measures heights that are known already, and finds what else a result holds.
+// Certify measures heights that are known already, and finds what else a result holds. The samples
+// of its progress are those of the measurement.
 func Certify(p Problem, heights []float32, device Device, o Options) (*Result, error) {
 	r := newRun(p, device, o)
-	r.descent = newDescent(r.target)
+	r.used, r.options.SamplesMax = &r.sampler.tested, r.certificateSamples()
 	return r.finish(heights)
 }
 
@@ -124,6 +125,8 @@ func newRun(p Problem, device Device, o Options) *run {
 		target: t, options: o, sampler: newSampler(device, t.n, p.Dim, o.Seed),
 		start: o.Now(), chiSquared: math.NaN(), empty: -1,
 	}
+	r.descent = newDescent(t)
+	r.used = &r.descent.samples
 	r.sampler.tick = r.tick
 	return r
 }
@@ -136,13 +139,14 @@ type run struct {
 	descent *descent
 
 	start, told time.Time
+	used        *uint64 // samples, as progress counts them
 	chiSquared  float64 // of the latest trial
-	empty       int
+	empty       int     // of the latest trial
+	emptyLast   bool    // the latest certificate found cells empty that should not be
 }
 
 // solve goes down in stretches and tries the heights after each.
 func (r *run) solve() (*Result, error) {
-	r.descent = newDescent(r.target)
 	for {
 		last := r.descent.samples >= r.options.SamplesMax
 		heights, passed, err := r.try(r.descent.candidates())
@@ -154,6 +158,7 @@ func (r *run) solve() (*Result, error) {
 			if err != nil || result.Report.Met || last {
 				return result, err
 			}
+			r.emptyLast = result.Report.ChiSquared <= r.options.Tolerance
 		}
 		if err := r.descend(r.nextTrial()); err != nil {
 			return nil, err
@@ -163,10 +168,14 @@ func (r *run) solve() (*Result, error) {
 
 // nextTrial is the number of samples after which heights are tried again: when chi-squared, which
 // falls like one over the samples at best, would be just within the tolerance, but after half as
-// many samples again at most, so that progress is seen, and a tenth at least, so that the
-// trials stay cheap.
+// many samples again at most, so that progress is seen, and a tenth at least, so that the trials
+// stay cheap. A certificate that failed by empty cells costs more than a trial and says nothing of
+// how long they take.
 func (r *run) nextTrial() uint64 {
 	growth := max(1.1, min(1.5, 1.05*r.chiSquared/r.options.Tolerance))
+	if r.emptyLast {
+		growth = 1.5
+	}
 	next := max(uint64(growth*float64(r.descent.samples)), firstStretch)
 	return min(next, r.options.SamplesMax)
 }
@@ -232,7 +241,7 @@ func (r *run) finish(heights []float32) (*Result, error) {
 		return nil, err
 	}
 	t := newTally(r.target)
-	sums, err := r.sampler.centroids(t, max(samplesPerCell*uint64(r.target.cells), 1<<16))
+	sums, err := r.sampler.centroids(t, r.certificateSamples())
 	if err != nil {
 		return nil, err
 	}
@@ -254,6 +263,10 @@ func (r *run) finish(heights []float32) (*Result, error) {
 	}, nil
 }
 
+func (r *run) certificateSamples() uint64 {
+	return max(samplesPerCell*uint64(r.target.cells), 1<<16)
+}
+
 // tick tells the caller how the fit stands, four times a second at most.
 func (r *run) tick() error {
 	now := r.options.Now()
@@ -262,7 +275,7 @@ func (r *run) tick() error {
 	}
 	r.told = now
 	goOn := r.options.Progress(Progress{
-		Samples: r.descent.samples, SamplesMax: r.options.SamplesMax,
+		Samples: *r.used, SamplesMax: r.options.SamplesMax,
 		ChiSquared: r.chiSquared, Empty: r.empty, Seconds: now.Sub(r.start).Seconds(),
 	})
 	if !goOn {

@@ -1,7 +1,9 @@
 package fit
 
 import (
+	"cmp"
 	"math"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -81,28 +83,31 @@ func (t *target) point(i int) []float32 {
 	return t.problem.Points[i*t.problem.Dim : (i+1)*t.problem.Dim]
 }
 
-// merge finds the duplicates and gives their mass to their owners.
+// merge finds the duplicates, as neighbours in the points' order, and gives their mass to their
+// owners.
 func (t *target) merge() {
-	first := make(map[string]int, t.n)
-	key := make([]byte, 4*t.problem.Dim)
-	for i := range t.n {
-		for k, v := range t.point(i) {
-			bits := math.Float32bits(v + 0) // -0 equals 0
-			key[4*k], key[4*k+1], key[4*k+2], key[4*k+3] = byte(bits), byte(bits>>8), byte(bits>>16), byte(bits>>24)
+	order := make([]int, t.n)
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int {
+		return cmp.Or(slices.Compare(t.point(a), t.point(b)), cmp.Compare(a, b))
+	})
+	for at, i := range order {
+		t.owner[i] = i
+		if at > 0 && slices.Equal(t.point(order[at-1]), t.point(i)) {
+			t.owner[i] = t.owner[order[at-1]]
+		} else {
+			t.cells++
 		}
-		owner, seen := first[string(key)]
-		if !seen {
-			owner = i
-			first[string(key)] = i
-		}
-		t.owner[i] = owner
+	}
+	for i, owner := range t.owner {
 		if t.problem.Masses == nil {
 			t.mass[owner] += 1 / float64(t.n)
 		} else {
 			t.mass[owner] += t.problem.Masses[i]
 		}
 	}
-	t.cells = len(first)
 }
 
 // start is the heights of the random-energy model: every point passes a common level (0 here)
