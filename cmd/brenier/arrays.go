@@ -74,7 +74,7 @@ func writeFile(c *console, path string, write func(w io.Writer) error) error {
 	defer os.Remove(file.Name()) // no longer there once it is renamed
 	defer file.Close()
 	if err := write(file); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	if err := file.Chmod(0o644); err != nil {
 		return err

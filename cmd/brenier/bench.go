@@ -46,10 +46,10 @@ type locateGrid struct {
 
 func setupBench(flags *flag.FlagSet) func(*console, []string) error {
 	points := flags.Int("points", 60000, "locate among `n` points")
-	dims := flags.String("dims", "64,128,256,512", "locate in these dimensions (`list`)")
-	batches := flags.String("batches", "1,64,1024,4096", "locate so many samples at once (`list`)")
-	ks := flags.String("k", "1,8", "keep so many cells (`list`)")
-	images := flags.String("images", "1,64", "decode so many codes at once (`list`)")
+	dims := flags.String("dims", "64,128,256,512", "`list` of dimensions to locate in")
+	batches := flags.String("batches", "1,64,1024,4096", "`list` of numbers of samples to locate at once")
+	ks := flags.String("k", "1,8", "`list` of numbers of cells to keep")
+	images := flags.String("images", "1,64", "`list` of numbers of codes to decode at once")
 	peers := flags.Bool("peers", false, "time other programs too, by Python's faiss, numpy, onnxruntime and torch where it has them")
 	python := flags.String("python", "python3", "the Python `program` of --peers")
 	return func(c *console, arguments []string) error {

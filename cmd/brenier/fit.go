@@ -28,10 +28,10 @@ type fitting struct {
 }
 
 func (f *fitting) flags(flags *flag.FlagSet) {
-	flags.StringVar(&f.options.Source, "source", "gaussian", "noise: gaussian, N(0,I), or uniform, on [-1/2,1/2]^d (`name`)")
+	flags.StringVar(&f.options.Source, "source", "gaussian", "`name` of the noise: gaussian, N(0,I), or uniform, on [-1/2,1/2]^d")
 	flags.Float64Var(&f.options.Tolerance, "tol", engine.DefaultTolerance, "stop at this `chi-squared`")
 	flags.Uint64Var(&f.options.SamplesMax, "samples-max", 0, "give up after `n` samples; 0: chosen from N")
-	flags.Uint64Var(&f.options.Seed, "seed", 0, "`seed`: same seed, points and flags, same heights")
+	flags.Uint64Var(&f.options.Seed, "seed", 0, "`seed` of the samples: same seed, points and flags, same heights")
 	flags.StringVar(&f.pointsDType, "points-dtype", "f32", "keep points as `type` f32 or f16")
 	flags.StringVar(&f.masses, "masses", "", "wanted mass of each point [N], a `file` like POINTS; else equal")
 	flags.StringVar(&f.heights, "heights", "", "take these heights [N], a `file` like POINTS, and only measure them")

@@ -24,8 +24,8 @@ type imageOutput struct {
 
 func (o *imageOutput) flags(flags *flag.FlagSet, out string) {
 	flags.StringVar(&o.out, "out", out, "write to `file`: .png a grid, .npy float32 [n,C,H,W], .raw frames one after another [H,W,C]; - standard output")
-	flags.StringVar(&o.format, "format", "", "write png, npy or raw whatever the file's `name`")
-	flags.StringVar(&o.dtype, "dtype", "u8", "elements of raw frames: u8, f16, f32, little-endian (`type`)")
+	flags.StringVar(&o.format, "format", "", "write `format` png, npy or raw, whatever the file is called")
+	flags.StringVar(&o.dtype, "dtype", "u8", "`type` of the elements of raw frames: u8, f16 or f32, little-endian")
 	flags.IntVar(&o.columns, "columns", 0, "put `n` images in a row of the grid; 0: about square")
 	flags.IntVar(&o.gap, "gap", 2, "leave `n` pixels between images of the grid")
 }

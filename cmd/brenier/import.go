@@ -31,7 +31,7 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 	)
 	layersPath := flags.String("layers", "", "`file` with a layer a line, as PyTorch prints an nn.Sequential, or a JSON list of strings")
 	flags.StringVar(&decoder.Prefix, "prefix", "decoder.", "the decoder's tensors are those of the state dict that begin with `text`")
-	input := flags.String("input", "", "a code's shape, as 64 or 64,1,1; else [d] of --points (`shape`)")
+	input := flags.String("input", "", "`shape` of a code, as 64 or 64,1,1; else [d] of --points")
 	rangeText := flags.String("range", "", "the images' `low,high`; else from the last layer")
 	weights := flags.String("weights", "f32", "keep weights as `type` f32 or f16")
 	points := flags.String("points", "", "codes [N,d], an .npy `file` or a safetensors tensor")

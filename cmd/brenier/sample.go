@@ -87,8 +87,8 @@ func setupSample(flags *flag.FlagSet) func(*console, []string) error {
 func extensionFlags(flags *flag.FlagSet) func() (engine.Extension, error) {
 	mode := flags.String("mode", "", "combine cells by `mode` cell, simplex or pair; else the model's own")
 	k := flags.Int("k", 0, "consider the `k` best cells of a sample; 0: the model's own")
-	theta := flags.Float64("theta", -1, "leave out neighbours across an angle above this `quantile` of the angles seen; 1: none")
-	radians := flags.Float64("theta-radians", -1, "the same with the angle in `radians`")
+	theta := flags.Float64("theta", 0, "leave out neighbours across an angle above this `quantile` of the angles seen; 1: none")
+	radians := flags.Float64("theta-radians", 0, "the same with the angle in `radians`")
 	blend := flags.Float64("blend", 0.5, "pair: the neighbour's `share`")
 	return func() (engine.Extension, error) {
 		e := engine.Extension{K: *k, Blend: *blend}
