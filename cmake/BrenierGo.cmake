@@ -7,19 +7,21 @@ list(APPEND brenier_go_sources "${PROJECT_SOURCE_DIR}/go.mod" "${PROJECT_SOURCE_
 
 find_program(GO_EXECUTABLE go HINTS /usr/local/go/bin ENV GOROOT PATH_SUFFIXES bin REQUIRED)
 
-set(brenier_go
-    ${CMAKE_COMMAND} -E env "CC=${CMAKE_C_COMPILER}" "CXX=${CMAKE_CXX_COMPILER}" CGO_ENABLED=1
-    ${GO_EXECUTABLE})
+set(brenier_go_environment "CC=${CMAKE_C_COMPILER}" "CXX=${CMAKE_CXX_COMPILER}" CGO_ENABLED=1)
 
 # -trimpath and -buildvcs=false: the same sources give the same bytes wherever they lie.
-set(brenier_go_build ${brenier_go} build -trimpath -buildvcs=false)
+set(brenier_go_build ${GO_EXECUTABLE} build -trimpath -buildvcs=false)
 
-# brenier_add_library(<name> [TAGS tag...] [EXPORTS function...])
+# brenier_add_library(<name> [CC compiler] [FLAGS flag...] [EXPORTS function...])
 #
 # lib/lib<name>.so with its version script, SONAME and symlinks, as the imported target
-# brenier::<name>. TAGS are Go build tags, EXPORTS further functions to show.
+# brenier::<name>. FLAGS are for `go build`, EXPORTS further functions to show.
 function(brenier_add_library name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "TAGS;EXPORTS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "CC" "FLAGS;EXPORTS")
+  set(environment ${brenier_go_environment})
+  if(arg_CC)
+    list(APPEND environment "CC=${arg_CC}")
+  endif()
   set(directory "${PROJECT_BINARY_DIR}/lib")
   set(short "lib${name}.so")
   set(soname "${short}.${PROJECT_VERSION_MAJOR}")
@@ -39,12 +41,14 @@ function(brenier_add_library name)
   file(CONFIGURE OUTPUT "${map_file}" CONTENT "${map}" @ONLY)
 
   set(strip "$<$<CONFIG:Release,MinSizeRel>:-s -w >")
+  if("-asan" IN_LIST arg_FLAGS)
+    set(strip "")  # its reports name functions
+  endif()
   set(linker "-extldflags '\"-Wl,--version-script=${map_file}\" -Wl,-soname,${soname}'")
-  list(JOIN arg_TAGS "," tags)
   add_custom_command(
     OUTPUT "${directory}/${file}" "${directory}/${soname}" "${directory}/${short}"
-    COMMAND ${brenier_go_build} -buildmode=c-shared "-tags=${tags}" "-ldflags=${strip}${linker}"
-            -o "${directory}/${file}" ./capi
+    COMMAND ${CMAKE_COMMAND} -E env ${environment} ${brenier_go_build} -buildmode=c-shared ${arg_FLAGS}
+            "-ldflags=${strip}${linker}" -o "${directory}/${file}" ./capi
     # cgo's own header: brenier.h is the public one.
     COMMAND ${CMAKE_COMMAND} -E rm -f "${directory}/${short}.${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}.h"
     COMMAND ${CMAKE_COMMAND} -E create_symlink "${file}" "${directory}/${soname}"
@@ -67,7 +71,8 @@ endfunction()
 function(brenier_add_command target package output)
   add_custom_command(
     OUTPUT "${output}"
-    COMMAND ${brenier_go_build} "-ldflags=$<$<CONFIG:Release,MinSizeRel>:-s -w>" -o "${output}" ${package}
+    COMMAND ${CMAKE_COMMAND} -E env ${brenier_go_environment} ${brenier_go_build}
+            "-ldflags=$<$<CONFIG:Release,MinSizeRel>:-s -w>" -o "${output}" ${package}
     DEPENDS ${brenier_go_sources}
     WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}"
     COMMENT "Building ${package} with Go"

@@ -1,11 +1,14 @@
 # Tests of the whole: Go's own, and what an installed tree is good for.
 
-add_test(NAME go.vet COMMAND ${brenier_go} vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+set(go ${CMAKE_COMMAND} -E env ${brenier_go_environment})
+add_test(NAME go.vet COMMAND ${go} ${GO_EXECUTABLE} vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 add_test(NAME go.test
-         COMMAND ${CMAKE_COMMAND} -E env "CC=${CMAKE_C_COMPILER}" "CXX=${CMAKE_CXX_COMPILER}" CGO_ENABLED=1
-                 ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/cmake/go_test.py" ${GO_EXECUTABLE} ./...
+         COMMAND ${go} ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/cmake/go_test.py" ${GO_EXECUTABLE} ./...
          WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-set_tests_properties(go.vet go.test PROPERTIES TIMEOUT 1800)
+# Go's race detector, on what many threads share: handles, models, workspaces, the thread pool.
+add_test(NAME go.race COMMAND ${go} ${GO_EXECUTABLE} test -race ./capi ./engine
+         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+set_tests_properties(go.vet go.test go.race PROPERTIES TIMEOUT 1800)
 
 # The tree is installed, moved, and used from there by way of find_package and of pkg-config.
 set(tree "${PROJECT_BINARY_DIR}/install-test")

@@ -1,6 +1,5 @@
-/* Nothing grows and nothing leaks: 10,000 models opened and closed, 100,000 calls of generate.
- *
- * An argument is how many models to open, for tools that slow the program down. */
+/* Nothing grows and nothing leaks: 10,000 models opened and closed, 100,000 calls of generate. Under
+ * AddressSanitizer, which keeps freed memory, its own search for leaks at the end is what counts. */
 #include <malloc.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +9,9 @@
 
 /* Resident memory of the process, in bytes. */
 static long resident(void) {
+#if defined(__SANITIZE_ADDRESS__)
+    return 0;
+#endif
     long pages = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
     CHECK(statm && fscanf(statm, "%*d %ld", &pages) == 1);
@@ -22,8 +24,8 @@ static long allocated(void) { return (long)mallinfo2().uordblks; }
 
 enum { MEGABYTE = 1 << 20 };
 
-int main(int argc, char **argv) {
-    const int opens = argc > 1 ? atoi(argv[1]) : 10000, calls = 10 * opens;
+int main(void) {
+    const int opens = 10000, calls = 100000;
     uint8_t file[8192];
     const size_t bytes = tiny_model(file, sizeof file, 3);
     float image[4][TINY_PIXELS];
@@ -43,7 +45,9 @@ int main(int argc, char **argv) {
     printf("%d opened and closed: %ld KB more resident, %ld bytes more allocated in C\n", opens / 2,
            more / 1024, more_allocated);
     CHECK(more < 4 * MEGABYTE);
-    CHECK(more_allocated == 0);
+    /* Go starts a thread now and then, for which C keeps a few hundred bytes; a model's smallest
+     * string has nine. */
+    CHECK(more_allocated < 4L * opens / 2);
 
     CHECK_OK(brenier_model_open_memory(engine, file, bytes, &model));
     for (int i = 0; i < 1000; i++) CHECK_OK(brenier_generate(model, (uint64_t)i, 0, 4, NULL, &b));
@@ -53,7 +57,7 @@ int main(int argc, char **argv) {
     printf("%d calls of generate: %ld KB more resident, %ld bytes more allocated in C\n", calls,
            more / 1024, more_allocated);
     CHECK(more < MEGABYTE);
-    CHECK(more_allocated == 0);
+    CHECK(more_allocated < calls);
     CHECK_OK(brenier_model_close(model));
 
     /* Engines too, with models left open in them. */
