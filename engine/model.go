@@ -87,24 +87,24 @@ func (m *Model) Save(path string) error {
 }
 
 // begin takes a workspace for one call; end gives it back.
-func (m *Model) begin() (backend.Workspace, error) {
+func (m *Model) begin() (w backend.Workspace, err error) {
 	if err := m.gate.enter(); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if w == nil { // for an error or a panic: the model can still be closed
+			m.gate.leave()
+		}
+	}()
 	m.mu.Lock()
 	if last := len(m.idle) - 1; last >= 0 {
-		w := m.idle[last]
+		w = m.idle[last]
 		m.idle = m.idle[:last]
 		m.mu.Unlock()
 		return w, nil
 	}
 	m.mu.Unlock()
-	w, err := m.device.NewWorkspace(m.batch, min(MaxK, max(m.parts.n, 1)))
-	if err != nil {
-		m.gate.leave()
-		return nil, err
-	}
-	return w, nil
+	return m.device.NewWorkspace(m.batch, min(MaxK, max(m.parts.n, 1)))
 }
 
 func (m *Model) end(w backend.Workspace) {
