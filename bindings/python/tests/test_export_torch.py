@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import pathlib
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import brenier
 import modelfile
+from brenier.exporter.functional import FUNCTIONS
+from brenier.exporter.layers import LAYERS
 
 torch = pytest.importorskip("torch", reason="torch is not installed: the export of modules is not tested")
 
@@ -125,7 +128,7 @@ class Functional(nn.Module):
         x = F.linear(z, self.w1, self.b1)[:, :, None, None]
         x = F.conv_transpose2d(x, self.w2, stride=2)
         x = F.batch_norm(x, self.mean, self.var, eps=1e-3)
-        x = F.group_norm(x, 2)
+        x = F.group_norm(x * 0.01, 2)  # small enough for epsilon to matter
         x = F.conv2d(x, self.w3, self.b3, padding=1, stride=1)
         x = torch.flatten(x, 1).unflatten(1, (2, -1))
         x = (
@@ -203,6 +206,30 @@ def test_other_precisions(dtype: str, tmp_path: pathlib.Path) -> None:
         np.testing.assert_allclose(
             model.decode(z.reshape(2, 4).numpy()), want, atol=2e-5 if dtype != "bfloat16" else 2e-3
         )
+
+
+def test_interpolation_takes_pytorch_s_rows(tmp_path: pathlib.Path) -> None:
+    """Whole scales and others; the sizes are some where float32's rounding decides."""
+    for have, want in [
+        (3, 6),
+        (7, 49),
+        (5, 7),
+        (9, 13),
+        (2, 82),
+        (6, 4),
+        (4, 4),
+        (13, 11),
+        (14, 28),
+        (41, 82),
+    ]:
+        resize = nn.Sequential(nn.Identity(), nn.Upsample((want, 2)))
+        brenier.export(tmp_path / "m", resize, input_shape=(1, have, 1), output_range=(-1, 1))
+        rows = np.arange(have, dtype=np.float32)
+        theirs = resize(torch.from_numpy(rows).view(1, 1, have, 1))[0, 0, :, 0].numpy()
+        with brenier.load(tmp_path / "m") as model:
+            np.testing.assert_array_equal(model.decode(rows[None])[0, 0, :, 0], theirs)
+    with pytest.raises(brenier.ExportError, match="chooses some by rounding"):
+        brenier.export(tmp_path / "m", nn.Upsample((2, 1)), input_shape=(1, 14, 1))
 
 
 # ---- what is refused ---------------------------------------------------------------------------
@@ -287,6 +314,25 @@ def test_decoders_that_cannot_be_exported(
         brenier.export(tmp_path / "m", decoder, **arguments)
     assert text in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_defaults_are_pytorch_s() -> None:
+    """A layer's or function's argument that is left out means what it means to PyTorch."""
+    compared = 0
+    for name, ours, theirs in [
+        *((kind, layer, getattr(nn, kind)) for kind, layer in LAYERS.items()),
+        *((name, function, getattr(F, name, None)) for name, function in FUNCTIONS.items()),
+    ]:
+        if theirs is None or inspect.isbuiltin(theirs) or name in ("Identity", "dropout", "dropout2d"):
+            continue
+        wanted = inspect.signature(theirs).parameters
+        for parameter in inspect.signature(ours).parameters.values():
+            if parameter.name in wanted and parameter.default is not parameter.empty:
+                assert parameter.default == wanted[parameter.name].default, (name, parameter.name)
+                compared += 1
+        unknown = set(wanted) - set(inspect.signature(ours).parameters) - {"args", "kwargs", "device", "dtype"}
+        assert not unknown, (name, unknown)
+    assert compared > 60
 
 
 def test_something_else_than_a_module(tmp_path: pathlib.Path) -> None:

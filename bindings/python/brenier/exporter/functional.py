@@ -238,7 +238,6 @@ def interpolate(
     if len(input.shape) != 3:
         raise Unsupported(f"an interpolation of {list(input.shape)}; want [C, H, W]")
     if size is not None:
-        # The smallest scale whose floor is the size, so that rounding cannot lose a row.
         scales = [_scale(have, want) for have, want in zip(input.shape[1:], pair(size))]
     elif scale_factor is not None:
         scales = [float(s) for s in pair(scale_factor)]
@@ -253,10 +252,23 @@ def interpolate(
 
 
 def _scale(have: int, want: int) -> float:
-    scale = want / have
-    while math.floor(have * scale) < want:
-        scale = math.nextafter(scale, math.inf)
-    return scale
+    """The scale by which a file's nearest resizing takes the rows that PyTorch takes for a size.
+
+    A file means in[floor(i / scale)] and PyTorch in[floor(i * s)], s = have / want, both in float32.
+    Where i * have / want is a whole number, rounding may take either below it; a scale that is a
+    little larger moves the file's down.
+    """
+    rows = np.arange(want, dtype=np.float32)
+    theirs = np.minimum(np.floor(rows * (np.float32(have) / np.float32(want))), have - 1)
+    for larger in (0.0, 2.0**-50, 2.0**-23, 2.0**-22):
+        scale = want / have * (1 + larger)
+        ours = np.minimum(np.floor(rows / np.float32(scale)), have - 1)
+        if math.floor(have * scale) == want and np.array_equal(ours, theirs):
+            return scale
+    raise Unsupported(
+        f"an interpolation of {have} rows or columns to {want}, of which PyTorch chooses some by rounding; "
+        "give scale_factor"
+    )
 
 
 def reshape(b: Builder, at: str, input: Activation, *shape: Any) -> Activation:
