@@ -123,11 +123,15 @@ func printModel(c *console, info engine.ModelInfo) {
 func printReport(c *console, r report) {
 	verdict := ""
 	if r.Tolerance != nil {
-		verdict = ", wanted %g: not met"
-		if r.Met {
-			verdict = ", wanted %g: met"
+		verdict = ", wanted " + trim(*r.Tolerance)
+		switch {
+		case r.Met:
+			verdict += ": met"
+		case r.Chi2 <= *r.Tolerance:
+			verdict += ": met, but for the empty cells"
+		default:
+			verdict += ": not met"
 		}
-		verdict = strings.Replace(verdict, "%g", trim(*r.Tolerance), 1)
 	}
 	c.printf("%-10s chi-squared %s +- %s on %s fresh samples%s\n", "fit", trim(r.Chi2), trim(r.Chi2Error), thousands(r.TestSamples), verdict)
 	c.printf("%-10s %s, %s, %d mass centres guessed; %s samples, seed %d, %s\n", "",
