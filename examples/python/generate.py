@@ -1,6 +1,6 @@
 """A grid of images out of noise, as a PGM (grey) or PPM (colour) file:
 
-    python generate.py MODEL OUTPUT [SEED]
+python generate.py MODEL OUTPUT [SEED]
 """
 
 import sys
