@@ -32,6 +32,15 @@ def python(code: str, *arguments: str, **variables: str) -> subprocess.Completed
     )
 
 
+def test_the_package_is_whole() -> None:
+    """Typed, and with the library in it unless another one was asked for."""
+    folder = pathlib.Path(brenier.__file__).parent
+    assert (folder / "py.typed").exists()
+    chosen = os.environ.get("BRENIER_LIBRARY")
+    assert brenier.library_path() == pathlib.Path(chosen or folder / "lib" / "libbrenier.so").absolute()
+    assert all(hasattr(brenier, name) for name in brenier.__all__)
+
+
 def test_importing_loads_nothing() -> None:
     done = python(
         """
