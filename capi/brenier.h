@@ -12,18 +12,28 @@
  *   Handles    Tokens, not addresses: a NULL, stale or foreign one is answered with
  *              BRENIER_INVALID_HANDLE. Destroying or closing NULL does nothing and succeeds.
  *   Structs    Start with struct_size; call the struct's _init function, or zero the struct and set
- *              struct_size = sizeof(it). Zero means the default in every other member. Members are
- *              only ever added, at the end.
+ *              struct_size = sizeof(it). Zero means the default in every other member, but for
+ *              `blend`. Members are only ever added, at the end: a program built with an older
+ *              header goes on working, and so does one built with a newer header as long as it
+ *              leaves the newer members zero.
  *   Arrays     Dense and row-major, described by a brenier_buffer; the caller owns the memory, and
  *              it is not kept after the call. A buffer may be larger than what is written.
  *   Threads    Any function may be called from any thread at any time, and one model serves many
  *              threads at once, unless the function says otherwise.
+ *              Closing or destroying what other threads use is safe: it waits for the calls at
+ *              work, and later ones get BRENIER_INVALID_HANDLE.
+ *   Memory     After the first calls of a size, the functions from brenier_noise to
+ *              brenier_potential allocate nothing.
  *   Strings    UTF-8. Those handed out live as long as the function says; nobody frees them.
  *   Bits       Noise, cells, scores and codes depend on the model, seed and index alone: the same
  *              bits on every device, for any batch and thread count. Images have the same bits from
- *              run to run and for any batch on one device and instruction set.
- *   fork       A process that has called brenier_engine_create must not use the library in a forked
- *              child; start the child anew (spawn, exec).
+ *              run to run and for any batch on one device and instruction set. The caller's
+ *              floating-point environment (rounding, flush-to-zero, traps) changes none of them and
+ *              is as it was after each call.
+ *   Process    The library brings a runtime with threads and signal handlers of its own, and stays
+ *              loaded until the process ends: dlclose does nothing. A process that has called
+ *              brenier_engine_create must not use it in a forked child; start the child anew
+ *              (spawn, exec).
  */
 #ifndef BRENIER_H
 #define BRENIER_H
@@ -58,7 +68,8 @@ enum {
     BRENIER_OUT_OF_MEMORY = 7,
     BRENIER_DEVICE = 8,           /* no such device, or it failed */
     BRENIER_CANCELLED = 9,        /* a progress callback asked to stop */
-    BRENIER_INTERNAL = 10         /* a defect of the library; the engine refuses further work */
+    BRENIER_INTERNAL = 10         /* a defect of the library. The engine refuses further work but
+                                     can be destroyed; other engines are not touched */
 };
 
 /* The name of a status, "BRENIER_OK" and so on; "BRENIER_UNKNOWN_STATUS" for any other number.
@@ -114,16 +125,19 @@ typedef struct brenier_engine_options {
     int32_t threads;    /* worker threads on the CPU; 0: BRENIER_THREADS, else all processors */
 } brenier_engine_options;
 
-/* Sets every option to its default. */
+/* Sets every option to its default, and struct_size. */
 void brenier_engine_options_init(brenier_engine_options *options);
 
-/* Makes an engine on a device. `options` may be NULL. The caller destroys *engine.
+/* Makes an engine on a device. `options` may be NULL. The caller destroys *engine. A process may
+ * have several; each has threads of its own.
  * Errors: INVALID_ARGUMENT (an unknown device or a bad variable of the environment), DEVICE. */
 brenier_status brenier_engine_create(const brenier_engine_options *options,
                                      brenier_engine **engine);
 
-/* Waits for the calls in flight on the engine, closes its models, gives back its device and
- * threads. The handles of its models are stale afterwards. */
+/* Waits for the calls at work on the engine and its models, closes the models, gives back the device
+ * and threads. The handles of the models are stale afterwards. Not to be called from a progress
+ * callback of the same engine, which would wait for itself.
+ * Errors: INVALID_HANDLE. */
 brenier_status brenier_engine_destroy(brenier_engine *engine);
 
 typedef struct brenier_engine_properties {
@@ -134,7 +148,8 @@ typedef struct brenier_engine_properties {
     int32_t threads;
 } brenier_engine_properties;
 
-/* Describes the engine. The strings live until it is destroyed. */
+/* Describes the engine. The strings live until it is destroyed.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT. */
 brenier_status brenier_engine_info(brenier_engine *engine, brenier_engine_properties *properties);
 
 /* ---- Model ----------------------------------------------------------------------------------- */
@@ -143,19 +158,21 @@ typedef struct brenier_model brenier_model;
 
 /* Reads, checks and prepares a model file; the file is not needed afterwards. The caller closes
  * *model.
- * Errors: INVALID_HANDLE, IO, BAD_MODEL, OUT_OF_MEMORY. */
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, IO, BAD_MODEL, OUT_OF_MEMORY. */
 brenier_status brenier_model_open(brenier_engine *engine, const char *path, brenier_model **model);
 
-/* The same for a model file in memory, which is not needed afterwards. */
+/* The same for a model file in memory, which is not needed afterwards.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, BAD_MODEL, OUT_OF_MEMORY. */
 brenier_status brenier_model_open_memory(brenier_engine *engine, const void *data, size_t bytes,
                                          brenier_model **model);
 
-/* Waits for the calls in flight on the model, then frees it. */
+/* Waits for the calls at work on the model, then frees it.
+ * Errors: INVALID_HANDLE. */
 brenier_status brenier_model_close(brenier_model *model);
 
 /* Writes the model to a file, by way of a temporary file that is renamed: the file is either whole
  * or as it was before.
- * Errors: INVALID_HANDLE, IO. */
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, IO. */
 brenier_status brenier_model_save(brenier_model *model, const char *path);
 
 typedef struct brenier_model_properties {
@@ -172,12 +189,14 @@ typedef struct brenier_model_properties {
     const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit */
 } brenier_model_properties;
 
-/* Describes the model. The strings live until it is closed. */
+/* Describes the model. The strings live until it is closed.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT. */
 brenier_status brenier_model_info(brenier_model *model, brenier_model_properties *properties);
 
 /* Copies a tensor of the map: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N] or
  * "ot.centroids" [N,d], as F32.
- * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED (the model has none). */
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (no such name), SHORT_BUFFER, UNSUPPORTED (the model has
+ * none). */
 brenier_status brenier_model_tensor(brenier_model *model, const char *name,
                                     const brenier_buffer *tensor);
 
@@ -223,10 +242,11 @@ typedef struct brenier_extension {
     uint32_t k;          /* cells considered, the best one included; 0: the model's own */
     brenier_angle angle;
     double theta;
-    double blend;        /* pair: (1-blend) * cell's point + blend * neighbour's, in [0,1] */
+    double blend;        /* pair: (1-blend) * cell's point + blend * neighbour's, in [0,1]; 0 is the
+                            cell's point alone, and 0.5 what _init sets and NULL means */
 } brenier_extension;
 
-/* Sets everything to the model's own, and blend to 0.5. */
+/* Sets everything to the model's own, blend to 0.5, and struct_size. */
 void brenier_extension_init(brenier_extension *extension);
 
 /* Codes from noise and the cells that locate found for it.
@@ -254,7 +274,7 @@ brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes,
 
 /* Images of samples first .. first+n-1 of `seed`: every stage in one.
  *   images  as in brenier_decode
- * `extension` may be NULL. After the first call of a size nothing is allocated.
+ * `extension` may be NULL.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
                                 const brenier_extension *extension, const brenier_buffer *images);
@@ -278,8 +298,9 @@ typedef struct brenier_fit_progress {
     double seconds;      /* since the start */
 } brenier_fit_progress;
 
-/* Called on the thread that called brenier_fit, a few times a second. Not 0: stop. It must not use
- * the engine. */
+/* Called on the thread that called brenier_fit, a few times a second. Not 0: stop. `progress` lives
+ * as long as the call. It must return (no longjmp, no exception) and must not destroy the engine or
+ * close the decoder's model, which would wait for it. */
 typedef int (*brenier_progress_callback)(void *user, const brenier_fit_progress *progress);
 
 typedef struct brenier_fit_options {
@@ -290,18 +311,21 @@ typedef struct brenier_fit_options {
     uint64_t seed;        /* same seed, same points: same heights */
     brenier_progress_callback progress; /* may be NULL */
     void *user;
-    brenier_model *decoder; /* its decoder and output go into the result; may be NULL */
+    brenier_model *decoder; /* its decoder and output go into the result; may be NULL, and of any
+                               engine */
 } brenier_fit_options;
 
-/* Sets every option to its default. */
+/* Sets every option to its default, and struct_size. */
 void brenier_fit_options_init(brenier_fit_options *options);
 
 /* Finds heights so that cell i has mass nu_i, and the cells' mass centres, and makes them a model.
  *   points  [N,d] F32 or F16, finite
  *   masses  [N] F32, each > 0; scaled to sum 1; NULL: all equal
- * The caller closes *model. Its metadata holds the report, "fit": whether the tolerance was met
- * included; an unmet one is not an error. `options` may be NULL.
- * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), OUT_OF_MEMORY, CANCELLED. */
+ * The caller closes *model, which keeps the points in the dtype they came in. Its metadata holds the
+ * report, "fit": whether the tolerance was met included; an unmet one is not an error. `options` may
+ * be NULL.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, OUT_OF_MEMORY,
+ * CANCELLED. */
 brenier_status brenier_fit(brenier_engine *engine, const brenier_buffer *points, size_t n_points,
                            size_t dimension, const brenier_buffer *masses,
                            const brenier_fit_options *options, brenier_model **model);
