@@ -13,7 +13,7 @@ import (
 // few enough that their noise and codes stay in a cache. It holds fewer where those would be more
 // than maxFloats.
 const (
-	maxBatch  = 512
+	maxBatch  = 2048
 	maxFloats = 1 << 24
 )
 

@@ -13,8 +13,10 @@ static const int tile_rows[BRENIER_PATHS] = {tile_rows_portable, tile_rows_avx2,
 static const int tile_rows[BRENIER_PATHS] = {tile_rows_portable, tile_rows_portable,
                                              tile_rows_portable};
 #endif
+static void (*const pack_samples[BRENIER_PATHS])(const float *, int64_t, int64_t, float *) =
+	BRENIER_TABLE(brenier_locate_pack_samples);
 static void (*const screen[BRENIER_PATHS])(const float *, int64_t, int64_t, const float *,
-                                           const float *, int64_t, int64_t, int64_t, float *, float *,
+                                           const float *, int64_t, int64_t, int64_t, float *,
                                            int64_t) = BRENIER_TABLE(brenier_locate_screen);
 static void (*const select_best[BRENIER_PATHS])(const float *, int64_t, int64_t, const float *,
                                                 const float *, int64_t, double, double,
@@ -64,11 +66,15 @@ int64_t brenier_locate_padded_rows(int path, int64_t rows) {
 	return (rows + tile_rows[path] - 1) / tile_rows[path] * tile_rows[path];
 }
 
-void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, const float *panels,
-                           const float *levels, int64_t first, int64_t end, int64_t T, float *packed,
-                           float *maxima, int64_t stride) {
+void brenier_locate_pack_samples(int path, const float *x, int64_t rows, int64_t d, float *packed) {
+	pack_samples[path](x, rows, d, packed);
+}
+
+void brenier_locate_screen(int path, const float *packed, int64_t rows, int64_t d,
+                           const float *panels, const float *levels, int64_t first, int64_t end,
+                           int64_t T, float *maxima, int64_t stride) {
 	const uint64_t mode = brenier_float_mode_set();
-	screen[path](x, rows, d, panels, levels, first, end, T, packed, maxima, stride);
+	screen[path](packed, rows, d, panels, levels, first, end, T, maxima, stride);
 	brenier_float_mode_restore(mode);
 }
 

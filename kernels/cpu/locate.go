@@ -25,12 +25,17 @@ func LocatePaddedRows(p Path, rows int) int {
 	return int(C.brenier_locate_padded_rows(C.int(p), C.int64_t(rows)))
 }
 
-// LocateScreen screens x [rows,d] against panels first to end-1. See locate.h.
-func LocateScreen(p Path, x []float32, d int, panels, levels []float32, first, end, group int,
-	packed, maxima []float32, stride int) {
-	C.brenier_locate_screen(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), floats(panels),
-		floats(levels), C.int64_t(first), C.int64_t(end), C.int64_t(group), floats(packed),
-		floats(maxima), C.int64_t(stride))
+// LocatePackSamples packs x [rows,d] as LocateScreen reads it.
+func LocatePackSamples(p Path, x []float32, d int, packed []float32) {
+	C.brenier_locate_pack_samples(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), floats(packed))
+}
+
+// LocateScreen screens packed samples against panels first to end-1. See locate.h.
+func LocateScreen(p Path, packed []float32, rows, d int, panels, levels []float32, first, end, group int,
+	maxima []float32, stride int) {
+	C.brenier_locate_screen(C.int(p), floats(packed), C.int64_t(rows), C.int64_t(d), floats(panels),
+		floats(levels), C.int64_t(first), C.int64_t(end), C.int64_t(group), floats(maxima),
+		C.int64_t(stride))
 }
 
 // LocateSelect writes the k best cells of x [rows,d] and their exact scores from the

@@ -31,12 +31,14 @@ double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t 
 // Rows padded to the microkernels' tiles: `packed` and `maxima` have this many.
 int64_t brenier_locate_padded_rows(int path, int64_t rows);
 
-// Screens rows of x [rows,d] against panels first .. end-1; both are multiples of T.
-// Writes the groups of those panels in maxima [padded rows,stride], stride >= G,
-// and the samples as the tiles read them in packed [padded rows,d]. Both are the caller's.
-void brenier_locate_screen(int path, const float *x, int64_t rows, int64_t d, const float *panels,
-                           const float *levels, int64_t first, int64_t end, int64_t T, float *packed,
-                           float *maxima, int64_t stride);
+// Packs x [rows,d] as the tiles read it: packed [padded rows,d].
+void brenier_locate_pack_samples(int path, const float *x, int64_t rows, int64_t d, float *packed);
+
+// Screens packed samples against panels first .. end-1; both are multiples of T. Writes the groups
+// of those panels in maxima [padded rows,stride], stride >= G.
+void brenier_locate_screen(int path, const float *packed, int64_t rows, int64_t d,
+                           const float *panels, const float *levels, int64_t first, int64_t end,
+                           int64_t T, float *maxima, int64_t stride);
 
 // What select knows of the map.
 //   points   [N,d] float32, row-major

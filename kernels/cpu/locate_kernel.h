@@ -125,24 +125,31 @@ static inline int64_t BRENIER_KERNEL(pass_panels)(int64_t d) {
 	return bytes >= 32768 ? 1 : 32768 / bytes;
 }
 
-void BRENIER_KERNEL(brenier_locate_screen)(const float *x, int64_t rows, int64_t d,
-                                           const float *panels, const float *levels, int64_t first,
-                                           int64_t end, int64_t T, float *packed, float *maxima,
-                                           int64_t stride) {
-	float *to = packed;
+void BRENIER_KERNEL(brenier_locate_pack_samples)(const float *x, int64_t rows, int64_t d,
+                                                 float *packed) {
 	for (int64_t row = 0; row < rows;) {
 		const int R = BRENIER_KERNEL(next_tile)(rows - row);
 		for (int64_t k = 0; k < d; k++)
-			for (int r = 0; r < R; r++) to[k * R + r] = row + r < rows ? x[(row + r) * d + k] : 0;
-		to += R * d;
+			for (int r = 0; r < R; r++) packed[k * R + r] = row + r < rows ? x[(row + r) * d + k] : 0;
+		packed += R * d;
 		row += R;
 	}
+}
+
+void BRENIER_KERNEL(brenier_locate_screen)(const float *packed, int64_t rows, int64_t d,
+                                           const float *panels, const float *levels, int64_t first,
+                                           int64_t end, int64_t T, float *maxima, int64_t stride) {
 	const int64_t step = BRENIER_KERNEL(pass_panels)(d);
 	for (int64_t p = first; p < end; p += step) {
 		const int64_t stop = p + step < end ? p + step : end;
-		const float *tile = packed;
+		const float *tile = packed, *next = panels + stop * d * 2 * LANES;
+		const int64_t ahead = (stop + step < end ? step : end - stop) * d * 2 * LANES;
 		for (int64_t row = 0; row < rows;) {
 			const int R = BRENIER_KERNEL(next_tile)(rows - row);
+			// Every tile asks for its share of the next pass' panels, which may be in memory yet.
+			const int64_t until = row + R < rows ? ahead * (row + R) / rows : ahead;
+			for (int64_t i = ahead * row / rows & -16; i < until; i += 16)
+				__builtin_prefetch(next + i, 0, 2);
 			switch (R) {
 #define SCREEN_CASE(R, S)                                                                         \
 	case R:                                                                                       \

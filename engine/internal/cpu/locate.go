@@ -6,10 +6,14 @@ import (
 
 // Samples of one screening pass over the map: each pass reads all points, so more is better, but
 // their group maxima (up to 32 KB a sample) have to stay near.
-const blockRows = 192
+const blockRows = 252
 
 // A call with fewer samples a thread than this has its cells shared out, otherwise its samples.
 const sharedCellsBelow = 48
+
+// screenWork is how many multiply-adds one call into C screens, about 1 ms. Go's runtime may look
+// after a longer call from a thread that wakes every 20 us, up to 5 % of a core that has other work.
+const screenWork = 1 << 27
 
 // partWork is how many multiply-adds a part has at least: some 2 us, well above what sharing costs.
 const partWork = 200_000
@@ -44,10 +48,9 @@ type locateThread struct {
 // NewScratch makes scratch for batches of up to batch samples. It serves any k.
 func (m *Map) NewScratch(batch int) *LocateScratch {
 	threads := m.pool.Threads()
-	padded := func(rows int) int {
-		return kernels.LocatePaddedRows(m.path, max(1, min(rows, blockRows)))
-	}
-	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(batch)}
+	tile := m.tileRows()
+	padded := func(rows int) int { return min(m.tiles(rows), blockRows/tile) * tile }
+	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(max(batch, 1))}
 	s.maxima = alignedFloats(s.rows * m.groups)
 	for range threads {
 		t := &locateThread{kept: make([]int32, 2*m.groups), reached: make([]float32, max(m.groups, 64))}
@@ -67,8 +70,8 @@ func (m *Map) NewScratch(batch int) *LocateScratch {
 func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, scores []float64) {
 	s.x, s.n, s.k, s.cells, s.scores = x, n, k, cells, scores
 	if threads := m.pool.Threads(); n >= sharedCellsBelow*threads {
-		rounds := (n + threads*blockRows - 1) / (threads * blockRows)
-		s.parts = rounds * threads
+		share := threads * (blockRows / m.tileRows()) // tiles that all threads take at once
+		s.parts = (m.tiles(n) + share - 1) / share * threads
 		m.pool.Run(s.parts, shareSamples{s})
 	} else {
 		for s.blockAt = 0; s.blockAt < n; s.blockAt += s.rows {
@@ -95,13 +98,11 @@ type shareSamples struct{ *LocateScratch }
 func (s shareSamples) Do(part int) {
 	m := s.m
 	t := <-s.threads
-	tile := kernels.LocatePaddedRows(m.path, 1)
-	tiles := (s.n + tile - 1) / tile
+	tile, tiles := m.tileRows(), m.tiles(s.n)
 	end := min((part+1)*tiles/s.parts*tile, s.n)
 	for first := part * tiles / s.parts * tile; first < end; first += t.rows {
 		stop := min(first+t.rows, end)
-		kernels.LocateScreen(m.path, s.x[first*m.d:stop*m.d], m.d, m.panels, m.levels, 0, m.panelCount,
-			m.group, t.packed, t.maxima, m.groups)
+		m.screen(t, s.x[first*m.d:stop*m.d], 0, m.panelCount, t.maxima)
 		s.choose(t, t.maxima, first, stop)
 	}
 	s.threads <- t
@@ -116,8 +117,7 @@ func (s shareCells) Do(part int) {
 	panelGroups := m.groups / m.path.Lanes()
 	first, end := part*panelGroups/s.parts*m.group, (part+1)*panelGroups/s.parts*m.group
 	stop := min(s.blockAt+s.rows, s.n)
-	kernels.LocateScreen(m.path, s.x[s.blockAt*m.d:stop*m.d], m.d, m.panels, m.levels, first, end,
-		m.group, t.packed, s.maxima, m.groups)
+	m.screen(t, s.x[s.blockAt*m.d:stop*m.d], first, end, s.maxima)
 	s.threads <- t
 }
 
@@ -131,6 +131,21 @@ func (s shareSelection) Do(part int) {
 	s.choose(t, s.maxima[first*s.m.groups:], s.blockAt+first, s.blockAt+stop)
 	s.threads <- t
 }
+
+// screen writes to maxima the group maxima of panels first..end-1 for samples x [rows,d].
+func (m *Map) screen(t *locateThread, x []float32, first, end int, maxima []float32) {
+	kernels.LocatePackSamples(m.path, x, m.d, t.packed)
+	width := 2 * m.path.Lanes()
+	step := max(1, screenWork/(len(x)*width*m.group)) * m.group
+	for ; first < end; first += step {
+		kernels.LocateScreen(m.path, t.packed, len(x)/m.d, m.d, m.panels, m.levels, first, min(first+step, end),
+			m.group, maxima, m.groups)
+	}
+}
+
+// tileRows is the number of samples in a tile of the screen, tiles of how many tiles n samples are.
+func (m *Map) tileRows() int   { return kernels.LocatePaddedRows(m.path, 1) }
+func (m *Map) tiles(n int) int { return (n + m.tileRows() - 1) / m.tileRows() }
 
 // choose selects the cells of samples first..stop-1 from their group maxima.
 func (s *LocateScratch) choose(t *locateThread, maxima []float32, first, stop int) {
