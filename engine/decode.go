@@ -101,13 +101,13 @@ func (m *Model) Decode(z []float32, out Image) error {
 	if err := finite("codes", z, d); err != nil {
 		return err
 	}
-	w, err := m.begin()
+	w, err := m.begin(n)
 	if err != nil {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += m.batch {
-		count := min(m.batch, n-at)
+	for at := 0; at < n; at += w.batch {
+		count := min(w.batch, n-at)
 		if err := w.PutCodes(z[at*d : (at+count)*d]); err != nil {
 			return err
 		}

@@ -158,13 +158,13 @@ func (m *Model) Extend(x []float32, cells []int64, k int, e Extension, z []float
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin()
+	w, err := m.begin(n)
 	if err != nil {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += m.batch {
-		count := min(m.batch, n-at)
+	for at := 0; at < n; at += w.batch {
+		count := min(w.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}

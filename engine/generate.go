@@ -40,13 +40,13 @@ func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w back
 	if err != nil {
 		return err
 	}
-	w, err := m.begin()
+	w, err := m.begin(n)
 	if err != nil {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += m.batch {
-		count := min(m.batch, n-at)
+	for at := 0; at < n; at += w.batch {
+		count := min(w.batch, n-at)
 		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
 			return err
 		}

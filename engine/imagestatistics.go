@@ -16,9 +16,10 @@ func (m *Model) imageStatistics(n int, seed uint64) (mean, deviation *modelfile.
 	s := m.parts
 	size := s.c * s.h * s.w
 	sums, squares := make([]float64, size), make([]float64, size)
-	images := make([]float32, min(n, m.batch)*size)
-	for at := 0; at < n; at += m.batch {
-		count := min(m.batch, n-at)
+	const step = 256
+	images := make([]float32, min(n, step)*size)
+	for at := 0; at < n; at += step {
+		count := min(step, n-at)
 		out := images[:count*size]
 		if err := m.Generate(count, seed, uint64(at), Extension{}, Float32Image(out, NCHW)); err != nil {
 			return nil, nil, err

@@ -32,13 +32,13 @@ func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) erro
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin()
+	w, err := m.begin(n)
 	if err != nil {
 		return err
 	}
 	defer m.end(w)
-	for at := 0; at < n; at += m.batch {
-		count := min(m.batch, n-at)
+	for at := 0; at < n; at += w.batch {
+		count := min(w.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}
@@ -73,7 +73,7 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin()
+	w, err := m.begin(n)
 	if err != nil {
 		return err
 	}
@@ -82,8 +82,8 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 	if u == nil {
 		u = kantorovich // holds u until the row's own value replaces it
 	}
-	for at := 0; at < n && u != nil; at += m.batch {
-		count := min(m.batch, n-at)
+	for at := 0; at < n && u != nil; at += w.batch {
+		count := min(w.batch, n-at)
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}

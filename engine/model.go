@@ -2,19 +2,10 @@ package engine
 
 import (
 	"math"
-	"sync"
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/modelfile"
-)
-
-// A workspace holds up to maxBatch samples: enough that locate reads the points from memory seldom,
-// few enough that their noise and codes stay in a cache. It holds fewer where those would be more
-// than maxFloats.
-const (
-	maxBatch  = 2048
-	maxFloats = 1 << 24
 )
 
 // MaxK is the largest number of cells that locate returns for a sample.
@@ -28,11 +19,8 @@ type Model struct {
 	file   *modelfile.File
 	device backend.Model
 	parts  shape
-	batch  int // samples of a workspace
 	gate   gate
-
-	mu   sync.Mutex
-	idle []backend.Workspace
+	spare  workspaces
 }
 
 // shape is what the stages need to know of a model to check their arguments.
@@ -52,10 +40,7 @@ func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 	if out := file.Output(); out != nil {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
 	}
-	return &Model{
-		engine: e, file: file, device: device, parts: s,
-		batch: max(1, min(maxBatch, maxFloats/max(s.d, 1))),
-	}
+	return &Model{engine: e, file: file, device: device, parts: s}
 }
 
 // Close waits for the calls in flight and frees the model. A second call does nothing.
@@ -66,10 +51,7 @@ func (m *Model) Close() error {
 	m.engine.mu.Lock()
 	delete(m.engine.models, m)
 	m.engine.mu.Unlock()
-	for _, w := range m.idle {
-		w.Close()
-	}
-	m.idle = nil
+	m.spare.close()
 	err := m.device.Close()
 	if fileErr := m.file.Close(); err == nil {
 		err = fileErr
@@ -86,8 +68,8 @@ func (m *Model) Save(path string) error {
 	return m.file.Save(path)
 }
 
-// begin takes a workspace for one call; end gives it back.
-func (m *Model) begin() (w backend.Workspace, err error) {
+// begin takes a workspace for one call with n samples; end gives it back.
+func (m *Model) begin(n int) (w *workspace, err error) {
 	if err := m.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -96,21 +78,20 @@ func (m *Model) begin() (w backend.Workspace, err error) {
 			m.gate.leave()
 		}
 	}()
-	m.mu.Lock()
-	if last := len(m.idle) - 1; last >= 0 {
-		w = m.idle[last]
-		m.idle = m.idle[:last]
-		m.mu.Unlock()
+	class := classFor(n)
+	if w := m.spare.take(class); w != nil {
 		return w, nil
 	}
-	m.mu.Unlock()
-	return m.device.NewWorkspace(m.batch, min(MaxK, max(m.parts.n, 1)))
+	batch := max(1, min(batches[class], maxFloats/max(m.parts.d, 1)))
+	made, err := m.device.NewWorkspace(batch, min(MaxK, max(m.parts.n, 1)))
+	if err != nil {
+		return nil, err
+	}
+	return &workspace{Workspace: made, batch: batch, class: class}, nil
 }
 
-func (m *Model) end(w backend.Workspace) {
-	m.mu.Lock()
-	m.idle = append(m.idle, w)
-	m.mu.Unlock()
+func (m *Model) end(w *workspace) {
+	m.spare.give(w)
 	m.gate.leave()
 }
 
