@@ -143,7 +143,9 @@ void BRENIER_KERNEL(brenier_locate_screen)(const float *packed, int64_t rows, in
 	for (int64_t p = first; p < end; p += step) {
 		const int64_t stop = p + step < end ? p + step : end;
 		const float *tile = packed, *next = panels + stop * d * 2 * LANES;
-		const int64_t ahead = (stop + step < end ? step : end - stop) * d * 2 * LANES;
+		// Floats of the next pass. One tile alone goes as fast as memory and asks for nothing.
+		const int64_t ahead =
+			rows <= TILE_ROWS ? 0 : (stop + step < end ? step : end - stop) * d * 2 * LANES;
 		for (int64_t row = 0; row < rows;) {
 			const int R = BRENIER_KERNEL(next_tile)(rows - row);
 			// Every tile asks for its share of the next pass' panels, which may be in memory yet.
