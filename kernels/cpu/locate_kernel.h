@@ -139,13 +139,14 @@ void BRENIER_KERNEL(brenier_locate_pack_samples)(const float *x, int64_t rows, i
 void BRENIER_KERNEL(brenier_locate_screen)(const float *packed, int64_t rows, int64_t d,
                                            const float *panels, const float *levels, int64_t first,
                                            int64_t end, int64_t T, float *maxima, int64_t stride) {
-	const int64_t step = BRENIER_KERNEL(pass_panels)(d);
+	// One tile alone uses each panel once: it takes them all in one pass, as fast as memory gives
+	// them, several at a time and without asking ahead.
+	const int alone = rows <= TILE_ROWS;
+	const int64_t step = alone ? end - first : BRENIER_KERNEL(pass_panels)(d);
 	for (int64_t p = first; p < end; p += step) {
 		const int64_t stop = p + step < end ? p + step : end;
 		const float *tile = packed, *next = panels + stop * d * 2 * LANES;
-		// Floats of the next pass. One tile alone goes as fast as memory and asks for nothing.
-		const int64_t ahead =
-			rows <= TILE_ROWS ? 0 : (stop + step < end ? step : end - stop) * d * 2 * LANES;
+		const int64_t ahead = (stop + step < end ? step : end - stop) * d * 2 * LANES;
 		for (int64_t row = 0; row < rows;) {
 			const int R = BRENIER_KERNEL(next_tile)(rows - row);
 			// Every tile asks for its share of the next pass' panels, which may be in memory yet.
