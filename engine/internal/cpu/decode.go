@@ -97,7 +97,7 @@ const maxImageBytes = 4 << 30
 // DecodeScratch is the memory of one Decode call at a time.
 type DecodeScratch struct {
 	d     *Decoder
-	chunk int       // images at once
+	chunk int       // images at once, at most
 	arena []float32 // the values, as Decoder.memory places them
 	work  stepWork
 	step  operation // at work
@@ -107,10 +107,6 @@ type DecodeScratch struct {
 // NewScratch makes scratch for batches of up to batch images; more are decoded too, in chunks.
 func (d *Decoder) NewScratch(batch int) *DecodeScratch {
 	chunk := max(1, min(batch, chunkBytes/(4*d.memory.widest)))
-	chunks := (batch + chunk - 1) / chunk
-	if chunks > 1 { // of nearly one size
-		chunk = (batch + chunks - 1) / chunks
-	}
 	return &DecodeScratch{
 		d:     d,
 		chunk: chunk,
@@ -132,8 +128,10 @@ func (d *Decoder) Decode(s *DecodeScratch, z []float32, n int, out backend.Image
 		return err
 	}
 	size := d.shape.Size()
-	for first := 0; first < n; first += s.chunk {
-		count := min(s.chunk, n-first)
+	chunks := (n + s.chunk - 1) / s.chunk
+	for chunk := range chunks { // of nearly one size
+		first := chunk * n / chunks
+		count := (chunk+1)*n/chunks - first
 		s.work.n = count
 		codes := z[first*d.dim : (first+count)*d.dim]
 		direct := []float32(nil)
