@@ -101,19 +101,10 @@ func (m *Model) Decode(z []float32, out Image) error {
 	if err := finite("codes", z, d); err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
-	for at := 0; at < n; at += w.batch {
-		count := min(w.batch, n-at)
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.PutCodes(z[at*d : (at+count)*d]); err != nil {
 			return err
 		}
-		if err := w.Decode(count, images.from(at)); err != nil {
-			return err
-		}
-	}
-	return nil
+		return w.Decode(count, images.from(at))
+	})
 }

@@ -158,13 +158,7 @@ func (m *Model) Extend(x []float32, cells []int64, k int, e Extension, z []float
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
-	for at := 0; at < n; at += w.batch {
-		count := min(w.batch, n-at)
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}
@@ -174,9 +168,6 @@ func (m *Model) Extend(x []float32, cells []int64, k int, e Extension, z []float
 		if err := w.Extend(count, extension); err != nil {
 			return err
 		}
-		if err := w.GetCodes(z[at*d : (at+count)*d]); err != nil {
-			return err
-		}
-	}
-	return nil
+		return w.GetCodes(z[at*d : (at+count)*d])
+	})
 }

@@ -40,13 +40,7 @@ func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w back
 	if err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
-	for at := 0; at < n; at += w.batch {
-		count := min(w.batch, n-at)
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
 			return err
 		}
@@ -56,9 +50,6 @@ func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w back
 		if err := w.Extend(count, extension); err != nil {
 			return err
 		}
-		if err := next(w, at, count); err != nil {
-			return err
-		}
-	}
-	return nil
+		return next(w, at, count)
+	})
 }

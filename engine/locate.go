@@ -3,6 +3,7 @@ package engine
 import (
 	"math"
 
+	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
 )
 
@@ -32,13 +33,7 @@ func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) erro
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
-	for at := 0; at < n; at += w.batch {
-		count := min(w.batch, n-at)
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}
@@ -49,11 +44,8 @@ func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) erro
 		if scores != nil {
 			s = scores[at*k : (at+count)*k]
 		}
-		if err := w.GetCells(count, k, cells[at*k:(at+count)*k], s); err != nil {
-			return err
-		}
-	}
-	return nil
+		return w.GetCells(count, k, cells[at*k:(at+count)*k], s)
+	})
 }
 
 // Potential evaluates, at each row of x [n,d], the Brenier potential u(x) = max_i <x,y_i> + h_i and
@@ -73,17 +65,14 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 	if err := finite("x", x, d); err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
 	u := brenier
 	if u == nil {
 		u = kantorovich // holds u until the row's own value replaces it
 	}
-	for at := 0; at < n && u != nil; at += w.batch {
-		count := min(w.batch, n-at)
+	if u == nil {
+		return nil
+	}
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}
@@ -100,6 +89,6 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 			}
 			kantorovich[i] = math.FMA(0.5, square, -u[i])
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -68,6 +68,22 @@ func (m *Model) Save(path string) error {
 	return m.file.Save(path)
 }
 
+// inBatches passes n samples through one workspace: do is called for samples at .. at+count-1 of
+// them, batch after batch, and ends it with its first error.
+func (m *Model) inBatches(n int, do func(w backend.Workspace, at, count int) error) error {
+	w, err := m.begin(n)
+	if err != nil {
+		return err
+	}
+	defer m.end(w)
+	for at := 0; at < n; at += w.batch {
+		if err := do(w, at, min(w.batch, n-at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin takes a workspace for one call with n samples; end gives it back.
 func (m *Model) begin(n int) (w *workspace, err error) {
 	if err := m.gate.enter(); err != nil {

@@ -1,5 +1,7 @@
 package engine
 
+import "brenier/engine/internal/backend"
+
 // Noise makes the noise x [n,d] of samples first .. first+n-1 of seed, n = len(x)/d, from the
 // model's source: N(0,I), or uniform on [-1/2,1/2]^d.
 func (m *Model) Noise(x []float32, seed, first uint64) error {
@@ -11,19 +13,10 @@ func (m *Model) Noise(x []float32, seed, first uint64) error {
 	if err := checkFirst(n, first); err != nil {
 		return err
 	}
-	w, err := m.begin(n)
-	if err != nil {
-		return err
-	}
-	defer m.end(w)
-	for at := 0; at < n; at += w.batch {
-		count := min(w.batch, n-at)
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
 		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
 			return err
 		}
-		if err := w.GetNoise(x[at*d : (at+count)*d]); err != nil {
-			return err
-		}
-	}
-	return nil
+		return w.GetNoise(x[at*d : (at+count)*d])
+	})
 }
