@@ -67,7 +67,11 @@ int main(void) {
     brenier_engine *engine = NULL;
     CHECK_OK(brenier_engine_create(NULL, &engine));
     CHECK_OK(brenier_model_open_memory(engine, file, bytes, &model));
-    for (int i = 0; i < 20; i++) one_of_each(N);
+    for (int i = 0; i < 20; i++) { /* one sample, a few and many take memory of their own */
+        one_of_each(1);
+        one_of_each(20);
+        one_of_each(N);
+    }
 
     const long c_before = atomic_load(&c_allocations);
     const uint64_t go_before = brenier_check_go_allocations();
