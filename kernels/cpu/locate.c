@@ -62,9 +62,7 @@ double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t 
 	return fmax(fabs((double)highest), fabs((double)lowest));
 }
 
-int64_t brenier_locate_padded_rows(int path, int64_t rows) {
-	return (rows + tile_rows[path] - 1) / tile_rows[path] * tile_rows[path];
-}
+int brenier_locate_tile_rows(int path) { return tile_rows[path]; }
 
 void brenier_locate_pack_samples(int path, const float *x, int64_t rows, int64_t d, float *packed) {
 	pack_samples[path](x, rows, d, packed);

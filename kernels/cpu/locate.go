@@ -20,10 +20,8 @@ func LocateLevels(p Path, heights []float32, group int, levels []float32) (reach
 		C.int64_t(group), C.int64_t(len(levels)/(2*p.Lanes())), floats(levels)))
 }
 
-// LocatePaddedRows returns the rows that LocateScreen's scratch needs for a batch of rows.
-func LocatePaddedRows(p Path, rows int) int {
-	return int(C.brenier_locate_padded_rows(C.int(p), C.int64_t(rows)))
-}
+// LocateTileRows returns the samples of a full tile. Scratch has room for whole tiles.
+func LocateTileRows(p Path) int { return int(C.brenier_locate_tile_rows(C.int(p))) }
 
 // LocatePackSamples packs x [rows,d] as LocateScreen reads it.
 func LocatePackSamples(p Path, x []float32, d int, packed []float32) {

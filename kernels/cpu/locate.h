@@ -28,8 +28,8 @@ void brenier_locate_pack(int path, const float *points, int64_t first, int64_t e
 double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
                              float *levels);
 
-// Rows padded to the microkernels' tiles: `packed` and `maxima` have this many.
-int64_t brenier_locate_padded_rows(int path, int64_t rows);
+// Samples of a full tile of the path. `packed` and `maxima` have room for whole tiles.
+int brenier_locate_tile_rows(int path);
 
 // Packs x [rows,d] as the tiles read it: packed [padded rows,d].
 void brenier_locate_pack_samples(int path, const float *x, int64_t rows, int64_t d, float *packed);

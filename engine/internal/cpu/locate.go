@@ -50,7 +50,7 @@ func (m *Map) NewScratch(batch int) *LocateScratch {
 	threads := m.pool.Threads()
 	tile := m.tileRows()
 	padded := func(rows int) int { return min(m.tiles(rows), blockRows/tile) * tile }
-	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(max(batch, 1))}
+	s := &LocateScratch{m: m, threads: make(chan *locateThread, threads), rows: padded(max(1, min(batch, sharedCellsBelow*threads)))}
 	s.maxima = alignedFloats(s.rows * m.groups)
 	for range threads {
 		t := &locateThread{kept: make([]int32, 2*m.groups), reached: make([]float32, max(m.groups, 64))}
@@ -143,8 +143,8 @@ func (m *Map) screen(t *locateThread, x []float32, first, end int, maxima []floa
 	}
 }
 
-// tileRows is the number of samples in a tile of the screen, tiles of how many tiles n samples are.
-func (m *Map) tileRows() int   { return kernels.LocatePaddedRows(m.path, 1) }
+// tileRows is the number of samples in a tile of the screen, tiles the number of tiles for n samples.
+func (m *Map) tileRows() int   { return kernels.LocateTileRows(m.path) }
 func (m *Map) tiles(n int) int { return (n + m.tileRows() - 1) / m.tileRows() }
 
 // choose selects the cells of samples first..stop-1 from their group maxima.
