@@ -1,0 +1,17 @@
+// Registers handed between the warpgroups of a block (sm_90a). All warps of a warpgroup take part;
+// count is a multiple of 8.
+#pragma once
+#include "../device.cuh"
+
+#if BRENIER_DEVICE_CODE
+namespace brenier {
+
+template <int count>
+__device__ inline void registers_raise() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" ::"n"(count)); }
+template <int count>
+__device__ inline void registers_lower() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" ::"n"(count)); }
+
+}  // namespace brenier
+#else
+#include "../host/registers.h"
+#endif
