@@ -1,0 +1,69 @@
+// Command sass counts what the kernels' machine code takes: for the hot loop of every kernel on
+// every architecture the clocks of the tensor core, of the other units and of shared memory, and
+// with registers and occupancy the limit that binds. From that it predicts the time of known shapes,
+// and compares with the table in docs/, so that a kernel that grew is seen without a card.
+//
+//	go run ./bench/sass --nvdisasm PATH [--table docs/sass.json] [--update] CUBIN...
+//
+// Counts are along the shortest way through an iteration: what a loop does seldom, and may skip, is
+// left out. No memory latency, no bank conflict, no cache is modelled: a prediction is a lower bound.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+)
+
+func main() {
+	nvdisasm := flag.String("nvdisasm", "nvdisasm", "the disassembler, 13.2 or newer")
+	table := flag.String("table", "docs/sass.json", "the table to compare with; beside it, .md is the same to read")
+	update := flag.Bool("update", false, "write the table instead")
+	flag.Parse()
+	if err := run(*nvdisasm, *table, *update, flag.Args()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(nvdisasm, table string, update bool, cubins []string) error {
+	if len(cubins) == 0 {
+		return fmt.Errorf("no cubin given")
+	}
+	var budgets []Budget
+	for _, path := range cubins {
+		name, kernels, err := disassemble(nvdisasm, path)
+		if err != nil {
+			return err
+		}
+		m, known := machines[name]
+		if !known {
+			return fmt.Errorf("%s: no rates are known of %s", filepath.Base(path), name)
+		}
+		for _, k := range kernels {
+			budgets = append(budgets, budget(name, m, k))
+		}
+	}
+	sort.Slice(budgets, func(i, j int) bool {
+		a, b := budgets[i], budgets[j]
+		return a.Kernel < b.Kernel || a.Kernel == b.Kernel && a.Machine < b.Machine
+	})
+	if update {
+		return writeTable(table, budgets)
+	}
+	known, err := readTable(table)
+	if err != nil {
+		return err
+	}
+	faults := compare(known, budgets)
+	for _, fault := range faults {
+		fmt.Println(fault)
+	}
+	fmt.Printf("%d passed, %d failed\n", len(budgets)-min(len(budgets), len(faults)), len(faults))
+	if len(faults) > 0 {
+		return fmt.Errorf("the machine code is not that of %s", table)
+	}
+	return nil
+}

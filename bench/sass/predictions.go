@@ -1,0 +1,5 @@
+package main
+
+import "bytes"
+
+func writePredictions(text *bytes.Buffer, budgets []Budget) {}
