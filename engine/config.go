@@ -12,31 +12,43 @@ type Config struct {
 	Device  string // "auto", "cpu", "cuda", "cuda:1"; "": BRENIER_DEVICE, else "auto"
 	Threads int    // CPU threads; 0: BRENIER_THREADS, else all processors
 	Path    string // CPU instruction set "portable", "avx2", "avx512"; "": BRENIER_CPU, else the best
+	CUDA    CUDAConfig
 
 	// Getenv looks up a variable of the environment; nil: os.Getenv. A program that embeds Go may
 	// change its environment where Go does not see it.
 	Getenv func(name string) string
 }
 
+// CUDAConfig says how an engine uses its CUDA device. The zero value is a context and streams of the
+// engine's own, and all the memory that is free but for a reserve.
+type CUDAConfig struct {
+	// Context is a CUcontext of the caller's on the engine's device, which must outlive the engine.
+	Context uintptr
+	// Stream is a CUstream of the caller's: all work of the engine is ordered in it, and what goes
+	// to device memory is written in the stream's order, which a call does not wait for.
+	Stream uintptr
+	// Memory is how many bytes the engine may allocate on the device.
+	Memory int
+}
+
 // withEnvironment fills what is not set from the environment.
 func (c Config) withEnvironment() (Config, error) {
-	getenv := c.Getenv
-	if getenv == nil {
-		getenv = os.Getenv
-	}
 	if c.Device == "" {
-		c.Device = getenv("BRENIER_DEVICE")
+		c.Device = c.getenv("BRENIER_DEVICE")
 	}
 	if c.Device == "" {
 		c.Device = "auto"
 	}
 	if c.Path == "" {
-		c.Path = getenv("BRENIER_CPU")
+		c.Path = c.getenv("BRENIER_CPU")
+	}
+	if c.CUDA.Memory < 0 {
+		return c, fault.Invalid("memory: want a number of bytes, or 0 for what is free, got %d", c.CUDA.Memory)
 	}
 	if c.Threads < 0 {
 		return c, fault.Invalid("threads: want 1 or more, or 0 for the default, got %d", c.Threads)
 	}
-	if text := getenv("BRENIER_THREADS"); c.Threads == 0 && text != "" {
+	if text := c.getenv("BRENIER_THREADS"); c.Threads == 0 && text != "" {
 		threads, err := strconv.Atoi(text)
 		if err != nil || threads < 1 {
 			return c, fault.Invalid("BRENIER_THREADS: want a whole number from 1, got %q", text)
@@ -44,4 +56,12 @@ func (c Config) withEnvironment() (Config, error) {
 		c.Threads = threads
 	}
 	return c, nil
+}
+
+// getenv looks up a variable of the environment.
+func (c Config) getenv(name string) string {
+	if c.Getenv == nil {
+		return os.Getenv(name)
+	}
+	return c.Getenv(name)
 }

@@ -29,9 +29,16 @@ const (
 // Image is the memory that images are written to, one after another without a gap: the caller's,
 // aligned to the element, at least as long as the result.
 type Image struct {
-	Data   []byte
+	Data   []byte       // on the host; nil: on the device
+	Device DeviceMemory // of the engine's CUDA device
 	DType  DType
 	Layout Layout
+}
+
+// DeviceMemory is memory of a CUDA device. The zero value is none.
+type DeviceMemory struct {
+	Address uint64 // a CUdeviceptr
+	Bytes   int
 }
 
 // Float32Image is an Image over float32 values.
@@ -50,7 +57,11 @@ type images struct {
 
 func (i images) from(at int) backend.Image {
 	out := i.Image
-	out.Data = unsafe.Add(out.Data, at*i.stride)
+	if out.Address != 0 {
+		out.Address += uint64(at * i.stride)
+	} else {
+		out.Data = unsafe.Add(out.Data, at*i.stride)
+	}
 	return out
 }
 
@@ -71,15 +82,22 @@ func (m *Model) images(out Image, n int) (images, error) {
 		return images{}, fault.Invalid("images: want layout NCHW or NHWC, got %d", out.Layout)
 	}
 	stride := s.c * s.h * s.w * size
-	if n < 0 || n > len(out.Data)/stride {
-		return images{}, fault.New(fault.ErrShortBuffer, "images: %d of %d bytes each do not fit in %d bytes", n, stride, len(out.Data))
-	}
+	bytes, address := len(out.Data), out.Device.Address
 	data := unsafe.Pointer(unsafe.SliceData(out.Data))
-	if uintptr(data)%uintptr(size) != 0 {
+	if address != 0 {
+		if out.Data != nil {
+			return images{}, fault.Invalid("images: want memory of the host or of the device, got both")
+		}
+		bytes = out.Device.Bytes
+	}
+	if n < 0 || n > bytes/stride {
+		return images{}, fault.New(fault.ErrShortBuffer, "images: %d of %d bytes each do not fit in %d bytes", n, stride, bytes)
+	}
+	if (uint64(uintptr(data))|address)%uint64(size) != 0 {
 		return images{}, fault.Invalid("images: the memory is not aligned to its elements of %d bytes", size)
 	}
 	return images{
-		Image:  backend.Image{Data: data, DType: out.DType, Layout: out.Layout, Low: s.low, High: s.high},
+		Image:  backend.Image{Data: data, Address: address, DType: out.DType, Layout: out.Layout, Low: s.low, High: s.high},
 		stride: stride,
 	}, nil
 }

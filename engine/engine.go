@@ -1,13 +1,9 @@
 package engine
 
 import (
-	"runtime"
-	"strings"
 	"sync"
 
 	"brenier/engine/internal/backend"
-	"brenier/engine/internal/cpu"
-	"brenier/engine/internal/fault"
 	"brenier/engine/internal/modelfile"
 )
 
@@ -17,6 +13,7 @@ type Info = backend.Info
 // Engine runs models on one device. Its methods may be called from any goroutine.
 type Engine struct {
 	device backend.Backend
+	note   string // why "auto" chose as it did, or ""
 	gate   gate
 
 	mu     sync.Mutex
@@ -29,29 +26,21 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	device, err := open(c)
+	device, note, err := openDevice(c)
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{device: device, models: map[*Model]struct{}{}}, nil
-}
-
-func open(c Config) (backend.Backend, error) {
-	switch {
-	case c.Device == "cpu", c.Device == "auto":
-		threads := c.Threads
-		if threads == 0 {
-			threads = runtime.GOMAXPROCS(0)
-		}
-		return cpu.New(threads, c.Path)
-	case c.Device == "cuda", strings.HasPrefix(c.Device, "cuda:"):
-		return nil, fault.New(fault.ErrDevice, "device %q: this build has no CUDA backend; use \"cpu\"", c.Device)
-	}
-	return nil, fault.Invalid("device: want auto, cpu, cuda or cuda:N, got %q", c.Device)
+	return &Engine{device: device, note: note, models: map[*Model]struct{}{}}, nil
 }
 
 // Info describes the engine's device.
-func (e *Engine) Info() Info { return e.device.Info() }
+func (e *Engine) Info() Info {
+	info := e.device.Info()
+	if info.Note == "" {
+		info.Note = e.note
+	}
+	return info
+}
 
 // Open reads, checks and prepares the model file at path.
 func (e *Engine) Open(path string) (*Model, error) {

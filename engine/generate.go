@@ -11,8 +11,12 @@ func (m *Model) Generate(n int, seed, first uint64, e Extension, out Image) erro
 	if err != nil {
 		return err
 	}
-	return m.samples(n, seed, first, e, func(w backend.Workspace, at, count int) error {
-		return w.Decode(count, images.from(at))
+	extension, err := m.samples(n, first, e)
+	if err != nil {
+		return err
+	}
+	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
+		return w.Generate(count, seed, first+uint64(at), extension, images.from(at))
 	})
 }
 
@@ -23,20 +27,7 @@ func (m *Model) Codes(z []float32, seed, first uint64, e Extension) error {
 	if err != nil {
 		return err
 	}
-	return m.samples(n, seed, first, e, func(w backend.Workspace, at, count int) error {
-		return w.GetCodes(z[at*d : (at+count)*d])
-	})
-}
-
-// samples takes n samples from noise to code, a batch at a time, and hands each batch on.
-func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w backend.Workspace, at, count int) error) error {
-	if err := m.needMap(); err != nil {
-		return err
-	}
-	if err := checkFirst(n, first); err != nil {
-		return err
-	}
-	extension, err := m.resolve(e)
+	extension, err := m.samples(n, first, e)
 	if err != nil {
 		return err
 	}
@@ -50,6 +41,17 @@ func (m *Model) samples(n int, seed, first uint64, e Extension, next func(w back
 		if err := w.Extend(count, extension); err != nil {
 			return err
 		}
-		return next(w, at, count)
+		return w.GetCodes(z[at*d : (at+count)*d])
 	})
+}
+
+// samples checks what a call says that takes n samples from noise to code.
+func (m *Model) samples(n int, first uint64, e Extension) (backend.Extension, error) {
+	if err := m.needMap(); err != nil {
+		return backend.Extension{}, err
+	}
+	if err := checkFirst(n, first); err != nil {
+		return backend.Extension{}, err
+	}
+	return m.resolve(e)
 }

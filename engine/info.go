@@ -17,6 +17,19 @@ type ModelInfo struct {
 	Metadata     string  // all of the file's metadata, as JSON
 }
 
+// Kernel says which of the device's kernels serves a part of a model.
+type Kernel = backend.Kernel
+
+// Kernels says which kernels serve the model on a device that chooses among several, and what is
+// out of the ordinary there: kernels that failed their self-check, and what stands in for them.
+// Both are nil on the CPU.
+func (m *Model) Kernels() (kernels []Kernel, notes []string) {
+	if d, ok := m.device.(backend.Describer); ok {
+		return d.Kernels(), d.Notes()
+	}
+	return nil, nil
+}
+
 // Info describes the model.
 func (m *Model) Info() ModelInfo {
 	s := m.parts

@@ -20,7 +20,7 @@ type Model struct {
 	device backend.Model
 	parts  shape
 	gate   gate
-	spare  workspaces
+	spare  *workspaces
 }
 
 // shape is what the stages need to know of a model to check their arguments.
@@ -40,7 +40,7 @@ func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 	if out := file.Output(); out != nil {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
 	}
-	return &Model{engine: e, file: file, device: device, parts: s}
+	return &Model{engine: e, file: file, device: device, parts: s, spare: newWorkspaces(e.device.Batches(), p.Dim)}
 }
 
 // Close waits for the calls in flight and frees the model. A second call does nothing.
@@ -94,16 +94,11 @@ func (m *Model) begin(n int) (w *workspace, err error) {
 			m.gate.leave()
 		}
 	}()
-	class := classFor(n)
+	class := m.spare.classFor(n)
 	if w := m.spare.take(class); w != nil {
 		return w, nil
 	}
-	batch := max(1, min(batches[class], maxFloats/max(m.parts.d, 1)))
-	made, err := m.device.NewWorkspace(batch, min(MaxK, max(m.parts.n, 1)))
-	if err != nil {
-		return nil, err
-	}
-	return &workspace{Workspace: made, batch: batch, class: class}, nil
+	return m.spare.make(class, m.device, min(MaxK, max(m.parts.n, 1)))
 }
 
 func (m *Model) end(w *workspace) {

@@ -42,11 +42,14 @@ type Info struct {
 	Device  string // the processor's own name
 	Path    string // instruction set in use: "avx512", "avx2", "portable", "sm_90a"
 	Threads int    // CPU only
+	Note    string // what is out of the ordinary, a sentence; "": nothing
 }
 
 // Backend runs the stages on one device. Its methods may be called from any goroutine.
 type Backend interface {
 	Info() Info
+	// Batches are the numbers of samples that workspaces are worth making for, ascending.
+	Batches() []int
 	Prepare(p Parts) (Model, error)
 	Close() error
 }
@@ -55,10 +58,23 @@ type Backend interface {
 // except through SetHeights.
 type Model interface {
 	// NewWorkspace makes a workspace that holds up to batch samples with up to k cells each.
+	// fault.ErrOutOfMemory where the device has no room for it; a smaller batch may fit.
 	NewWorkspace(batch, k int) (Workspace, error)
 	// SetHeights replaces h [N]. No workspace of the model may be at work meanwhile.
 	SetHeights(h []float32) error
 	Close() error
+}
+
+// Kernel says which of a device's kernels serves a part of a model.
+type Kernel struct {
+	Part string // "locate", or a step of the decoder
+	Name string
+}
+
+// Describer is a [Model] whose kernels were chosen among several.
+type Describer interface {
+	Kernels() []Kernel
+	Notes() []string // on kernels that failed their self-check and what stands in for them
 }
 
 // Mode is how extend combines the points of neighbouring cells.
@@ -95,13 +111,15 @@ const (
 	NHWC
 )
 
-// Image is where decode writes: n images one after another. The memory is the caller's.
+// Image is where decode writes: n images one after another. The memory is the caller's, aligned to
+// the element.
 type Image struct {
-	Data   unsafe.Pointer // on the host; aligned to the element
-	DType  DType
-	Layout Layout
-	Low    float64 // the output's range, for U8
-	High   float64
+	Data    unsafe.Pointer // on the host; nil: on the device
+	Address uint64         // on the device
+	DType   DType
+	Layout  Layout
+	Low     float64 // the output's range, for U8
+	High    float64
 }
 
 // Workspace holds one batch of samples on the device, from noise to image. A stage reads what the
@@ -122,6 +140,9 @@ type Workspace interface {
 	GetCodes(z []float32) error
 
 	Decode(n int, out Image) error // z -> images
+
+	// Generate is Noise, Locate with e.K cells, Extend and Decode, all in one.
+	Generate(n int, seed, first uint64, e Extension, out Image) error
 
 	Close() error
 }

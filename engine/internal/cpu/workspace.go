@@ -1,6 +1,9 @@
 package cpu
 
-import "brenier/engine/internal/backend"
+import (
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
+)
 
 // workspace holds one batch of samples in the host's memory, from noise to code.
 type workspace struct {
@@ -55,7 +58,23 @@ func (w *workspace) GetCodes(z []float32) error { copy(z, w.z); return nil }
 
 func (w *workspace) Decode(n int, out backend.Image) error {
 	m := w.model
+	if out.Address != 0 {
+		return fault.New(fault.ErrUnsupported, "images: the engine runs on the CPU and has no device memory; give memory of the host")
+	}
 	return m.decoder.Decode(w.decode, w.z[:n*m.d], n, out)
+}
+
+func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out backend.Image) error {
+	if err := w.Noise(n, seed, first); err != nil {
+		return err
+	}
+	if err := w.Locate(n, e.K); err != nil {
+		return err
+	}
+	if err := w.Extend(n, e); err != nil {
+		return err
+	}
+	return w.Decode(n, out)
 }
 
 func (w *workspace) Close() error { return nil }
