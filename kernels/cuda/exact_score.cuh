@@ -9,6 +9,7 @@
 // bits. All float32 survive both ways: the largest becomes less than 2^1024, the smallest (2^-149) a
 // subnormal float64 with bits to spare.
 #pragma once
+#include "bits.cuh"
 #include "device.cuh"
 #include "ptx/half.cuh"
 #include "ptx/warp.cuh"
@@ -76,15 +77,6 @@ __device__ __forceinline__ Scored shuffle(Scored a, int source) {
 	return {shuffle(a.score, source), shuffle(a.cell, source)};
 }
 
-// The lowest lane of a ballot that is not empty.
-__device__ __forceinline__ int first_lane(uint32_t ballot) {
-#if BRENIER_DEVICE_CODE
-	return __ffs((int)ballot) - 1;
-#else
-	return __builtin_ctz(ballot);
-#endif
-}
-
 // The best of the warp's cells, in every lane.
 __device__ __forceinline__ Scored warp_best(Scored mine) {
 #pragma unroll
@@ -112,7 +104,7 @@ __device__ __forceinline__ void top_offer(Scored &top, Scored mine, int k) {
 	for (;;) {
 		const uint32_t better = ballot(precedes(mine, shuffle(top, k - 1)));
 		if (better == 0) return;
-		const int source = first_lane(better);
+		const int source = first_bit(better);
 		top_insert(top, shuffle(mine, source));
 		if ((int)lane_id() == source) mine = no_cell();
 	}
