@@ -56,21 +56,17 @@ __device__ __forceinline__ void locate_write_maxima(const LocateMaxima &m, float
 	maxima[locate_maxima_at(row + 8, tile, tiles) + t] = m.row[1];
 }
 
-// What has been found for one row in one split; the same in the four lanes of its quad.
+// What has been found for one row in one split; the same in the four lanes of its quad. Few registers:
+// what only the rare path needs is read again there.
 struct LocateFound {
 	float best;      // the highest f so far
 	float cut;       // what a cell must reach to be kept
-	float margin;
 	uint32_t count;  // cells kept, or that would have been if there were room
-	brenier_locate_candidate *list;  // [capacity]
 };
 
-// Begins the row `row` of split `split`.
-__device__ __forceinline__ LocateFound locate_begin(const brenier_locate_screen_params &p, int64_t row, int split) {
-	const float margin = p.rows[row].margin;
-	const int64_t at = row * p.splits + split;
-	return {-locate_infinity(), margin >= 0 ? -locate_infinity() : locate_infinity(), margin, 0,
-	        p.candidates + at * p.capacity};
+// Begins a row.
+__device__ __forceinline__ LocateFound locate_begin(const brenier_locate_screen_params &p, int64_t row) {
+	return {-locate_infinity(), p.rows[row].margin >= 0 ? -locate_infinity() : locate_infinity(), 0};
 }
 
 // Ends it.
@@ -81,16 +77,17 @@ __device__ __forceinline__ void locate_end(const brenier_locate_screen_params &p
 	p.counts[row * p.splits + split] = found.count;
 }
 
-// Keeps the cells of the tile that reach the row's cut, after raising it. All lanes of the warp take
-// part. half: 0 for row g, 1 for row g+8.
+// Keeps the cells of the tile, whose first is `cell`, that reach the row's cut, after raising it. All
+// lanes of the warp take part. half: 0 for row g, 1 for row g+8, which is `row` here.
 template <int first, int half, int count>
-__device__ __forceinline__ void locate_keep(const float (&d)[count], float maximum, LocateFound &found, int32_t cell,
-                                            int t, int capacity) {
+__device__ __forceinline__ void locate_keep(const float (&d)[count], float maximum, LocateFound &found,
+                                            const brenier_locate_screen_params &p, int64_t row, int split, int32_t cell,
+                                            int t) {
 	float top = fmaxf(maximum, shuffle_xor(maximum, 1));
 	top = fmaxf(top, shuffle_xor(top, 2));
 	if (top > found.best) {
 		found.best = top;
-		found.cut = locate_cut(top, found.margin);
+		found.cut = locate_cut(top, p.rows[row].margin);
 	}
 	uint32_t mine = 0;
 	if (maximum >= found.cut) {
@@ -103,6 +100,7 @@ __device__ __forceinline__ void locate_keep(const float (&d)[count], float maxim
 	// Each lane's place in the list: after those of the lanes below it in the quad.
 	const uint32_t low = shuffle_xor(mine, 1), pair = mine + low, high = shuffle_xor(pair, 2);
 	if (mine != 0) {
+		brenier_locate_candidate *const list = p.candidates + (row * p.splits + split) * p.capacity;
 		uint32_t at = found.count + ((t & 1) ? low : 0) + ((t & 2) ? high : 0);
 #pragma unroll
 		for (int j = 0; j < 16; j++) {
@@ -110,7 +108,7 @@ __device__ __forceinline__ void locate_keep(const float (&d)[count], float maxim
 			for (int side = 0; side < 2; side++) {
 				const float f = d[first + 4 * j + 2 * half + side];
 				if (f >= found.cut) {
-					if (at < (uint32_t)capacity) found.list[at] = {cell + 8 * j + 2 * t + side, f};
+					if (at < (uint32_t)p.capacity) list[at] = {cell + 8 * j + 2 * t + side, f};
 					at++;
 				}
 			}
@@ -119,13 +117,14 @@ __device__ __forceinline__ void locate_keep(const float (&d)[count], float maxim
 	found.count += pair + high;
 }
 
-// Keeps what the bound cannot rule out of one tile, whose first cell is `cell`. In the common case
-// this is two comparisons and a vote.
+// Keeps what the bound cannot rule out of one tile, whose first cell is `cell`; `row` is the lane's
+// row g. In the common case this is two comparisons and two votes.
 template <int first, int count>
 __device__ __forceinline__ void locate_candidates(const float (&d)[count], const LocateMaxima &m, LocateFound (&found)[2],
-                                                  int32_t cell, int t, int capacity) {
-	if (any(m.row[0] >= found[0].cut)) locate_keep<first, 0>(d, m.row[0], found[0], cell, t, capacity);
-	if (any(m.row[1] >= found[1].cut)) locate_keep<first, 1>(d, m.row[1], found[1], cell, t, capacity);
+                                                  const brenier_locate_screen_params &p, int64_t row, int split,
+                                                  int32_t cell, int t) {
+	if (any(m.row[0] >= found[0].cut)) locate_keep<first, 0>(d, m.row[0], found[0], p, row, split, cell, t);
+	if (any(m.row[1] >= found[1].cut)) locate_keep<first, 1>(d, m.row[1], found[1], p, row + 8, split, cell, t);
 }
 
 }  // namespace brenier

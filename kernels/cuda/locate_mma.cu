@@ -21,11 +21,6 @@ namespace {
 constexpr int THREADS = 128, STAGES = 3;
 constexpr int SLICE = BRENIER_LOCATE_SLICE_BYTES, TILE = BRENIER_LOCATE_TILE;
 
-// Where a warp reads row `row`, 16-byte chunk `chunk` of a slice.
-__device__ __forceinline__ const unsigned char *chunk_of(const unsigned char *slice, int row, int chunk) {
-	return slice + row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
 // All threads of the block copy a slice.
 __device__ __forceinline__ void copy_slice(unsigned char *to, const unsigned char *from) {
 #pragma unroll
@@ -62,18 +57,22 @@ __device__ __forceinline__ void load(const brenier_locate_screen_params &p, cons
 		cp_async_16(s.levels + stage * TILE + threadIdx.x * 4, p.levels + (int64_t)at.tile * TILE + threadIdx.x * 4);
 }
 
-// d[m] [16 samples, 128 cells] += the products over 16 dimensions, step `step` of a slice. The warp's
-// 32 rows begin at `row` of the samples.
-__device__ __forceinline__ void multiply(float (&d)[2][64], const unsigned char *samples, int row,
-                                         const unsigned char *cells, int step) {
+// d[m] [16 samples, 128 cells] += the products over 16 dimensions, step `step` of a slice. `samples`
+// is the slice at the warp's 32 rows.
+__device__ __forceinline__ void multiply(float (&d)[2][64], const unsigned char *samples, const unsigned char *cells,
+                                         int step) {
+	// Every row that a lane points at is lane%8 modulo 8, so the swizzle is one number a step.
 	const int lane = lane_id();
+	const unsigned char *const a_row = samples + lane % 16 * 128 + ((step * 2 + lane / 16) ^ lane % 8) * 16;
+	const unsigned char *const b_row =
+		cells + (lane / 16 * 8 + lane % 8) * 128 + ((step * 2 + lane / 8 % 2) ^ lane % 8) * 16;
 	uint32_t a[2][4];
 #pragma unroll
-	for (int m = 0; m < 2; m++) ldmatrix_x4(a[m], chunk_of(samples, row + m * 16 + lane % 16, step * 2 + lane / 16));
+	for (int m = 0; m < 2; m++) ldmatrix_x4(a[m], a_row + m * 16 * 128);
 #pragma unroll
 	for (int j = 0; j < 16; j += 2) {
 		uint32_t b[4];
-		ldmatrix_x4(b, chunk_of(cells, j * 8 + lane / 16 * 8 + lane % 8, step * 2 + lane / 8 % 2));
+		ldmatrix_x4(b, b_row + j * 8 * 128);
 		const uint32_t left[2] = {b[0], b[1]}, right[2] = {b[2], b[3]};
 #pragma unroll
 		for (int m = 0; m < 2; m++) {
@@ -89,8 +88,7 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 	const int warp = threadIdx.x / 32, t = threadIdx.x % 4;
 	const int split = blockIdx.y;
 	const int first = (int)((int64_t)split * p.tiles / p.splits), end = (int)((int64_t)(split + 1) * p.tiles / p.splits);
-	const int warp_row = warp * 32;
-	const int64_t row = (int64_t)blockIdx.x * TILE + warp_row + threadIdx.x % 32 / 4;  // the lane's first; also 8, 16, 24 on
+	const int64_t row = (int64_t)blockIdx.x * TILE + warp * 32 + threadIdx.x % 32 / 4;  // the lane's first; also 8, 16, 24 on
 
 	Shared s;
 	s.samples = dynamic_shared();
@@ -115,7 +113,7 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 #pragma unroll
 		for (int half = 0; half < 2; half++) {
 			scale[m][half] = p.rows[row + m * 16 + half * 8].scale;
-			if (candidates) found[m][half] = locate_begin(p, row + m * 16 + half * 8, split);
+			if (candidates) found[m][half] = locate_begin(p, row + m * 16 + half * 8);
 		}
 
 	float d[2][64];
@@ -133,14 +131,14 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 			for (int i = 0; i < 64; i++) d[0][i] = d[1][i] = 0;
 		}
 		const unsigned char *const cells = s.stages + stage * s.stage_bytes;
-		const unsigned char *const samples = p.resident ? s.samples + at.slice * SLICE : cells + SLICE;
+		const unsigned char *const samples = (p.resident ? s.samples + at.slice * SLICE : cells + SLICE) + warp * 32 * 128;
 		const int steps = min(4, p.steps - at.slice * 4);
 		if (steps == 4) {
 #pragma unroll
-			for (int step = 0; step < 4; step++) multiply(d, samples, warp_row, cells, step);
+			for (int step = 0; step < 4; step++) multiply(d, samples, cells, step);
 		} else {
 #pragma unroll 1
-			for (int step = 0; step < steps; step++) multiply(d, samples, warp_row, cells, step);
+			for (int step = 0; step < steps; step++) multiply(d, samples, cells, step);
 		}
 
 		if (at.slice == p.slices - 1) {
@@ -148,7 +146,7 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 			for (int m = 0; m < 2; m++) {
 				const LocateMaxima maxima = locate_finish<0>(d[m], s.levels + stage * TILE, t, scale[m][0], scale[m][1]);
 				if (candidates)
-					locate_candidates<0>(d[m], maxima, found[m], at.tile * TILE, t, p.capacity);
+					locate_candidates<0>(d[m], maxima, found[m], p, row + m * 16, split, at.tile * TILE, t);
 				else
 					locate_write_maxima(maxima, p.maxima, row + m * 16, at.tile, p.tiles, t);
 			}
