@@ -15,9 +15,13 @@ __device__ inline float bfloat_value(uint16_t bits) { return __uint_as_float((ui
 
 // Two in one word, the first in the low half.
 __device__ inline uint32_t pack_half2(float low, float high) {
+#if __CUDA_ARCH__ >= 800
 	uint32_t r;
 	asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
 	return r;
+#else
+	return (uint32_t)half_bits(low) | (uint32_t)half_bits(high) << 16;
+#endif
 }
 __device__ inline uint32_t pack_bfloat2(float low, float high) {
 	return (uint32_t)bfloat_bits(low) | (uint32_t)bfloat_bits(high) << 16;

@@ -1,0 +1,11 @@
+// Convolution of float16 values on the tensor cores: the shipped tiles.
+#include "conv_mma.cuh"
+#include "conv_tiles.h"
+
+#define CONV_KERNEL(bm, bn, wm, wn, wk, stages, blocks)                                                   \
+	BRENIER_KERNEL(brenier_cuda_conv_f16_##bm##x##bn, brenier_cuda_conv,                                   \
+	               (brenier::ConvTile<bm, bn, wm, wn, wk, stages>::kThreads), blocks) {                    \
+		brenier::conv<brenier::Half, brenier::ConvTile<bm, bn, wm, wn, wk, stages>>(p);                    \
+	}
+BRENIER_CUDA_CONV_TILES(CONV_KERNEL)
+BRENIER_CUDA_CONV_FEW_TILES(CONV_KERNEL)
