@@ -237,6 +237,13 @@ func (v *device) charge(bytes int) error {
 	return nil
 }
 
+// left is how many bytes the budget has left.
+func (v *device) left() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.budget - v.used
+}
+
 // free gives back memory that alloc or an upload returned; 0 is none. No launch may still use it.
 func (v *device) free(a driver.Address) {
 	if a == 0 {

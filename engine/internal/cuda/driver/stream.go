@@ -19,6 +19,8 @@ import (
 type Stream struct {
 	handle cu.Stream
 	owned  bool
+
+	rewrite *rewrite // where the stream runs nothing; else nil
 }
 
 // NewStream returns a stream that does not wait for the default stream of the context, nor it for this.
@@ -59,6 +61,9 @@ func (d Dim) c() C.brenier_cuda_dim {
 // memory. params points to the kernel's parameter struct, which is copied before Launch returns. It is
 // one C call and allocates nothing.
 func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.Pointer) error {
+	if s.rewrite != nil {
+		return s.rewrite.launch(f, grid, block, shared, params)
+	}
 	return status("cuLaunchKernel", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), params, 0))
 }
 
@@ -66,7 +71,7 @@ func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.
 // ended: up to its own wait (ptx/dependent.cuh) it may touch nothing that the other writes. Where the
 // card has no such launches (before compute capability 9.0) it is Launch.
 func (s *Stream) LaunchDependent(f *Function, grid, block Dim, shared int, params unsafe.Pointer) error {
-	if !f.dependent {
+	if !f.dependent || s.rewrite != nil {
 		return s.Launch(f, grid, block, shared, params)
 	}
 	return status("cuLaunchKernelEx", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), params, 1))
@@ -86,11 +91,17 @@ func (s *Stream) ToHost(dst unsafe.Pointer, src Address, bytes int) error {
 
 // OnDevice copies bytes within the device; the two ranges may not overlap.
 func (s *Stream) OnDevice(dst, src Address, bytes int) error {
+	if s.rewrite != nil {
+		return nil
+	}
 	return result("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(cu.DevicePtr(dst), cu.DevicePtr(src), int64(bytes), s.handle))
 }
 
 // Clear sets bytes on the device to zero.
 func (s *Stream) Clear(dst Address, bytes int) error {
+	if s.rewrite != nil {
+		return nil
+	}
 	return result("cuMemsetD8Async", cu.MemsetD8Async(cu.DevicePtr(dst), 0, int64(bytes), s.handle))
 }
 

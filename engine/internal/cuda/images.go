@@ -1,0 +1,137 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"unsafe"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/fault"
+)
+
+// way is how images get to the caller's memory.
+type way int
+
+const (
+	straight way = iota // the kernels write to it
+	staged              // they write to the pinned memory, which is then copied
+	copied              // they write to the device's memory, from where the driver copies, in rounds
+)
+
+// delivery is where the images of one call go, and how.
+type delivery struct {
+	way    way
+	first  target // where the kernels write the first image; those of a later round, if straight, follow
+	out    unsafe.Pointer
+	stride int  // bytes of an image
+	wait   bool // until the images are there
+}
+
+// deliver chooses the way of n images to out. It runs inside do.
+func (w *workspace) deliver(n int, out backend.Image) (delivery, error) {
+	v := w.m.v
+	d := delivery{
+		first:  target{dtype: out.DType, layout: out.Layout, low: out.Low, high: out.High},
+		out:    out.Data,
+		stride: w.m.decoder.elements() * bytesOfType(out.DType),
+		wait:   true,
+	}
+	p := uintptr(out.Address)
+	if p == 0 {
+		p = uintptr(out.Data)
+	}
+	memory, err := v.ctx.MemoryAt(p)
+	if err != nil {
+		return d, err
+	}
+	switch {
+	case out.Address != 0:
+		if memory.Kind == driver.Pageable {
+			return d, fault.Invalid("images: %#x is no memory of a CUDA device", p)
+		}
+		if memory.Kind == driver.OnDevice && memory.Device != v.info.Index {
+			return d, fault.Invalid("images: the memory is that of cuda:%d, and the engine runs on cuda:%d", memory.Device, v.info.Index)
+		}
+		d.first.address = memory.Address
+		d.wait = w.ownsStream // what the caller orders in its own stream comes after the images
+	case memory.Kind == driver.Pinned:
+		d.first.address = memory.Address
+	case memory.Kind == driver.OnDevice:
+		return d, fault.Invalid("images: %#x is memory of a CUDA device, given as the host's; say so with its location", p)
+	case n*d.stride <= len(w.staging):
+		d.way, d.first.address = staged, w.stagingAt
+	default:
+		d.way, d.first.address = copied, w.at(w.images)
+	}
+	return d, nil
+}
+
+// bytesOfType is the size of an element.
+func bytesOfType(t backend.DType) int {
+	switch t {
+	case backend.U8:
+		return 1
+	case backend.F16:
+		return 2
+	}
+	return 4
+}
+
+// launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place, at most
+// decodeBatch of them.
+func (w *workspace) launchDecode(q *driver.Stream, first, n int, to target) error {
+	z := w.at(w.z) + driver.Address(4*first*w.m.d)
+	return w.m.decoder.launch(q, w.decode, w.base, z, n, to)
+}
+
+// decodeRounds decodes n codes, in as many rounds as the memory for them wants.
+func (w *workspace) decodeRounds(n int, d delivery) error {
+	most := w.decodeBatch
+	if d.way == copied {
+		most = w.imagesBatch
+	}
+	for at := 0; at < n; at += most {
+		count := min(most, n-at)
+		to := d.first
+		if d.way != copied {
+			to.address += driver.Address(at * d.stride)
+		}
+		if err := w.launchDecode(w.q, at, count, to); err != nil {
+			return err
+		}
+		if d.way == copied {
+			if err := w.q.ToHost(unsafe.Add(d.out, at*d.stride), to.address, count*d.stride); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// arrive waits for the images of a call and brings them the last part of their way.
+func (w *workspace) arrive(n int, d delivery) error {
+	if !d.wait {
+		return nil
+	}
+	if err := w.q.Synchronize(); err != nil {
+		return err
+	}
+	if d.way == staged {
+		copy(unsafe.Slice((*byte)(d.out), n*d.stride), w.staging)
+	}
+	return nil
+}
+
+func (w *workspace) Decode(n int, out backend.Image) error {
+	return w.m.v.do(func() error {
+		d, err := w.deliver(n, out)
+		if err != nil {
+			return err
+		}
+		if err := w.decodeRounds(n, d); err != nil {
+			return err
+		}
+		return w.arrive(n, d)
+	})
+}

@@ -1,0 +1,97 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"sync/atomic"
+
+	"brenier/engine/internal/backend"
+)
+
+// model is a model prepared for a GPU.
+type model struct {
+	v      *device
+	stream uintptr // the caller's, or 0
+	d      int
+
+	noise     *noiseStage
+	transport *transport // nil without a map, as are locate and extend
+	locate    *locateStage
+	extend    *extendStage
+	decoder   *decoder // nil without a decoder
+
+	notes   []string      // on kernels that failed their self-check
+	heights atomic.Uint64 // how often they were replaced
+}
+
+func (m *model) prepare(p backend.Parts, selfCheck bool) (err error) {
+	if m.noise, err = newNoise(m.v, p.Source, p.Dim); err != nil {
+		return err
+	}
+	stages := []checked{m.noise}
+	if n := len(p.Heights); n > 0 {
+		if m.transport, err = newTransport(m.v, p.Points, p.Heights, p.Centroids, n, p.Dim); err != nil {
+			return err
+		}
+		if m.locate, err = newLocate(m.v, m.transport); err != nil {
+			return err
+		}
+		if m.extend, err = newExtend(m.v, m.transport); err != nil {
+			return err
+		}
+		stages = append(stages, m.locate, m.extend)
+	}
+	if p.Decoder != nil {
+		if m.decoder, err = newDecoder(m.v, p.Decoder, p.Tensors); err != nil {
+			return err
+		}
+		stages = append(stages, m.decoder)
+	}
+	if !selfCheck {
+		return nil
+	}
+	for _, stage := range stages {
+		notes, err := m.v.selfCheck(stage)
+		if err != nil {
+			return err
+		}
+		m.notes = append(m.notes, notes...)
+	}
+	return nil
+}
+
+// SetHeights replaces the heights on the device. What workspaces have recorded of the old ones is
+// recorded anew when it is next used.
+func (m *model) SetHeights(h []float32) error {
+	m.heights.Add(1)
+	return m.locate.setHeights(h)
+}
+
+// Kernels says which kernel serves locate and each step of the decoder.
+func (m *model) Kernels() []backend.Kernel {
+	var kernels []backend.Kernel
+	if m.locate != nil {
+		kernels = append(kernels, m.locate.kernels()...)
+	}
+	if m.decoder != nil {
+		kernels = append(kernels, m.decoder.kernels()...)
+	}
+	return kernels
+}
+
+// Notes is a sentence on each kernel that failed its self-check.
+func (m *model) Notes() []string { return m.notes }
+
+// Close frees what the stages own, however far prepare has come.
+func (m *model) Close() error {
+	if m.decoder != nil {
+		m.decoder.close()
+	}
+	if m.locate != nil {
+		m.locate.close()
+	}
+	if m.transport != nil {
+		m.transport.close()
+	}
+	return nil
+}
