@@ -9,7 +9,6 @@
 // bits. All float32 survive both ways: the largest becomes less than 2^1024, the smallest (2^-149) a
 // subnormal float64 with bits to spare.
 #pragma once
-#include "bits.cuh"
 #include "device.cuh"
 #include "ptx/half.cuh"
 #include "ptx/warp.cuh"
@@ -104,7 +103,7 @@ __device__ __forceinline__ void top_offer(Scored &top, Scored mine, int k) {
 	for (;;) {
 		const uint32_t better = ballot(precedes(mine, shuffle(top, k - 1)));
 		if (better == 0) return;
-		const int source = first_bit(better);
+		const int source = __ffs((int)better) - 1;
 		top_insert(top, shuffle(mine, source));
 		if ((int)lane_id() == source) mine = no_cell();
 	}

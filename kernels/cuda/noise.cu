@@ -6,7 +6,6 @@
 // then do side by side: about 41 float64 instructions a word instead of 86.
 #include "noise.h"
 
-#include "bits.cuh"
 #include "device.cuh"
 #include "philox.cuh"
 #include "ptx/dependent.cuh"
@@ -80,8 +79,8 @@ BRENIER_KERNEL(brenier_cuda_noise_gaussian, BrenierNoise, BRENIER_NOISE_THREADS,
 		const bool central = is_central(words[i]);
 		const uint32_t others = ballot(!central);
 		results[i] = central ? float_bits((float)central_quantile(words[i])) : words[i];
-		if (!central) slots[tails + count_bits(others & ((1u << lane) - 1))] = (uint8_t)(4 * lane + i);
-		tails += count_bits(others);
+		if (!central) slots[tails + __popc(others & ((1u << lane) - 1))] = (uint8_t)(4 * lane + i);
+		tails += __popc(others);
 	}
 	staged_words[threadIdx.x / 32][lane] = make_uint4(results[0], results[1], results[2], results[3]);
 	sync_warp();

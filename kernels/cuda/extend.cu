@@ -1,0 +1,219 @@
+// Extend: from a sample's cells to its code; extend.h states the arithmetic.
+//
+// A lane is a cell of a sample: it walks its chains of the angle and of the distance over the
+// dimensions, while the lanes of the warp fetch the next dimensions of all cells together. Then the
+// lanes become dimensions, and walk the weighted mean's chains over the cells.
+#include "extend.h"
+
+#include "device.cuh"
+#include "exact_score.cuh"
+#include "ptx/dependent.cuh"
+#include "ptx/warp.cuh"
+
+namespace brenier {
+namespace {
+
+enum {
+	DIMS = 16,         // dimensions fetched at a time
+	ROW = DIMS + 4,    // floats between cells in shared memory: 8 lanes read 16 bytes each, no conflict
+	BASE = DIMS + 2,   // doubles between samples
+	MOST_SAMPLES = 16  // of a warp
+};
+
+// What a warp holds in shared memory: some dimensions of its cells and samples, and the result.
+struct Tile {
+	float4 points[32][ROW / 4];
+	float4 centroids[32][ROW / 4];
+	double bases[MOST_SAMPLES][BASE];    // of the samples' best cells, lifted
+	double samples[MOST_SAMPLES][BASE];  // x
+	double weights[32];                  // of the cells kept, from the first lane of the sample on
+	int32_t kept[32];
+};
+
+// Dimensions at .. at+15 of 32 rows of values [.,d] that a lane fetches of them all; row r is that of
+// lane r, none where it is negative. Zeros beyond d and where there is no row.
+__device__ __forceinline__ void fetch(float (&fetched)[DIMS], const float *values, int32_t row, int at, int d) {
+	const int lane = (int)lane_id();
+	if (d % 4 == 0) {
+		const int dim = at + lane % 4 * 4;
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			const int32_t from = shuffle(row, 8 * i + lane / 4);
+			float4 v = make_float4(0, 0, 0, 0);
+			if (from >= 0 && dim < d) v = *(const float4 *)(values + (int64_t)from * d + dim);
+			fetched[4 * i] = v.x;
+			fetched[4 * i + 1] = v.y;
+			fetched[4 * i + 2] = v.z;
+			fetched[4 * i + 3] = v.w;
+		}
+	} else {
+		const int dim = at + lane % DIMS;
+#pragma unroll
+		for (int i = 0; i < DIMS; i++) {
+			const int32_t from = shuffle(row, 2 * i + lane / DIMS);
+			fetched[i] = from >= 0 && dim < d ? values[(int64_t)from * d + dim] : 0.0f;
+		}
+	}
+}
+
+// Puts what fetch brought in its place.
+__device__ __forceinline__ void put(float4 (&rows)[32][ROW / 4], const float (&fetched)[DIMS], int d) {
+	const int lane = (int)lane_id();
+	if (d % 4 == 0) {
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			rows[8 * i + lane / 4][lane % 4] =
+				make_float4(fetched[4 * i], fetched[4 * i + 1], fetched[4 * i + 2], fetched[4 * i + 3]);
+	} else {
+#pragma unroll
+		for (int i = 0; i < DIMS; i++) ((float *)rows[2 * i + lane / DIMS])[lane % DIMS] = fetched[i];
+	}
+}
+
+// The chains of a lane's cell.
+struct Chains {
+	double product;  // <(y_i0,-1), (y_ij,-1)>
+	double square;   // |x - c_j|^2
+};
+
+// Walks the chains of 32 lanes over all dimensions. cell is the lane's, -1 for none; `samples` of
+// them, of `group` lanes each, begin with sample `first`.
+__device__ __forceinline__ Chains walk(const BrenierExtend &p, Tile &tile, int32_t cell, int64_t first, int samples) {
+	enum { X = MOST_SAMPLES * DIMS / 32 };  // values of x that a lane fetches at most
+	const int lane = (int)lane_id(), slot = lane / p.group;
+	const bool distances = p.mode == BRENIER_EXTEND_SIMPLEX;
+	float points[DIMS], centroids[DIMS], x[X];
+	const auto fetch_all = [&](int at) {
+		fetch(points, p.points, cell, at, p.d);
+		if (!distances) return;
+		fetch(centroids, p.centroids, cell, at, p.d);
+#pragma unroll
+		for (int i = 0; i < X; i++) {
+			const int sample = 2 * i + lane / DIMS, dim = at + lane % DIMS;
+			if (sample < samples && dim < p.d) x[i] = p.x[(first + sample) * p.d + dim];
+			else x[i] = 0;
+		}
+	};
+	Chains chains = {1, 0};
+	fetch_all(0);
+	for (int at = 0; at < p.d; at += DIMS) {
+		put(tile.points, points, p.d);
+		if (distances) put(tile.centroids, centroids, p.d);
+		sync_warp();
+#pragma unroll
+		for (int i = 0; i < X; i++) {
+			const int sample = 2 * i + lane / DIMS, dim = lane % DIMS;
+			if (sample >= samples) continue;
+			tile.bases[sample][dim] = lifted(((const float *)tile.points[sample * p.group])[dim]);
+			if (distances) tile.samples[sample][dim] = widened(x[i]);
+		}
+		sync_warp();
+		if (at + DIMS < p.d) fetch_all(at + DIMS);  // lands while the chains are walked
+
+		// Zeros beyond d leave the sums as they are.
+#pragma unroll
+		for (int quad = 0; quad < DIMS / 4; quad++) {
+			const float4 y = tile.points[lane][quad];
+			const double *base = &tile.bases[slot][4 * quad];
+			chains.product = fma(base[0], lowered(y.x), chains.product);
+			chains.product = fma(base[1], lowered(y.y), chains.product);
+			chains.product = fma(base[2], lowered(y.z), chains.product);
+			chains.product = fma(base[3], lowered(y.w), chains.product);
+		}
+		if (distances) {
+#pragma unroll
+			for (int quad = 0; quad < DIMS / 4; quad++) {
+				const float4 v = tile.centroids[lane][quad];
+				const float c[4] = {v.x, v.y, v.z, v.w};
+#pragma unroll
+				for (int i = 0; i < 4; i++) {
+					const double gap = fma(-0x1p896, lowered(c[i]), tile.samples[slot][4 * quad + i]);  // x - c
+					chains.square = fma(gap, gap, chains.square);
+				}
+			}
+		}
+		sync_warp();
+	}
+	return chains;
+}
+
+// The code of one sample out of its kept cells and their weights [count].
+__device__ __forceinline__ void write_code(const BrenierExtend &p, const int32_t *kept, const double *weights,
+                                           int count, double total, float *z) {
+	const double rest = 1 - p.blend;
+	for (int i = (int)lane_id(); i < p.d; i += 32) {
+		const auto point = [&](int j) { return p.points[(int64_t)kept[j] * p.d + i]; };
+		if (count == 1) {
+			z[i] = point(0);
+		} else if (p.mode == BRENIER_EXTEND_PAIR) {
+			z[i] = (float)fma(p.blend, (double)point(1), rest * (double)point(0));
+		} else {
+			double sum = 0;
+#pragma unroll 4
+			for (int j = 0; j < count; j++) sum = fma(weights[j], widened(point(j)), sum);
+			z[i] = (float)(sum / total);
+		}
+	}
+}
+
+}  // namespace
+
+BRENIER_KERNEL(brenier_cuda_extend, BrenierExtend, 32 * BRENIER_EXTEND_WARPS, 4) {
+	__shared__ Tile tiles[BRENIER_EXTEND_WARPS];
+	Tile &tile = tiles[threadIdx.x / 32];
+	const int lane = (int)lane_id(), slot = lane / p.group, j = lane % p.group;
+	const int64_t first = ((int64_t)blockIdx.x * BRENIER_EXTEND_WARPS + threadIdx.x / 32) * (32 / p.group);
+	launch_dependents();
+	wait_for_prerequisites();
+	if (first >= p.n) return;
+	const int samples = p.n - first < 32 / p.group ? (int)(p.n - first) : 32 / p.group;
+	const int32_t cell = slot < samples && j < p.k ? p.cells[(first + slot) * p.k + j] : -1;
+
+	bool admissible = cell >= 0 && j == 0;
+	bool here = false;  // x = c_j
+	double weight = 0;
+	if (p.mode != BRENIER_EXTEND_CELL && p.k > 1) {
+		const double norm = cell >= 0 ? p.norms[cell] : 1;
+		const double base = shuffle(norm, slot * p.group);
+		const Chains chains = walk(p, tile, cell, first, samples);
+		admissible = admissible || (cell >= 0 && chains.product / (base * norm) >= p.min_cosine);
+		const double distance = sqrt(chains.square);
+		here = p.mode == BRENIER_EXTEND_SIMPLEX && admissible && !(distance > 0);
+		weight = 1 / distance;
+	}
+
+	// Of a sample's lanes: those kept, in order, or the first alone whose centroid x is.
+	const uint32_t lanes = (p.group == 32 ? 0xffffffffu : (1u << p.group) - 1) << slot * p.group;
+	uint32_t keep = ballot(admissible) & lanes;
+	const uint32_t there = ballot(here) & lanes;
+	if (there != 0) keep = there & (0u - there);
+	const int count = __popc(keep);
+	if (keep >> lane & 1) {
+		const int at = slot * p.group + __popc(keep & ((1u << lane) - 1));
+		tile.kept[at] = cell;
+		tile.weights[at] = weight;
+	}
+	sync_warp();
+	double total = 0;
+	if (j == 0)
+		for (int i = 0; i < count; i++) total += tile.weights[lane + i];
+
+	for (int s = 0; s < samples; s++)
+		write_code(p, tile.kept + s * p.group, tile.weights + s * p.group, shuffle(count, s * p.group),
+		           shuffle(total, s * p.group), p.z + (first + s) * p.d);
+}
+
+BRENIER_KERNEL(brenier_cuda_plane_norms, BrenierPlaneNorms, BRENIER_NORM_THREADS, 8) {
+	const int64_t i = (int64_t)blockIdx.x * BRENIER_NORM_THREADS + threadIdx.x;
+	if (i >= p.N) return;
+	const float *y = p.points + i * p.d;
+	double sum = 1;
+#pragma unroll 8
+	for (int k = 0; k < p.d; k++) {
+		const double v = widened(y[k]);
+		sum = fma(v, v, sum);
+	}
+	p.norms[i] = sqrt(sum);
+}
+
+}  // namespace brenier
