@@ -1,14 +1,22 @@
 # Tests of the whole: Go's own, and what an installed tree is good for.
 
 set(go ${CMAKE_COMMAND} -E env ${brenier_go_environment})
-add_test(NAME go.vet COMMAND ${go} ${GO_EXECUTABLE} vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-add_test(NAME go.test
-         COMMAND ${go} ${Python3_EXECUTABLE} "${PROJECT_SOURCE_DIR}/cmake/go_test.py" ${GO_EXECUTABLE} ./...
-         WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+set(go_test "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/cmake/go_test.py")
+add_test(NAME go.vet COMMAND ${go} "${brenier_go}" vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+add_test(NAME go.test COMMAND ${go} ${go_test} "${brenier_go}" ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 # Go's race detector, on what many threads share: handles, models, workspaces, the thread pool.
 add_test(NAME go.race COMMAND ${go} ${GO_EXECUTABLE} test -race ./capi ./engine
          WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(go.vet go.test go.race PROPERTIES TIMEOUT 1800)
+if(BRENIER_CUDA_FOUND)
+  # The same sources without the CUDA backend, as plain `go build` sees them.
+  add_test(NAME go.vet.plain COMMAND ${go} ${GO_EXECUTABLE} vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+endif()
+if(TARGET cudadouble)
+  # The CUDA backend on the driver's double, which runs the kernels on the host.
+  add_test(NAME go.cuda COMMAND ${go} ${go_test} "${brenier_go}" ./engine/internal/cuda/... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(go.cuda PROPERTIES TIMEOUT 1800 ENVIRONMENT "BRENIER_CUDA_DRIVER=$<TARGET_FILE:cudadouble>")
+endif()
 
 # The tree is installed, moved, and used from there by way of find_package and of pkg-config.
 set(tree "${PROJECT_BINARY_DIR}/install-test")

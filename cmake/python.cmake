@@ -10,7 +10,12 @@ endif()
 find_package(Python3 3.9 COMPONENTS Interpreter REQUIRED)
 
 # Installs the wheel of this tree into a virtual environment of its own and runs pytest in it.
+# The wheel is built from the sources, but for the CUDA kernels, which are taken from here.
+set(wheel_build "-DBRENIER_CUDA=OFF")
+if(BRENIER_CUDA_FOUND)
+  set(wheel_build "-DBRENIER_CUDA_BUILD=${brenier_cuda_dir}")
+endif()
 add_test(NAME python
-  COMMAND "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
+  COMMAND ${CMAKE_COMMAND} -E env "CMAKE_ARGS=${wheel_build}" "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(python PROPERTIES TIMEOUT 1800)
