@@ -1,4 +1,5 @@
-// Matrix products of a warpgroup, both operands in shared memory (sm_90a): d += a b asynchronously.
+// Matrix products of a warpgroup (sm_90a): d += a b asynchronously, b in shared memory, a there too or
+// in registers.
 //
 // a is [64,16] and b [N,16] float16, rows of k, in tiles of 64 columns (128 bytes a row) with the
 // 128-byte swizzle: 16-byte chunk c of row r lies at r*128 + ((c ^ r%8) * 16). A tile starts at a
@@ -6,7 +7,8 @@
 //
 // Thread i of the warpgroup, warp w = i/32, lane l = i%32, holds in d[4j .. 4j+3] rows 16w + l/4 (the
 // first two) and 8 more (the last two), columns 8j + 2(l%4) and the next (PTX ISA, "wgmma.mma_async
-// m64nNk16", accumulator fragment).
+// m64nNk16", accumulator fragment). In registers, a is what mma.cuh says of a warp's [16,16], for the
+// rows 16w .. 16w+15; it must not be written while a product that reads it is under way.
 #pragma once
 #include "../device.cuh"
 
@@ -109,6 +111,31 @@ __device__ inline void wgmma_f16<256>(float (&d)[128], uint64_t a, uint64_t b, i
 		  "+f"(d[112]), "+f"(d[113]), "+f"(d[114]), "+f"(d[115]), "+f"(d[116]), "+f"(d[117]), "+f"(d[118]), "+f"(d[119]),
 		  "+f"(d[120]), "+f"(d[121]), "+f"(d[122]), "+f"(d[123]), "+f"(d[124]), "+f"(d[125]), "+f"(d[126]), "+f"(d[127])
 		: "l"(a), "l"(b), "r"(accumulate));
+}
+
+// The same with a in registers.
+template <int N>
+__device__ inline void wgmma_f16(float (&d)[N / 2], const uint32_t (&a)[4], uint64_t b, int accumulate);
+
+template <>
+__device__ inline void wgmma_f16<128>(float (&d)[64], const uint32_t (&a)[4], uint64_t b, int accumulate) {
+	asm volatile(
+		"{\n\t.reg .pred p;\n\tsetp.ne.b32 p, %69, 0;\n\t"
+		"wgmma.mma_async.sync.aligned.m64n128k16.f32.f16.f16 {"
+		"%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+		"%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+		"%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+		"%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+		"}, {%64, %65, %66, %67}, %68, p, 1, 1, 0;\n\t}"
+		: "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3]), "+f"(d[4]), "+f"(d[5]), "+f"(d[6]), "+f"(d[7]),
+		  "+f"(d[8]), "+f"(d[9]), "+f"(d[10]), "+f"(d[11]), "+f"(d[12]), "+f"(d[13]), "+f"(d[14]), "+f"(d[15]),
+		  "+f"(d[16]), "+f"(d[17]), "+f"(d[18]), "+f"(d[19]), "+f"(d[20]), "+f"(d[21]), "+f"(d[22]), "+f"(d[23]),
+		  "+f"(d[24]), "+f"(d[25]), "+f"(d[26]), "+f"(d[27]), "+f"(d[28]), "+f"(d[29]), "+f"(d[30]), "+f"(d[31]),
+		  "+f"(d[32]), "+f"(d[33]), "+f"(d[34]), "+f"(d[35]), "+f"(d[36]), "+f"(d[37]), "+f"(d[38]), "+f"(d[39]),
+		  "+f"(d[40]), "+f"(d[41]), "+f"(d[42]), "+f"(d[43]), "+f"(d[44]), "+f"(d[45]), "+f"(d[46]), "+f"(d[47]),
+		  "+f"(d[48]), "+f"(d[49]), "+f"(d[50]), "+f"(d[51]), "+f"(d[52]), "+f"(d[53]), "+f"(d[54]), "+f"(d[55]),
+		  "+f"(d[56]), "+f"(d[57]), "+f"(d[58]), "+f"(d[59]), "+f"(d[60]), "+f"(d[61]), "+f"(d[62]), "+f"(d[63])
+		: "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(accumulate));
 }
 
 }  // namespace brenier

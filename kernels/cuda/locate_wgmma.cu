@@ -1,0 +1,443 @@
+// The screen for sm_90a: scores of 256 samples by 128 cells at a time, by warpgroups.
+//
+// A block keeps two row tiles of samples in shared memory; the cells stream past them in slices of 128
+// cells by 64 dimensions (16 KiB), through a ring of stages that one thread fills (the producer) and
+// two warpgroups empty, each with a row tile of its own (the consumers). Blocks are persistent: they
+// take units (a pair of row tiles, a split of the cells) in turn, and those at work at the same time
+// take the same split, so that its cells are read from memory once and from L2 thereafter.
+//
+// A consumer multiplies the lower and the upper 64 of its rows in turn, into two accumulators: what is
+// kept of one is taken from it while the other is under way. Per slice s of tile c:
+//
+//   multiply lower(c, s)
+//   wait for upper(c, s-1) or, at s = 0, for the last of tile c-1; hand its stage back; at s = 0 the
+//      upper rows of tile c-1 are complete: take what is kept of them
+//   multiply upper(c, s)
+//
+// and after the last slice: wait for lower(c, s), take what is kept of the lower rows. So one or two
+// products are queued at any time, and the tensor cores never wait for the rest, which takes less.
+//
+// For d <= 64 the samples are moved to registers when a unit begins (64 rows by 64 dimensions are 16
+// registers a thread): reading both operands from shared memory, with 96 bytes a clock of its 128
+// spoken for by the products, would leave too little for the copies and the levels.
+#include "locate_epilogue.cuh"
+#include "locate_wgmma.h"
+#include "ptx/block.cuh"
+#include "ptx/bulk_copy.cuh"
+#include "ptx/ldmatrix.cuh"
+#include "ptx/mbarrier.cuh"
+#include "ptx/memory.cuh"
+#include "ptx/registers.cuh"
+#include "ptx/wgmma.cuh"
+
+namespace brenier {
+namespace {
+
+constexpr int tile_rows = BRENIER_LOCATE_TILE, slice_bytes = BRENIER_LOCATE_SLICE_BYTES;
+constexpr int unit_rows = BRENIER_LOCATE_WGMMA_ROW_TILES * tile_rows;
+constexpr int half_bytes = slice_bytes / 2;  // 64 rows of a slice
+constexpr int max_stages = BRENIER_LOCATE_WGMMA_MAX_STAGES;
+constexpr int warpgroup_threads = 128;
+constexpr int slice_steps = BRENIER_LOCATE_SLICE / BRENIER_LOCATE_STEP;
+constexpr int step_bytes = 2 * BRENIER_LOCATE_STEP;
+constexpr int consumer_warps = 8;
+
+// What has been found for one row of the unit; the cut itself is in registers of the row's quad.
+struct Found {
+	float best;      // the highest f so far
+	float margin;
+	uint32_t count;  // cells kept, or that would have been if there were room
+	uint32_t reserved;
+};
+
+// The block's shared memory.
+struct Shared {
+	unsigned char *samples;  // [2][slices][16384]
+	unsigned char *cells;    // [stages][16384]
+	float *levels;           // [stages][128]; of the stages with a tile's last slice
+	Found *found;            // [256]
+	uint64_t *full, *empty;  // [stages]
+	uint64_t *samples_full, *samples_empty;
+};
+static_assert(unit_rows * sizeof(Found) + (2 * max_stages + 2) * sizeof(uint64_t) <= BRENIER_LOCATE_WGMMA_STATE_BYTES,
+              "the state of a block has its room");
+
+__device__ __forceinline__ Shared shared_of(int slices, int stages) {
+	Shared s;
+	s.samples = dynamic_shared();
+	s.cells = s.samples + brenier_locate_wgmma_sample_bytes(slices);
+	s.levels = (float *)(s.cells + stages * slice_bytes);
+	s.found = (Found *)(s.levels + stages * tile_rows);
+	s.full = (uint64_t *)(s.found + unit_rows);
+	s.empty = s.full + max_stages;
+	s.samples_full = s.empty + max_stages;
+	s.samples_empty = s.samples_full + 1;
+	return s;
+}
+
+// A place in the ring: a stage, and how often it has been come by, modulo 2.
+struct Place {
+	int stage;
+	uint32_t parity;
+	__device__ __forceinline__ void advance(int stages) {
+		if (++stage == stages) {
+			stage = 0;
+			parity ^= 1;
+		}
+	}
+};
+
+// The work of a block.
+struct Unit {
+	int row_tile;     // the first of two
+	int split;
+	int first, last;  // cell tiles first .. last-1
+};
+
+__device__ __forceinline__ int unit_count(const brenier_locate_screen_params &p) {
+	return (p.row_tiles + 1) / 2 * p.splits;
+}
+__device__ __forceinline__ Unit unit_of(const brenier_locate_screen_params &p, int u) {
+	const int pairs = (p.row_tiles + 1) / 2;
+	Unit unit;
+	unit.split = u / pairs;
+	unit.row_tile = 2 * (u % pairs);
+	unit.first = (int)((int64_t)unit.split * p.tiles / p.splits);
+	unit.last = (int)((int64_t)(unit.split + 1) * p.tiles / p.splits);
+	return unit;
+}
+// The row tile of one of the unit's two consumers. Where there is none, it does the other's work again,
+// and nothing is kept of it.
+__device__ __forceinline__ int row_tile_of(const brenier_locate_screen_params &p, const Unit &unit, int consumer) {
+	const int tile = unit.row_tile + consumer;
+	return tile < p.row_tiles ? tile : unit.row_tile;
+}
+
+__device__ void produce(const brenier_locate_screen_params &p, const Shared &s, int stages) {
+	const uint32_t tile_bytes = (uint32_t)p.slices * slice_bytes;
+	Place place = {0, 0};
+	uint32_t units_parity = 0;
+	for (int u = blockIdx.x; u < unit_count(p); u += gridDim.x) {
+		const Unit unit = unit_of(p, u);
+		mbarrier_wait(s.samples_empty, units_parity ^ 1);
+		units_parity ^= 1;
+		mbarrier_arrive_expect(s.samples_full, 2 * tile_bytes);
+		for (int consumer = 0; consumer < 2; consumer++) {
+			bulk_copy(s.samples + consumer * tile_bytes,
+			          p.samples + (int64_t)row_tile_of(p, unit, consumer) * tile_bytes, tile_bytes, s.samples_full);
+		}
+		for (int tile = unit.first; tile < unit.last; tile++) {
+			const unsigned char *from = p.cells + (int64_t)tile * tile_bytes;
+			for (int slice = 0; slice < p.slices; slice++, from += slice_bytes) {
+				const bool last = slice == p.slices - 1;
+				uint64_t *const full = s.full + place.stage;
+				mbarrier_wait(s.empty + place.stage, place.parity ^ 1);
+				mbarrier_arrive_expect(full, slice_bytes + (last ? tile_rows * 4 : 0));
+				bulk_copy(s.cells + place.stage * slice_bytes, from, slice_bytes, full);
+				if (last) {
+					bulk_copy(s.levels + place.stage * tile_rows, p.levels + (int64_t)tile * tile_rows,
+					          tile_rows * 4, full);
+				}
+				place.advance(stages);
+			}
+		}
+	}
+}
+
+// The lane's 32 levels of a tile: of columns 8j+2t and the next, at 2j and the next.
+struct Levels {
+	float value[32];
+	__device__ __forceinline__ void load(const float *tile, int t) {
+#pragma unroll
+		for (int j = 0; j < 16; j++) {
+			const float2 pair = *(const float2 *)(tile + 8 * j + 2 * t);
+			value[2 * j] = pair.x;
+			value[2 * j + 1] = pair.y;
+		}
+	}
+};
+
+// The lane's two of 64 rows, g and g+8 of the warp's 16.
+struct Rows {
+	float scale[2];
+	float cut[2];
+};
+
+// Turns accumulators into f = a + scale*level and takes the maxima of the lane's group: two
+// instructions a score.
+__device__ __forceinline__ LocateMaxima finish(float (&f)[64], const Levels &levels, const Rows &rows) {
+	// Two chains for a row, so that one's latency hides behind the other.
+	float top[2][2];
+#pragma unroll
+	for (int j = 0; j < 16; j++) {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			float &v = f[4 * j + i];
+			v = fmaf(levels.value[2 * j + i % 2], rows.scale[i / 2], v);
+			top[i / 2][i % 2] = j == 0 ? v : fmaxf(top[i / 2][i % 2], v);
+		}
+	}
+	return {{fmaxf(top[0][0], top[0][1]), fmaxf(top[1][0], top[1][1])}};
+}
+
+// Keeps the cells of the tile that reach the row's cut, after raising it. All lanes of the warp take
+// part. half: 0 for row g, 1 for row g+8.
+template <int half>
+__device__ __forceinline__ void keep(const float (&f)[64], float maximum, float &cut, Found &found,
+                                     brenier_locate_candidate *list, int capacity, int cell, int t) {
+	float top = fmaxf(maximum, shuffle_xor(maximum, 1));
+	top = fmaxf(top, shuffle_xor(top, 2));
+	const float best = found.best;
+	const bool higher = top > best;
+	if (higher) cut = locate_cut(top, found.margin);
+	sync_warp();
+	if (higher && t == 0) {
+		found.best = top;
+		// What was kept is at most `best`: ruled out, if the new cut is above it.
+		if (cut > best) found.count = 0;
+	}
+	sync_warp();
+	if (maximum < cut) return;
+#pragma unroll
+	for (int j = 0; j < 16; j++) {
+#pragma unroll
+		for (int side = 0; side < 2; side++) {
+			const float v = f[4 * j + 2 * half + side];
+			if (v >= cut) {
+				const uint32_t at = atomic_add(&found.count, 1);
+				if (at < (uint32_t)capacity) list[at] = {cell + 8 * j + 2 * t + side, v};
+			}
+		}
+	}
+}
+
+// The screen's two kernels and what each does with a tile.
+struct KeepCandidates {
+	const brenier_locate_screen_params &p;
+	Found *found;  // of the lane's first row of the row tile; its others are 8, 64 and 72 further
+	int64_t row;   // that row
+	int split, t;
+
+	__device__ __forceinline__ void begin(Rows (&rows)[2], bool present) {
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			const int offset = 64 * (i / 2) + 8 * (i % 2);
+			const brenier_locate_row own = p.rows[row + offset];
+			const float margin = present ? own.margin : -1.0f;
+			rows[i / 2].scale[i % 2] = own.scale;
+			rows[i / 2].cut[i % 2] = margin >= 0 ? -locate_infinity() : locate_infinity();
+			if (t == 0) found[offset] = {-locate_infinity(), margin, 0, 0};
+		}
+		sync_warp();
+	}
+	template <int upper>
+	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
+		const LocateMaxima m = finish(f, levels, rows);
+		const bool keep0 = m.row[0] >= rows.cut[0], keep1 = m.row[1] >= rows.cut[1];
+		if (!any(keep0 || keep1)) return;
+		const int64_t at = (row + 64 * upper) * p.splits + split;
+		brenier_locate_candidate *const list = p.candidates + at * p.capacity;
+		const int64_t next = (int64_t)8 * p.splits * p.capacity;
+		keep<0>(f, m.row[0], rows.cut[0], found[64 * upper], list, p.capacity, tile * tile_rows, t);
+		keep<1>(f, m.row[1], rows.cut[1], found[64 * upper + 8], list + next, p.capacity, tile * tile_rows, t);
+	}
+	__device__ __forceinline__ void end(bool present) {
+		sync_warp();
+		if (t != 0 || !present) return;
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			const int offset = 64 * (i / 2) + 8 * (i % 2);
+			p.best[(row + offset) * p.splits + split] = found[offset].best;
+			p.counts[(row + offset) * p.splits + split] = found[offset].count;
+		}
+	}
+};
+
+struct WriteMaxima {
+	const brenier_locate_screen_params &p;
+	Found *found;
+	int64_t row;
+	int split, t;
+	bool kept;
+
+	__device__ __forceinline__ void begin(Rows (&rows)[2], bool present) {
+#pragma unroll
+		for (int i = 0; i < 4; i++) rows[i / 2].scale[i % 2] = p.rows[row + 64 * (i / 2) + 8 * (i % 2)].scale;
+		kept = present;
+	}
+	template <int upper>
+	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
+		const LocateMaxima m = finish(f, levels, rows);
+		if (kept) locate_write_maxima(m, p.maxima, row + 64 * upper, tile, p.tiles, t);
+	}
+	__device__ __forceinline__ void end(bool) {}
+};
+
+// The samples as an operand: in shared memory, or one slice of them in registers.
+struct SharedSamples {
+	uint64_t half[2];  // descriptors of the lower and the upper 64 rows of slice 0
+	__device__ __forceinline__ void load(const unsigned char *tile, int) {
+		half[0] = wgmma_descriptor(tile);
+		half[1] = wgmma_descriptor(tile + half_bytes);
+	}
+	template <int upper>
+	__device__ __forceinline__ void multiply(float (&d)[64], int slice, uint64_t cells) const {
+		const uint64_t samples = half[upper] + (uint64_t)slice * (slice_bytes >> 4);
+#pragma unroll
+		for (int step = 0; step < slice_steps; step++) {
+			wgmma_f16<128>(d, wgmma_advance(samples, step * step_bytes), wgmma_advance(cells, step * step_bytes),
+			               slice != 0 || step != 0);
+		}
+	}
+};
+struct RegisterSamples {
+	uint32_t half[2][slice_steps][4];
+	__device__ __forceinline__ void load(const unsigned char *tile, int thread) {
+		const int lane = thread % 32;
+#pragma unroll
+		for (int upper = 0; upper < 2; upper++) {
+			const int row = 64 * upper + 16 * (thread / 32) + lane % 16;
+#pragma unroll
+			for (int step = 0; step < slice_steps; step++) {
+				const int chunk = 2 * step + lane / 16;
+				ldmatrix_x4(half[upper][step], tile + row * 128 + ((chunk ^ row % 8) * 16));
+			}
+		}
+	}
+	template <int upper>
+	__device__ __forceinline__ void multiply(float (&d)[64], int, uint64_t cells) const {
+#pragma unroll
+		for (int step = 0; step < slice_steps; step++)
+			wgmma_f16<128>(d, half[upper][step], wgmma_advance(cells, step * step_bytes), step != 0);
+	}
+};
+
+template <bool one_slice>
+struct SamplesOf {
+	using Type = RegisterSamples;
+};
+template <>
+struct SamplesOf<false> {
+	using Type = SharedSamples;
+};
+
+template <class Keep, bool one_slice>
+__device__ __forceinline__ void consume(const brenier_locate_screen_params &p, const Shared &s, int stages,
+                                        int consumer, int thread) {
+	using Samples = typename SamplesOf<one_slice>::Type;
+	const int slices = one_slice ? 1 : p.slices;
+	const int warp = thread / 32, lane = thread % 32, t = lane % 4;
+	const int row = 16 * warp + lane / 4;  // the lane's first of the row tile
+	float lower[64], upper[64];
+	Place place = {0, 0};
+	uint32_t units_parity = 0;
+	const auto ready = [&] { mbarrier_wait(s.full + place.stage, place.parity); };
+	const auto release = [&](int stage) {
+		if (lane == 0) mbarrier_arrive(s.empty + stage);
+	};
+	const auto cells = [&] { return wgmma_descriptor(s.cells + place.stage * slice_bytes); };
+
+	for (int u = blockIdx.x; u < unit_count(p); u += gridDim.x) {
+		const Unit unit = unit_of(p, u);
+		const bool present = unit.row_tile + consumer < p.row_tiles;
+		Keep kept{p, s.found + consumer * tile_rows + row,
+		          (int64_t)row_tile_of(p, unit, consumer) * tile_rows + row, unit.split, t};
+		Rows rows[2];
+		kept.begin(rows, present);
+		Samples samples;
+		mbarrier_wait(s.samples_full, units_parity);
+		units_parity ^= 1;
+		samples.load(s.samples + consumer * slices * slice_bytes, thread);
+		if (one_slice) {
+			sync_warp();
+			if (lane == 0) mbarrier_arrive(s.samples_empty);
+		}
+
+		Levels levels;
+		int before = 0;  // the stage of the slice before this one
+#pragma unroll 1
+		for (int tile = unit.first; tile < unit.last; tile++) {
+			ready();
+			wgmma_fence();
+			samples.template multiply<0>(lower, 0, cells());
+			wgmma_commit();
+			wgmma_wait<1>();
+			wgmma_hold(upper);
+			if (tile > unit.first) {
+				release(before);
+				kept.template take<1>(upper, levels, rows[1], tile - 1);
+			}
+			wgmma_fence();
+			samples.template multiply<1>(upper, 0, cells());
+			wgmma_commit();
+			for (int slice = 1; slice < slices; slice++) {
+				before = place.stage;
+				place.advance(stages);
+				ready();
+				samples.template multiply<0>(lower, slice, cells());
+				wgmma_commit();
+				wgmma_wait<1>();
+				release(before);
+				samples.template multiply<1>(upper, slice, cells());
+				wgmma_commit();
+			}
+			wgmma_wait<1>();
+			wgmma_hold(lower);
+			levels.load(s.levels + place.stage * tile_rows, t);
+			kept.template take<0>(lower, levels, rows[0], tile);
+			before = place.stage;
+			place.advance(stages);
+		}
+		wgmma_wait<0>();
+		wgmma_hold(upper);
+		release(before);
+		kept.template take<1>(upper, levels, rows[1], unit.last - 1);
+		if (!one_slice) {
+			if (lane == 0) mbarrier_arrive(s.samples_empty);
+		}
+		kept.end(present);
+	}
+}
+
+template <class Keep, bool one_slice>
+__device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
+	const int stages = brenier_locate_wgmma_stages(p.slices);
+	const Shared s = shared_of(p.slices, stages);
+	if (threadIdx.x == 0) {
+		for (int stage = 0; stage < stages; stage++) {
+			mbarrier_init(s.full + stage, 1);
+			mbarrier_init(s.empty + stage, consumer_warps);
+		}
+		mbarrier_init(s.samples_full, 1);
+		mbarrier_init(s.samples_empty, consumer_warps);
+		mbarrier_init_fence();
+	}
+	sync_threads();
+	const int warpgroup = threadIdx.x / warpgroup_threads;
+	if (warpgroup == 0) {
+		registers_lower<40>();
+		if (threadIdx.x == 0) produce(p, s, stages);
+	} else {
+		registers_raise<232>();
+		consume<Keep, one_slice>(p, s, stages, warpgroup - 1, threadIdx.x % warpgroup_threads);
+	}
+}
+
+}  // namespace
+}  // namespace brenier
+
+BRENIER_KERNEL(brenier_cuda_locate_wgmma_candidates, brenier_locate_screen_params, BRENIER_LOCATE_WGMMA_THREADS, 1) {
+	brenier::screen<brenier::KeepCandidates, true>(p);
+}
+
+BRENIER_KERNEL(brenier_cuda_locate_wgmma_candidates_sliced, brenier_locate_screen_params, BRENIER_LOCATE_WGMMA_THREADS, 1) {
+	brenier::screen<brenier::KeepCandidates, false>(p);
+}
+
+BRENIER_KERNEL(brenier_cuda_locate_wgmma_maxima, brenier_locate_screen_params, BRENIER_LOCATE_WGMMA_THREADS, 1) {
+	brenier::screen<brenier::WriteMaxima, true>(p);
+}
+
+BRENIER_KERNEL(brenier_cuda_locate_wgmma_maxima_sliced, brenier_locate_screen_params, BRENIER_LOCATE_WGMMA_THREADS, 1) {
+	brenier::screen<brenier::WriteMaxima, false>(p);
+}
