@@ -59,13 +59,6 @@ typedef struct {
 	float screened;  // f_i
 } brenier_locate_candidate;
 
-// Rows to score exactly against every cell.
-typedef struct {
-	uint32_t count;
-	uint32_t reserved;
-	// int32_t rows[] follow
-} brenier_locate_exact_rows;
-
 // locate_pack.cu. Extent: grid of any size. Pack: one warp a cell, blocks of 256 threads. Heights:
 // one block of 1024 threads. Levels: one thread a padded cell.
 typedef struct {
@@ -114,5 +107,45 @@ typedef struct {
 	int32_t capacity;
 	int32_t resident;   // mma: the samples' slices fit in shared memory
 } brenier_locate_screen_params;
+
+// What decides: locate_select.cu for maxima, locate_rescore.cu for candidates. Rows that are not
+// screened are left alone; rows of which more is left than there is room for join the exact rows.
+typedef struct {
+	BRENIER_ADDRESS(const float) x;                  // [rows,d]
+	BRENIER_ADDRESS(const float) points;             // [N,d]
+	BRENIER_ADDRESS(const float) heights;            // [N]
+	BRENIER_ADDRESS(const brenier_locate_row) rows;  // [rows] or more
+	BRENIER_ADDRESS(const float) maxima;             // [rows/8][tiles][8][4]; select
+	BRENIER_ADDRESS(const float) best;               // [rows, splits]; rescore, as
+	BRENIER_ADDRESS(const uint32_t) counts;          // [rows, splits]
+	BRENIER_ADDRESS(const brenier_locate_candidate) candidates;  // [rows, splits, capacity]
+	BRENIER_ADDRESS(uint32_t) exact_count;
+	BRENIER_ADDRESS(int32_t) exact_rows;             // [rows]
+	BRENIER_ADDRESS(int32_t) best_cells;             // [rows,k]
+	BRENIER_ADDRESS(double) best_scores;             // [rows,k]
+	int64_t cells;      // N
+	int32_t row_count;
+	int32_t dim, tiles, k;
+	int32_t splits, capacity;
+	int32_t lifted;     // select: dynamic shared memory has room for d float64
+} brenier_locate_decide_params;
+
+// locate_few.cu: few samples, brenier_cuda_locate_few_8, _16, _32 and _64 for as many, 256 threads, any
+// number of blocks. Dynamic shared memory: slices KiB for each 8 samples.
+//
+// Up to 8 samples are packed by the kernel itself; more have gone through locate_samples.cu. With
+// `decides` the last block to end decides too, all rows, exact ones included.
+typedef struct {
+	BRENIER_ADDRESS(const unsigned char) cells_packed;  // [tiles][slices][16384]
+	BRENIER_ADDRESS(const float) levels;                // [tiles*128]
+	BRENIER_ADDRESS(const brenier_locate_map) map;      // _8 only
+	BRENIER_ADDRESS(const unsigned char) samples;       // [1 tile][slices][16384]; not _8
+	BRENIER_ADDRESS(brenier_locate_row) rows;           // [8 or more]; written by _8
+	BRENIER_ADDRESS(float) maxima;                      // [samples/8][tiles][8][4]
+	BRENIER_ADDRESS(uint32_t) finished;                 // blocks; 0 before and after
+	brenier_locate_decide_params decide;                // x, exact rows, sizes; all of it if `decides`
+	int32_t slices;
+	int32_t decides;
+} brenier_locate_few_params;
 
 #endif

@@ -12,6 +12,7 @@
 #include "locate_epilogue.cuh"
 #include "ptx/block.cuh"
 #include "ptx/cp_async.cuh"
+#include "ptx/dependent.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/mma.cuh"
 
@@ -96,6 +97,8 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 	s.stage_bytes = p.resident ? SLICE : 2 * SLICE;
 	s.levels = (float *)(s.stages + STAGES * s.stage_bytes);
 
+	launch_dependents();
+	wait_for_prerequisites();
 	if (p.resident)
 		for (int slice = 0; slice < p.slices; slice++)
 			copy_slice(s.samples + slice * SLICE, p.samples + ((int64_t)blockIdx.x * p.slices + slice) * SLICE);

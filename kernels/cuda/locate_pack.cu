@@ -23,7 +23,8 @@ BRENIER_KERNEL(brenier_cuda_locate_pack, brenier_locate_pack_params, 256, 1) {
 	unsigned char *const tile = p.packed + cell / BRENIER_LOCATE_TILE * p.slices * BRENIER_LOCATE_SLICE_BYTES;
 	const double scale = power_of_two(locate_exponent(float_value(p.map->extent)));
 	const float *const point = cell < p.cells ? p.points + cell * p.dim : nullptr;
-	const PackedRow row = locate_pack_row(point, p.dim, scale, tile, p.slices, (int)(cell % BRENIER_LOCATE_TILE));
+	const LocateTileRow place = {tile, (int)(cell % BRENIER_LOCATE_TILE)};
+	const PackedRow row = locate_pack_row(point, p.dim, scale, p.slices, place);
 	if (lane_id() != 0) return;
 	// The bits of float64 >= 0 are ordered as the numbers are.
 	atomic_max((unsigned long long *)&p.map->norm_squared, (unsigned long long)double_bits(row.norm_squared));

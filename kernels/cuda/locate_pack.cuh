@@ -1,4 +1,4 @@
-// A row of a packed matrix (locate.h), by one warp.
+// A row of a packed matrix, by one warp: float16, and how far that is off.
 #pragma once
 #include "locate_bound.cuh"
 #include "ptx/warp.cuh"
@@ -26,9 +26,19 @@ struct PackedRow {
 	double error_squared;  // of the row, scaled, less what is packed
 };
 
-// Packs v [d] times `scale`, a power of two, as row `row` of a tile; v may be null, for zeros. The
-// result is the same in all lanes.
-__device__ inline PackedRow locate_pack_row(const float *v, int d, double scale, unsigned char *tile, int slices, int row) {
+// Where the 16-byte chunk of a row, dimensions 8*chunk .. 8*chunk+7, lies in a packed tile.
+struct LocateTileRow {
+	unsigned char *tile;
+	int row;
+	__device__ __forceinline__ unsigned char *operator()(int chunk) const {
+		return tile + (int64_t)(chunk / 8) * BRENIER_LOCATE_SLICE_BYTES + row * 128 + ((chunk % 8) ^ (row % 8)) * 16;
+	}
+};
+
+// Packs v [d] times `scale`, a power of two, in slices*8 chunks, each at place(chunk); v may be null,
+// for zeros. The result is the same in all lanes.
+template <class Place>
+__device__ inline PackedRow locate_pack_row(const float *v, int d, double scale, int slices, Place place) {
 	PackedRow sums = {0, 0};
 	for (int chunk = lane_id(); chunk < slices * 8; chunk += 32) {
 		uint32_t words[4];
@@ -46,24 +56,24 @@ __device__ inline PackedRow locate_pack_row(const float *v, int d, double scale,
 			}
 			words[pair] = bits[0] | bits[1] << 16;
 		}
-		unsigned char *const slice = tile + (int64_t)(chunk / 8) * BRENIER_LOCATE_SLICE_BYTES;
-		*(uint4 *)(slice + row * 128 + ((chunk % 8) ^ (row % 8)) * 16) = make_uint4(words[0], words[1], words[2], words[3]);
+		*(uint4 *)place(chunk) = make_uint4(words[0], words[1], words[2], words[3]);
 	}
 	return {warp_sum(sums.norm_squared), warp_sum(sums.error_squared)};
 }
 
-// Packs a sample x [d] and says how far its screened scores can be off.
-__device__ inline brenier_locate_row locate_pack_sample(const float *x, int d, const brenier_locate_map &map,
-                                                        unsigned char *tile, int slices, int row) {
+// Packs a sample x [d] likewise and says how far its screened scores can be off.
+template <class Place>
+__device__ inline brenier_locate_row locate_pack_sample(const float *x, int d, const brenier_locate_map &map, int slices,
+                                                        Place place) {
 	const uint32_t extent = locate_extent(x, d);
 	LocateSample sample;
 	sample.exponent = min(locate_exponent(float_value(extent)), locate_most_scale);
 	if (extent >= 0x7f800000u || sample.exponent < locate_least_scale) {
-		locate_pack_row(nullptr, d, 1, tile, slices, row);
+		locate_pack_row(nullptr, d, 1, slices, place);
 		return {1, -locate_infinity()};
 	}
 	const double scale = power_of_two(sample.exponent);
-	const PackedRow packed = locate_pack_row(x, d, scale, tile, slices, row);
+	const PackedRow packed = locate_pack_row(x, d, scale, slices, place);
 	sample.norm = sqrt(packed.norm_squared) * locate_rounding;
 	sample.error = sqrt(packed.error_squared) * locate_rounding;
 	return {(float)scale, locate_margin(map, sample, d)};
