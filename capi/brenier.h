@@ -123,14 +123,26 @@ typedef struct brenier_engine_options {
     size_t struct_size;
     const char *device; /* "auto", "cpu", "cuda", "cuda:1"; NULL: BRENIER_DEVICE, else "auto" */
     int32_t threads;    /* worker threads on the CPU; 0: BRENIER_THREADS, else all processors */
+    void *cuda_context; /* a CUcontext of that device, which outlives the engine; NULL: the device's
+                           primary context, which the CUDA runtime uses too */
+    void *cuda_stream;  /* a CUstream that all work of the engine is ordered in; NULL: its own */
+    size_t cuda_memory; /* bytes that the engine may allocate on the device; 0: what is free, less a
+                           reserve */
 } brenier_engine_options;
 
-/* Sets every option to its default, and struct_size. */
+/* Sets every option to its default, and struct_size. The first is for programs built with an older
+ * header, whose struct ends at `threads`; with this one its name means the second. */
 void brenier_engine_options_init(brenier_engine_options *options);
+void brenier_engine_options_init_2(brenier_engine_options *options);
+#define brenier_engine_options_init brenier_engine_options_init_2
 
 /* Makes an engine on a device. `options` may be NULL. The caller destroys *engine. A process may
- * have several; each has threads of its own.
- * Errors: INVALID_ARGUMENT (an unknown device or a bad variable of the environment), DEVICE. */
+ * have several; each has threads of its own. "auto" is the first CUDA device if the library can use
+ * one, else the CPU; brenier_engine_info says which, and why.
+ * A device that is lost (BRENIER_DEVICE, said so by brenier_last_error) answers no later call; the
+ * engine can still be destroyed.
+ * Errors: INVALID_ARGUMENT (an unknown device or a bad variable of the environment), DEVICE,
+ * OUT_OF_MEMORY. */
 brenier_status brenier_engine_create(const brenier_engine_options *options,
                                      brenier_engine **engine);
 
@@ -144,8 +156,9 @@ typedef struct brenier_engine_properties {
     size_t struct_size;
     const char *device;      /* "cpu", "cuda:0" */
     const char *device_name; /* "AMD EPYC ..." */
-    const char *path;        /* the instruction set in use: "avx512", "avx2", "portable" */
-    int32_t threads;
+    const char *path;        /* the instruction set in use: "avx512", "avx2", "portable", "sm_90a" */
+    int32_t threads;         /* 0 on a CUDA device */
+    const char *note;        /* what is out of the ordinary, as why "auto" took the CPU; else "" */
 } brenier_engine_properties;
 
 /* Describes the engine. The strings live until it is destroyed.
@@ -187,6 +200,9 @@ typedef struct brenier_model_properties {
     double high;
     const char *source;     /* "gaussian": N(0,I), or "uniform": on [-1/2,1/2]^d */
     const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit */
+    const char *kernels;    /* JSON: which kernel serves each part where the device has several,
+                               {"kernels": [{"part": .., "kernel": ..}], "notes": [..]}; a note is on
+                               a kernel that failed its self-check */
 } brenier_model_properties;
 
 /* Describes the model. The strings live until it is closed.
@@ -267,7 +283,9 @@ brenier_status brenier_codes(brenier_model *model, uint64_t seed, uint64_t first
 
 /* Images of codes.
  *   codes   [n,d] F32, finite
- *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written. The one array that may be
+ *           on the engine's CUDA device; if the engine was given a stream, then the images are there
+ *           in the stream's order, which the call does not wait for
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes, size_t n,
                               const brenier_buffer *images);

@@ -17,32 +17,29 @@ var elementSizes = [...]uintptr{C.BRENIER_F32: 4, C.BRENIER_F16: 2, C.BRENIER_U8
 
 var dtypeNames = [...]string{C.BRENIER_F32: "F32", C.BRENIER_F16: "F16", C.BRENIER_U8: "U8", C.BRENIER_I64: "I64", C.BRENIER_F64: "F64"}
 
-// memory checks a caller's buffer for n rows of width elements and returns where they are and how
-// many elements there are.
-func memory(name string, b *C.brenier_buffer, n C.size_t, width int) (data unsafe.Pointer, count int, err error) {
-	if b.location != C.BRENIER_HOST {
-		return nil, 0, fail(C.BRENIER_UNSUPPORTED, "%s: want location BRENIER_HOST (0), got %d; this engine has no device memory", name, b.location)
-	}
+// memory checks a caller's buffer for n rows of width elements and returns where they are, on the
+// host or a device, and how many elements there are.
+func memory(name string, b *C.brenier_buffer, n C.size_t, width int) (address uintptr, count int, err error) {
 	size := elementSizes[b.dtype]
 	if n == 0 || width == 0 {
-		return nil, 0, nil
+		return 0, 0, nil
 	}
 	most := uint64(math.MaxInt) / uint64(width) / uint64(size)
 	if uint64(n) > most || uintptr(n)*uintptr(width)*size > uintptr(b.bytes) {
-		return nil, 0, fail(C.BRENIER_SHORT_BUFFER, "%s: %d rows of %d %s do not fit in %d bytes", name, n, width, dtypeNames[b.dtype], b.bytes)
+		return 0, 0, fail(C.BRENIER_SHORT_BUFFER, "%s: %d rows of %d %s do not fit in %d bytes", name, n, width, dtypeNames[b.dtype], b.bytes)
 	}
 	bytes := uintptr(n) * uintptr(width) * size
-	address := uintptr(b.data)
+	address = uintptr(b.data)
 	if address == 0 {
-		return nil, 0, invalid("%s: want memory, got data NULL", name)
+		return 0, 0, invalid("%s: want memory, got data NULL", name)
 	}
 	if address%size != 0 {
-		return nil, 0, invalid("%s: want data aligned to its elements of %d bytes, got %#x", name, size, address)
+		return 0, 0, invalid("%s: want data aligned to its elements of %d bytes, got %#x", name, size, address)
 	}
 	if bytes > math.MaxUint-address {
-		return nil, 0, invalid("%s: %d bytes at %#x are beyond the end of memory", name, bytes, address)
+		return 0, 0, invalid("%s: %d bytes at %#x are beyond the end of memory", name, bytes, address)
 	}
-	return b.data, int(n) * width, nil
+	return address, int(n) * width, nil
 }
 
 // array is memory for a buffer that must have the element type T, given as its dtype.
@@ -54,14 +51,17 @@ func array[T any](name string, from *C.brenier_buffer, dtype C.brenier_dtype, n 
 	if b.dtype != dtype {
 		return nil, invalid("%s: want dtype BRENIER_%s (%d), got %d", name, dtypeNames[dtype], dtype, b.dtype)
 	}
-	data, count, err := memory(name, &b, n, width)
+	if b.location != C.BRENIER_HOST {
+		return nil, fail(C.BRENIER_UNSUPPORTED, "%s: want location BRENIER_HOST (0), got %d; images alone may be elsewhere", name, b.location)
+	}
+	address, count, err := memory(name, &b, n, width)
 	if err != nil {
 		return nil, err
 	}
-	if data == nil {
+	if address == 0 {
 		return []T{}, nil
 	}
-	return unsafe.Slice((*T)(data), count), nil
+	return unsafe.Slice((*T)(b.data), count), nil
 }
 
 // optional is array for a buffer that may be NULL; then it is nil.
@@ -101,9 +101,17 @@ func (m *openModel) image(from *C.brenier_buffer, n C.size_t) (engine.Image, err
 	default:
 		return out, invalid("images: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", b.layout)
 	}
-	data, count, err := memory("images", &b, n, m.info.Channels*m.info.Height*m.info.Width)
-	if data != nil {
-		out.Data = unsafe.Slice((*byte)(data), count*int(elementSizes[b.dtype]))
+	if b.location != C.BRENIER_HOST && b.location != C.BRENIER_CUDA_DEVICE {
+		return out, invalid("images: want location BRENIER_HOST (0) or BRENIER_CUDA_DEVICE (1), got %d", b.location)
+	}
+	address, count, err := memory("images", &b, n, m.info.Channels*m.info.Height*m.info.Width)
+	bytes := count * int(elementSizes[b.dtype])
+	switch {
+	case address == 0:
+	case b.location == C.BRENIER_HOST:
+		out.Data = unsafe.Slice((*byte)(b.data), bytes)
+	default:
+		out.Device = engine.DeviceMemory{Address: uint64(address), Bytes: bytes}
 	}
 	return out, err
 }

@@ -7,6 +7,7 @@ package main
 import "C"
 
 import (
+	"math"
 	"unsafe"
 
 	"brenier/engine"
@@ -27,7 +28,9 @@ func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (stat
 		c.err = invalid("engine: want a place for the handle, got NULL")
 		return
 	}
-	config := engine.Config{Threads: int(o.threads), Getenv: getenv}
+	config := engine.Config{Threads: int(o.threads), Getenv: getenv, CUDA: engine.CUDAConfig{
+		Context: uintptr(o.cuda_context), Stream: uintptr(o.cuda_stream), Memory: int(min(o.cuda_memory, math.MaxInt)),
+	}}
 	if o.device != nil {
 		config.Device = C.GoString(o.device)
 	}

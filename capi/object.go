@@ -7,6 +7,7 @@ package main
 import "C"
 
 import (
+	"encoding/json"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -48,6 +49,7 @@ func addEngine(e *engine.Engine) (token, error) {
 		device_name: C.CString(info.Device),
 		path:        C.CString(info.Path),
 		threads:     C.int32_t(info.Threads),
+		note:        C.CString(info.Note),
 	}
 	k, ok := engines.insert(o)
 	if !ok {
@@ -71,6 +73,7 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 		high:      C.double(info.High),
 		source:    C.CString(info.Source),
 		metadata:  C.CString(info.Metadata),
+		kernels:   C.CString(kernelsJSON(m)),
 	}
 	if info.HasCentroids {
 		o.properties.has_centroids = 1
@@ -87,9 +90,30 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	return k, nil
 }
 
+// kernelsJSON says which kernels serve a model, as brenier_model_properties does.
+func kernelsJSON(m *engine.Model) string {
+	type kernel struct {
+		Part   string `json:"part"`
+		Kernel string `json:"kernel"`
+	}
+	chosen, notes := m.Kernels()
+	said := struct {
+		Kernels []kernel `json:"kernels"`
+		Notes   []string `json:"notes"`
+	}{make([]kernel, 0, len(chosen)), append([]string{}, notes...)}
+	for _, k := range chosen {
+		said.Kernels = append(said.Kernels, kernel{k.Part, k.Name})
+	}
+	text, err := json.Marshal(said)
+	if err != nil { // strings alone cannot fail
+		panic(err)
+	}
+	return string(text)
+}
+
 func (o *openEngine) close() error {
 	defer func() {
-		for _, text := range []*C.char{o.properties.device, o.properties.device_name, o.properties.path} {
+		for _, text := range []*C.char{o.properties.device, o.properties.device_name, o.properties.path, o.properties.note} {
 			C.free(unsafe.Pointer(text))
 		}
 	}()
@@ -100,6 +124,7 @@ func (o *openModel) close() error {
 	defer func() {
 		C.free(unsafe.Pointer(o.properties.source))
 		C.free(unsafe.Pointer(o.properties.metadata))
+		C.free(unsafe.Pointer(o.properties.kernels))
 	}()
 	return o.Model.Close()
 }

@@ -2,8 +2,8 @@ package main
 
 import "unsafe"
 
-// The sizes of the public structs in version 0.1. A program built with that header passes these
-// for ever, whatever members have been added since; so they never change.
+// The sizes of the public structs as version 0.1 first had them. A program built with that header
+// passes these for ever, whatever members have been added since; so they never change.
 const (
 	bufferFirst           = 40
 	engineOptionsFirst    = 24

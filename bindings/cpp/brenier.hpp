@@ -353,6 +353,9 @@ public:
     struct Options {
         const char* device = nullptr;  // "auto", "cpu", "cuda", "cuda:1"; nullptr: BRENIER_DEVICE
         int threads = 0;               // 0: BRENIER_THREADS, else all processors
+        void* cuda_context = nullptr;  // a CUcontext that outlives the engine; nullptr: the primary one
+        void* cuda_stream = nullptr;   // a CUstream that all work is ordered in; nullptr: the engine's own
+        std::size_t cuda_memory = 0;   // bytes on the device; 0: what is free, less a reserve
     };
 
     Engine(const Options& options, std::error_code& error) noexcept {
@@ -447,6 +450,9 @@ private:
         brenier_engine_options_init(&o);
         o.device = options.device;
         o.threads = options.threads;
+        o.cuda_context = options.cuda_context;
+        o.cuda_stream = options.cuda_stream;
+        o.cuda_memory = options.cuda_memory;
         return brenier_engine_create(&o, &handle_);
     }
 

@@ -1,4 +1,5 @@
 /* Every kind of misuse is answered with a status and a sentence, and writes nothing. */
+#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -147,12 +148,12 @@ static void struct_sizes(void) {
         bad.struct_size = wrong[i];
         CHECK_FAILS(brenier_noise(model, 0, 0, 1, &bad), invalid, "x: struct_size: want 40");
         brenier_model_properties p = {.struct_size = wrong[i]};
-        CHECK_FAILS(brenier_model_info(model, &p), invalid, "properties: struct_size: want 72");
+        CHECK_FAILS(brenier_model_info(model, &p), invalid, "properties: struct_size: want 80");
         brenier_engine_properties q = {.struct_size = wrong[i]};
-        CHECK_FAILS(brenier_engine_info(engine, &q), invalid, "properties: struct_size: want 40");
+        CHECK_FAILS(brenier_engine_info(engine, &q), invalid, "properties: struct_size: want 48");
         brenier_engine_options o = {.struct_size = wrong[i]};
         brenier_engine *none = NULL;
-        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 24");
+        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 48");
         brenier_fit_options f = {.struct_size = wrong[i]};
         brenier_model *fitted = NULL;
         CHECK_FAILS(brenier_fit(engine, &b, 1, 2, NULL, &f, &fitted), invalid, "options: struct_size: want 64");
@@ -291,6 +292,26 @@ static void files(void) {
     CHECK(none == NULL && brenier_last_error()[0] != '\0');
 }
 
+/* A program built with the first header has a shorter struct, and what lies behind it is not its. */
+static void older_options(void) {
+    struct {
+        size_t struct_size;
+        const char *device;
+        int32_t threads;
+        unsigned char beyond[64];
+    } o;
+    memset(&o, 0xA5, sizeof o);
+    void (*first_init)(brenier_engine_options *) = NULL;
+    void *symbol = dlsym(RTLD_DEFAULT, "brenier_engine_options_init");
+    CHECK(symbol != NULL);
+    memcpy(&first_init, &symbol, sizeof first_init);
+    first_init((brenier_engine_options *)(void *)&o);
+    CHECK(o.struct_size == 24 && o.device == NULL && o.threads == 0 && o.beyond[4] == 0xA5);
+    brenier_engine *made = NULL;
+    CHECK_OK(brenier_engine_create((brenier_engine_options *)(void *)&o, &made));
+    CHECK_OK(brenier_engine_destroy(made));
+}
+
 static void engines(void) {
     brenier_engine_options o;
     brenier_engine *none = NULL;
@@ -343,6 +364,7 @@ int main(void) {
     values();
     parts_that_are_missing();
     files();
+    older_options();
     engines();
     last_error_belongs_to_a_thread();
     CHECK_OK(brenier_model_close(model));

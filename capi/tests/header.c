@@ -17,13 +17,17 @@ SIZE(brenier_buffer, 40);
 
 PLACE(brenier_engine_options, device, 8);
 PLACE(brenier_engine_options, threads, 16);
-SIZE(brenier_engine_options, 24);
+PLACE(brenier_engine_options, cuda_context, 24);
+PLACE(brenier_engine_options, cuda_stream, 32);
+PLACE(brenier_engine_options, cuda_memory, 40);
+SIZE(brenier_engine_options, 48);
 
 PLACE(brenier_engine_properties, device, 8);
 PLACE(brenier_engine_properties, device_name, 16);
 PLACE(brenier_engine_properties, path, 24);
 PLACE(brenier_engine_properties, threads, 32);
-SIZE(brenier_engine_properties, 40);
+PLACE(brenier_engine_properties, note, 40);
+SIZE(brenier_engine_properties, 48);
 
 PLACE(brenier_model_properties, points, 8);
 PLACE(brenier_model_properties, dimension, 16);
@@ -35,7 +39,8 @@ PLACE(brenier_model_properties, low, 40);
 PLACE(brenier_model_properties, high, 48);
 PLACE(brenier_model_properties, source, 56);
 PLACE(brenier_model_properties, metadata, 64);
-SIZE(brenier_model_properties, 72);
+PLACE(brenier_model_properties, kernels, 72);
+SIZE(brenier_model_properties, 80);
 
 PLACE(brenier_extension, mode, 8);
 PLACE(brenier_extension, k, 12);

@@ -71,15 +71,17 @@ func runInfo(c *console, arguments []string) error {
 		return err
 	}
 	info, on := model.Info(), e.Info()
+	kernels, notes := model.Kernels()
 	if c.json {
 		return c.writeJSON(map[string]any{
-			"device": map[string]any{"name": on.Name, "device": on.Device, "path": on.Path, "threads": on.Threads},
+			"device": map[string]any{"name": on.Name, "device": on.Device, "path": on.Path, "threads": on.Threads, "note": on.Note},
 			"model": map[string]any{
 				"points": info.Points, "dimension": info.Dimension, "source": info.Source,
 				"has_centroids": info.HasCentroids, "has_masses": info.HasMasses,
 				"channels": info.Channels, "height": info.Height, "width": info.Width,
 				"range": []float64{info.Low, info.High}, "parameters": info.Parameters,
 				"metadata": json.RawMessage(info.Metadata),
+				"kernels":  kernelsJSON(kernels), "notes": notes,
 			},
 		})
 	}
@@ -88,7 +90,29 @@ func runInfo(c *console, arguments []string) error {
 	}
 	printModel(c, info)
 	c.printf("%-10s %s\n", "device", device(on))
+	if on.Note != "" {
+		c.printf("%-10s %s\n", "", on.Note)
+	}
+	for i, k := range kernels {
+		title := ""
+		if i == 0 {
+			title = "kernels"
+		}
+		c.printf("%-10s %-24s %s\n", title, k.Part, k.Name)
+	}
+	for _, note := range notes {
+		c.printf("%-10s %s\n", "note", note)
+	}
 	return nil
+}
+
+// kernelsJSON says which kernel serves each part of the model.
+func kernelsJSON(kernels []engine.Kernel) []map[string]string {
+	said := make([]map[string]string, 0, len(kernels))
+	for _, k := range kernels {
+		said = append(said, map[string]string{"part": k.Part, "kernel": k.Name})
+	}
+	return said
 }
 
 // printModel describes a model, a line a part.

@@ -141,9 +141,11 @@ func writeHelp(w io.Writer) {
 brenier help COMMAND shows a command's flags and examples.
 
 Environment:
-  BRENIER_DEVICE   cpu, cuda, cuda:1 (flag --device)
-  BRENIER_THREADS  CPU threads (flag --threads)
-  BRENIER_CPU      portable, avx2, avx512: the instruction set (flag --cpu)
+  BRENIER_DEVICE       cpu, cuda, cuda:1 (flag --device)
+  BRENIER_THREADS      CPU threads (flag --threads)
+  BRENIER_CPU          portable, avx2, avx512: the instruction set (flag --cpu)
+  BRENIER_CUDA_DRIVER  another file in place of libcuda.so.1
+  BRENIER_SELF_CHECK   0: believe a GPU without asking its kernels known questions
 
 Exit status: 0 done, 1 failed, 2 wrongly called.
 `)

@@ -17,6 +17,7 @@ every call raises :class:`ForkError`.
 
 from . import _ffi
 from ._lib import library_path
+from .engine import CudaOptions
 from .errors import (
     BadModelError,
     CancelledError,
@@ -44,6 +45,7 @@ __version__ = ".".join(map(str, _ffi.VERSION))
 __all__ = [
     "BadModelError",
     "CancelledError",
+    "CudaOptions",
     "DeviceError",
     "EngineInfo",
     "Error",

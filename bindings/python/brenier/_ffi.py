@@ -64,6 +64,9 @@ class EngineOptions(ctypes.Structure):
         ("struct_size", c_size_t),
         ("device", c_char_p),
         ("threads", c_int32),
+        ("cuda_context", c_void_p),
+        ("cuda_stream", c_void_p),
+        ("cuda_memory", c_size_t),
     ]
 
 
@@ -74,6 +77,7 @@ class EngineProperties(ctypes.Structure):
         ("device_name", c_char_p),
         ("path", c_char_p),
         ("threads", c_int32),
+        ("note", c_char_p),
     ]
 
 
@@ -90,6 +94,7 @@ class ModelProperties(ctypes.Structure):
         ("high", c_double),
         ("source", c_char_p),
         ("metadata", c_char_p),
+        ("kernels", c_char_p),
     ]
 
 
@@ -144,6 +149,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_version": (c_uint32, []),
     "brenier_version_string": (c_char_p, []),
     "brenier_engine_options_init": (None, [POINTER(EngineOptions)]),
+    "brenier_engine_options_init_2": (None, [POINTER(EngineOptions)]),
     "brenier_engine_create": (Status, [POINTER(EngineOptions), POINTER(_engine)]),
     "brenier_engine_destroy": (Status, [_engine]),
     "brenier_engine_info": (Status, [_engine, POINTER(EngineProperties)]),

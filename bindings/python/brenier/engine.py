@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import threading
 import weakref
+from dataclasses import dataclass
 from typing import Any
 
 from . import _call, _ffi, _lib
@@ -39,6 +40,26 @@ def _release(function: str, pointer: Any) -> None:
         getattr(_lib.library(), function)(pointer)
 
 
+@dataclass(frozen=True)
+class CudaOptions:
+    """How a CUDA device is used; the CPU ignores it.
+
+    Attributes
+    ----------
+    context : int
+        A CUcontext of that device, as a number, which must outlive the models. 0: the device's
+        primary context, which the CUDA runtime, and so PyTorch, uses too.
+    stream : int
+        A CUstream, as a number, that all work is ordered in. 0: streams of the library's own.
+    memory : int
+        Bytes that may be allocated on the device. 0: what is free, less a reserve.
+    """
+
+    context: int = 0
+    stream: int = 0
+    memory: int = 0
+
+
 class Engine:
     """One device. Safe to use from many threads.
 
@@ -49,12 +70,20 @@ class Engine:
         ``BRENIER_DEVICE`` says, or the best there is.
     threads : int, optional
         Worker threads on the CPU. Default: ``BRENIER_THREADS``, or all processors.
+    cuda : CudaOptions, optional
+        How a CUDA device is used.
     """
 
-    def __init__(self, device: str = "auto", threads: int | None = None) -> None:
-        options = _call.initialised(_ffi.EngineOptions, "brenier_engine_options_init")
+    def __init__(
+        self, device: str = "auto", threads: int | None = None, cuda: CudaOptions | None = None
+    ) -> None:
+        options = _call.initialised(_ffi.EngineOptions, "brenier_engine_options_init_2")
         options.device = None if device == "auto" else device.encode()
         options.threads = threads or 0
+        if cuda is not None:
+            options.cuda_context = cuda.context or None
+            options.cuda_stream = cuda.stream or None
+            options.cuda_memory = cuda.memory
         pointer = ctypes.POINTER(_ffi.Engine)()
         _call.call("brenier_engine_create", ctypes.byref(options), ctypes.byref(pointer))
         self.handle = Handle("engine", "brenier_engine_destroy", pointer)
@@ -66,16 +95,19 @@ class Engine:
 
 
 _lock = threading.Lock()
-_engines: weakref.WeakValueDictionary[tuple[str, int], Engine] = weakref.WeakValueDictionary()
+_Key = tuple[str, int, "CudaOptions | None"]
+_engines: weakref.WeakValueDictionary[_Key, Engine] = weakref.WeakValueDictionary()
 
 
-def shared(device: str = "auto", threads: int | None = None) -> Engine:
-    """The engine of that device and thread count; it lives as long as somebody refers to it."""
+def shared(
+    device: str = "auto", threads: int | None = None, cuda: CudaOptions | None = None
+) -> Engine:
+    """The engine of that device and those options; it lives as long as somebody refers to it."""
     if not isinstance(device, str):
         raise TypeError(f"device: want a string such as 'cpu', got {type(device).__name__}")
-    key = (device, threads or 0)
+    key = (device, threads or 0, cuda)
     with _lock:
         engine = _engines.get(key)
         if engine is None:
-            engine = _engines[key] = Engine(device, threads)
+            engine = _engines[key] = Engine(device, threads, cuda)
         return engine

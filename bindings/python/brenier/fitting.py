@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _call, _ffi
-from .engine import shared
+from .engine import CudaOptions, shared
 from .errors import CancelledError, InvalidArgumentError
 from .model import Model
 
@@ -108,6 +108,7 @@ def fit(
     decoder: Model | None = None,
     device: str = "auto",
     threads: int | None = None,
+    cuda: CudaOptions | None = None,
 ) -> Fit:
     """Finds heights so that the cell of point i has mass nu_i, and the cells' mass centres.
 
@@ -136,6 +137,8 @@ def fit(
         As in :func:`load`. Ignored with ``decoder``, whose device is used.
     threads : int, optional
         As in :func:`load`.
+    cuda : CudaOptions, optional
+        As in :func:`load`.
 
     Returns
     -------
@@ -160,7 +163,7 @@ def fit(
     weights = None if masses is None else _arrays.vector("masses", masses, n)
     if not (tol > 0 and math.isfinite(tol)):
         raise InvalidArgumentError(f"tol: want a positive number, got {tol}")
-    engine = decoder._engine if decoder is not None else shared(device, threads)
+    engine = decoder._engine if decoder is not None else shared(device, threads, cuda)
 
     watch = _Watch(_reporter(progress))
     options = _call.initialised(_ffi.FitOptions, "brenier_fit_options_init")

@@ -21,15 +21,18 @@ class EngineInfo:
     device_name : str
         The processor's own name.
     path : str
-        The instruction set in use: ``"avx512"``, ``"avx2"``, ``"portable"``.
+        The instruction set in use: ``"avx512"``, ``"avx2"``, ``"portable"``, ``"sm_90a"``.
     threads : int
-        Worker threads on the CPU.
+        Worker threads on the CPU; 0 on a CUDA device.
+    note : str
+        What is out of the ordinary, as why ``"auto"`` took the CPU; else ``""``.
     """
 
     device: str
     device_name: str
     path: str
     threads: int
+    note: str
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class ModelInfo:
         The noise: ``"gaussian"``, N(0, I), or ``"uniform"``, on [-1/2, 1/2]^d.
     metadata : dict
         The file's metadata: ``graph``, ``extension``, ``output``, ``fit`` and so on.
+    kernels : list of dict
+        Which kernel serves each part, where the device has several: ``{"part": .., "kernel": ..}``.
+    notes : list of str
+        On kernels that failed their self-check.
     engine : EngineInfo
         Where it runs.
     """
@@ -66,6 +73,8 @@ class ModelInfo:
     high: float
     source: str
     metadata: dict[str, Any]
+    kernels: list[dict[str, str]]
+    notes: list[str]
     engine: EngineInfo
 
 
@@ -78,6 +87,7 @@ def engine_info(engine: Any) -> EngineInfo:
         device_name=_call.text(properties.device_name),
         path=_call.text(properties.path),
         threads=int(properties.threads),
+        note=_call.text(properties.note),
     )
 
 
@@ -85,6 +95,7 @@ def model_info(model: Any, engine: EngineInfo) -> ModelInfo:
     """Asks the library about a model, given its handle."""
     properties = _call.new(_ffi.ModelProperties)
     _call.call("brenier_model_info", model, ctypes.byref(properties))
+    chosen = json.loads(_call.text(properties.kernels) or '{"kernels": [], "notes": []}')
     return ModelInfo(
         points=int(properties.points),
         dimension=int(properties.dimension),
@@ -96,5 +107,7 @@ def model_info(model: Any, engine: EngineInfo) -> ModelInfo:
         high=float(properties.high),
         source=_call.text(properties.source),
         metadata=json.loads(_call.text(properties.metadata) or "{}"),
+        kernels=chosen["kernels"],
+        notes=chosen["notes"],
         engine=engine,
     )

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from . import _arrays, _call, _ffi
-from .engine import Engine, Handle, shared
+from .engine import CudaOptions, Engine, Handle, shared
 from .errors import InvalidArgumentError, UnsupportedError
 from .info import ModelInfo, model_info
 
@@ -450,7 +450,13 @@ def _extension(
     return extension
 
 
-def load(path: str | os.PathLike[str], device: str = "auto", threads: int | None = None) -> Model:
+def load(
+    path: str | os.PathLike[str],
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    cuda: CudaOptions | None = None,
+) -> Model:
     """Reads, checks and prepares a model file. The file is not needed afterwards.
 
     Parameters
@@ -463,6 +469,8 @@ def load(path: str | os.PathLike[str], device: str = "auto", threads: int | None
     threads : int, optional
         Worker threads on the CPU. Default: ``BRENIER_THREADS``, or all processors. Models of one
         device and thread count share their threads.
+    cuda : CudaOptions, optional
+        How a CUDA device is used.
 
     Raises
     ------
@@ -478,17 +486,21 @@ def load(path: str | os.PathLike[str], device: str = "auto", threads: int | None
     >>> with brenier.load("terrain.safetensors", device="cpu") as model:   # doctest: +SKIP
     ...     tiles = model.sample(4, seed=1)
     """
-    engine = shared(device, threads)
+    engine = shared(device, threads, cuda)
     pointer = ctypes.POINTER(_ffi.Model)()
     _call.call("brenier_model_open", engine.handle.pointer, os.fsencode(path), ctypes.byref(pointer))
     return Model(engine, pointer)
 
 
 def load_bytes(
-    data: bytes | bytearray | memoryview, device: str = "auto", threads: int | None = None
+    data: bytes | bytearray | memoryview,
+    device: str = "auto",
+    threads: int | None = None,
+    *,
+    cuda: CudaOptions | None = None,
 ) -> Model:
     """:func:`load` for a model file in memory, which is not needed afterwards."""
-    engine = shared(device, threads)
+    engine = shared(device, threads, cuda)
     view = np.frombuffer(data, np.uint8)
     pointer = ctypes.POINTER(_ffi.Model)()
     _call.call(

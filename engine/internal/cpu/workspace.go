@@ -57,14 +57,17 @@ func (w *workspace) PutCodes(z []float32) error { copy(w.z, z); return nil }
 func (w *workspace) GetCodes(z []float32) error { copy(z, w.z); return nil }
 
 func (w *workspace) Decode(n int, out backend.Image) error {
-	m := w.model
-	if out.Address != 0 {
-		return fault.New(fault.ErrUnsupported, "images: the engine runs on the CPU and has no device memory; give memory of the host")
+	if err := onHost(out); err != nil {
+		return err
 	}
+	m := w.model
 	return m.decoder.Decode(w.decode, w.z[:n*m.d], n, out)
 }
 
 func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out backend.Image) error {
+	if err := onHost(out); err != nil {
+		return err
+	}
 	if err := w.Noise(n, seed, first); err != nil {
 		return err
 	}
@@ -75,6 +78,14 @@ func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out
 		return err
 	}
 	return w.Decode(n, out)
+}
+
+// onHost refuses memory that no processor can write to.
+func onHost(out backend.Image) error {
+	if out.Address != 0 {
+		return fault.New(fault.ErrUnsupported, "images: their location is a CUDA device, and this engine runs on the CPU; give memory of the host")
+	}
+	return nil
 }
 
 func (w *workspace) Close() error { return nil }
