@@ -61,7 +61,7 @@ __device__ __forceinline__ void locate_write_maxima(const LocateMaxima &m, float
 struct LocateFound {
 	float best;      // the highest f so far
 	float cut;       // what a cell must reach to be kept
-	uint32_t count;  // cells kept, or that would have been if there were room
+	uint32_t count;  // cells in the row's list, or that would be if there were room
 };
 
 // Begins a row.
@@ -86,8 +86,10 @@ __device__ __forceinline__ void locate_keep(const float (&d)[count], float maxim
 	float top = fmaxf(maximum, shuffle_xor(maximum, 1));
 	top = fmaxf(top, shuffle_xor(top, 2));
 	if (top > found.best) {
+		const float before = found.best;
 		found.best = top;
 		found.cut = locate_cut(top, p.rows[row].margin);
+		if (found.cut > before) found.count = 0;  // all that was kept is ruled out
 	}
 	uint32_t mine = 0;
 	if (maximum >= found.cut) {
