@@ -78,7 +78,7 @@ struct Chains {
 
 // Walks the chains of 32 lanes over all dimensions. cell is the lane's, -1 for none; `samples` of
 // them, of `group` lanes each, begin with sample `first`.
-__device__ __forceinline__ Chains walk(const BrenierExtend &p, Tile &tile, int32_t cell, int64_t first, int samples) {
+__device__ __forceinline__ Chains walk(const brenier_extend_params &p, Tile &tile, int32_t cell, int64_t first, int samples) {
 	enum { X = MOST_SAMPLES * DIMS / 32 };  // values of x that a lane fetches at most
 	const int lane = (int)lane_id(), slot = lane / p.group;
 	const bool distances = p.mode == BRENIER_EXTEND_SIMPLEX;
@@ -138,7 +138,7 @@ __device__ __forceinline__ Chains walk(const BrenierExtend &p, Tile &tile, int32
 }
 
 // The code of one sample out of its kept cells and their weights [count].
-__device__ __forceinline__ void write_code(const BrenierExtend &p, const int32_t *kept, const double *weights,
+__device__ __forceinline__ void write_code(const brenier_extend_params &p, const int32_t *kept, const double *weights,
                                            int count, double total, float *z) {
 	const double rest = 1 - p.blend;
 	for (int i = (int)lane_id(); i < p.d; i += 32) {
@@ -158,7 +158,7 @@ __device__ __forceinline__ void write_code(const BrenierExtend &p, const int32_t
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_extend, BrenierExtend, 32 * BRENIER_EXTEND_WARPS, 4) {
+BRENIER_KERNEL(brenier_cuda_extend, brenier_extend_params, 32 * BRENIER_EXTEND_WARPS, 4) {
 	__shared__ Tile tiles[BRENIER_EXTEND_WARPS];
 	Tile &tile = tiles[threadIdx.x / 32];
 	const int lane = (int)lane_id(), slot = lane / p.group, j = lane % p.group;
@@ -203,7 +203,7 @@ BRENIER_KERNEL(brenier_cuda_extend, BrenierExtend, 32 * BRENIER_EXTEND_WARPS, 4)
 		           shuffle(total, s * p.group), p.z + (first + s) * p.d);
 }
 
-BRENIER_KERNEL(brenier_cuda_plane_norms, BrenierPlaneNorms, BRENIER_NORM_THREADS, 8) {
+BRENIER_KERNEL(brenier_cuda_plane_norms, brenier_plane_norms_params, BRENIER_NORM_THREADS, 8) {
 	const int64_t i = (int64_t)blockIdx.x * BRENIER_NORM_THREADS + threadIdx.x;
 	if (i >= p.N) return;
 	const float *y = p.points + i * p.d;

@@ -20,7 +20,7 @@
 // Cell j is admissible if j = 0 or the cosine between the planes of cells 0 and j is at least
 // min_cosine.
 // Grid: a warp takes 32/group samples; group is the power of two from k on, at least 2, at most 32.
-typedef struct BrenierExtend {
+typedef struct {
 	BRENIER_ADDRESS(const float) x;          // [n,d]
 	BRENIER_ADDRESS(const int32_t) cells;    // [n,k]
 	BRENIER_ADDRESS(const float) points;     // [N,d], aligned to 16 bytes
@@ -29,15 +29,15 @@ typedef struct BrenierExtend {
 	BRENIER_ADDRESS(float) z;                // [n,d]
 	double min_cosine, blend;
 	int32_t n, d, k, group, mode;
-} BrenierExtend;
+} brenier_extend_params;
 
 // brenier_cuda_plane_norms: norms[i] = |(y_i,-1)|, the root of an fma chain of squares that starts
 // at 1. Grid: one thread for each of N.
 #define BRENIER_NORM_THREADS 128
-typedef struct BrenierPlaneNorms {
+typedef struct {
 	BRENIER_ADDRESS(const float) points;  // [N,d]
 	BRENIER_ADDRESS(double) norms;        // [N]
 	int32_t N, d;
-} BrenierPlaneNorms;
+} brenier_plane_norms_params;
 
 #endif

@@ -44,7 +44,7 @@ struct Item {
 	int begin, end;         // cells
 };
 
-__device__ __forceinline__ Item item_of(const BrenierLocatePlain &p, int count, int at, int parts) {
+__device__ __forceinline__ Item item_of(const brenier_locate_plain_params &p, int count, int at, int parts) {
 	Item item;
 	item.tile = at / parts;
 	item.part = at - item.tile * parts;
@@ -57,13 +57,13 @@ __device__ __forceinline__ Item item_of(const BrenierLocatePlain &p, int count, 
 	return item;
 }
 
-__device__ __forceinline__ int64_t sample_of(const BrenierLocatePlain &p, int listed) {
+__device__ __forceinline__ int64_t sample_of(const brenier_locate_plain_params &p, int listed) {
 	return p.rows ? p.rows[listed] : listed;
 }
 
 // Brings dimensions k .. k+31 of the item's rows and of cells `cell` .. `cell`+63 to shared memory,
 // transposed; zeros where there is none. A warp reads 32 bytes of four rows at a time.
-__device__ __forceinline__ void stage(const BrenierLocatePlain &p, const Item &item, int cell, int k, Tile &tile) {
+__device__ __forceinline__ void stage(const brenier_locate_plain_params &p, const Item &item, int cell, int k, Tile &tile) {
 	const int dim = threadIdx.x % 8;
 #pragma unroll
 	for (int d = 0; d < DIMS; d += 8) {
@@ -83,7 +83,7 @@ __device__ __forceinline__ void stage(const BrenierLocatePlain &p, const Item &i
 }
 
 // Scores of the item's rows with cells `cell` .. `cell`+63, left in tile.scores. Ends with a barrier.
-__device__ __forceinline__ void score(const BrenierLocatePlain &p, const Item &item, int cell, Tile &tile) {
+__device__ __forceinline__ void score(const brenier_locate_plain_params &p, const Item &item, int cell, Tile &tile) {
 	const int row = threadIdx.x / ACROSS * SIDE, column = threadIdx.x % ACROSS;  // and every ACROSS-th on
 	double sums[SIDE][SIDE];
 #pragma unroll
@@ -120,7 +120,7 @@ __device__ __forceinline__ void score(const BrenierLocatePlain &p, const Item &i
 }
 
 // Offers tile.scores to the lists of the rows of this warp.
-__device__ __forceinline__ void offer(const BrenierLocatePlain &p, const Item &item, int cell, Tile &tile) {
+__device__ __forceinline__ void offer(const brenier_locate_plain_params &p, const Item &item, int cell, Tile &tile) {
 	const int lane = (int)lane_id(), first = threadIdx.x / 32 * WARP_ROWS;
 	for (int r = first; r < first + WARP_ROWS && r < item.rows; r++) {
 		const Scored last = {tile.top_scores[r][p.k - 1], tile.top_cells[r][p.k - 1]};
@@ -144,12 +144,12 @@ __device__ __forceinline__ void offer(const BrenierLocatePlain &p, const Item &i
 }
 
 // Where the j-th of a part's list for a row of a tile is left.
-__device__ __forceinline__ int64_t partial(const BrenierLocatePlain &p, const Item &item, int row, int j) {
+__device__ __forceinline__ int64_t partial(const brenier_locate_plain_params &p, const Item &item, int row, int j) {
 	return ((int64_t)(item.tile * ROWS + row) * item.parts + item.part) * p.k + j;
 }
 
 // Writes the warp's lists as the answer, or as a part's.
-__device__ __forceinline__ void leave(const BrenierLocatePlain &p, const Item &item, const Tile &tile) {
+__device__ __forceinline__ void leave(const brenier_locate_plain_params &p, const Item &item, const Tile &tile) {
 	const int lane = (int)lane_id(), first = threadIdx.x / 32 * WARP_ROWS;
 	if (lane >= p.k) return;
 	for (int r = first; r < first + WARP_ROWS && r < item.rows; r++) {
@@ -166,12 +166,12 @@ __device__ __forceinline__ void leave(const BrenierLocatePlain &p, const Item &i
 }
 
 // Merges the lists of all parts of the item's tile and writes the answer.
-__device__ __forceinline__ void merge(const BrenierLocatePlain &p, Item item) {
+__device__ __forceinline__ void merge(const brenier_locate_plain_params &p, Item item) {
 	const int lane = (int)lane_id(), first = threadIdx.x / 32 * WARP_ROWS;
 	item.part = 0;
 	for (int r = first; r < first + WARP_ROWS && r < item.rows; r++) {
 		Scored top = no_cell();
-#pragma unroll 4
+#pragma unroll 1
 		for (int at = 0; at < item.parts * p.k; at += 32) {
 			Scored mine = no_cell();
 			if (at + lane < item.parts * p.k) {
@@ -190,7 +190,7 @@ __device__ __forceinline__ void merge(const BrenierLocatePlain &p, Item item) {
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_locate_plain, BrenierLocatePlain, THREADS, 4) {
+BRENIER_KERNEL(brenier_cuda_locate_plain, brenier_locate_plain_params, THREADS, 4) {
 	__shared__ Tile tile;
 	__shared__ bool last;
 	launch_dependents();
@@ -198,7 +198,9 @@ BRENIER_KERNEL(brenier_cuda_locate_plain, BrenierLocatePlain, THREADS, 4) {
 	const int count = p.count ? (int)*p.count : p.n;
 	const int blocks = (int)gridDim.x, tiles = (count + ROWS - 1) / ROWS;
 	const int groups = (p.N - 1) / CELLS + 1;
-	const int parts = tiles == 0 ? 1 : max(1, min(blocks / tiles, groups));
+	// Merging takes parts * k / 32 dependent reads; scoring saves as much by more parts up to here.
+	const int most = min(groups, 2048 / p.k);
+	const int parts = tiles == 0 ? 1 : max(1, min(blocks / tiles, most));
 	// With more than one part a block has one item at most, so that its place in `partial` is its own.
 	for (int64_t at = blockIdx.x; at < (int64_t)tiles * parts; at += blocks) {
 		const Item item = item_of(p, count, (int)at, parts);

@@ -18,7 +18,7 @@
 // found. What they leave for it is
 //   partial_scores, partial_cells  [blocks*ROWS*k], no need to be set
 //   finished                       [blocks], zeros before and after
-typedef struct BrenierLocatePlain {
+typedef struct {
 	BRENIER_ADDRESS(const float) x;           // [n,d], and more where rows lists higher ones
 	BRENIER_ADDRESS(const float) points;      // [N,d]
 	BRENIER_ADDRESS(const float) heights;     // [N]
@@ -30,6 +30,6 @@ typedef struct BrenierLocatePlain {
 	BRENIER_ADDRESS(int32_t) partial_cells;
 	BRENIER_ADDRESS(uint32_t) finished;
 	int32_t n, N, d, k;
-} BrenierLocatePlain;
+} brenier_locate_plain_params;
 
 #endif

@@ -24,19 +24,19 @@ struct Part {
 	bool exists;
 };
 
-__device__ __forceinline__ Part part_of_thread(const BrenierNoise &p) {
+__device__ __forceinline__ Part part_of_thread(const brenier_noise_params &p) {
 	const uint32_t blocks = (p.d + 3) / 4;
 	const uint32_t at = blockIdx.x * BRENIER_NOISE_THREADS + threadIdx.x;
 	const uint32_t sample = at / blocks;
 	return {sample, at - sample * blocks, sample < p.n};
 }
 
-__device__ __forceinline__ uint4 words_of(const BrenierNoise &p, Part part) {
+__device__ __forceinline__ uint4 words_of(const brenier_noise_params &p, Part part) {
 	const uint64_t index = p.first + part.sample;
 	return philox(make_uint4((uint32_t)index, (uint32_t)(index >> 32), part.block, p.stream), p.seed);
 }
 
-__device__ __forceinline__ void store(const BrenierNoise &p, Part part, float4 values) {
+__device__ __forceinline__ void store(const brenier_noise_params &p, Part part, float4 values) {
 	if (!part.exists) return;
 	float *to = p.x + (uint64_t)part.sample * p.d + 4 * part.block;
 	if (p.d % 4 == 0) {
@@ -52,7 +52,7 @@ __device__ __forceinline__ void store(const BrenierNoise &p, Part part, float4 v
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_noise_uniform, BrenierNoise, BRENIER_NOISE_THREADS, 8) {
+BRENIER_KERNEL(brenier_cuda_noise_uniform, brenier_noise_params, BRENIER_NOISE_THREADS, 8) {
 	const Part part = part_of_thread(p);
 	const uint4 words = words_of(p, part);
 	const float4 values = make_float4((float)centred(words.x), (float)centred(words.y),
@@ -62,7 +62,7 @@ BRENIER_KERNEL(brenier_cuda_noise_uniform, BrenierNoise, BRENIER_NOISE_THREADS, 
 	store(p, part, values);
 }
 
-BRENIER_KERNEL(brenier_cuda_noise_gaussian, BrenierNoise, BRENIER_NOISE_THREADS, 8) {
+BRENIER_KERNEL(brenier_cuda_noise_gaussian, brenier_noise_params, BRENIER_NOISE_THREADS, 8) {
 	__shared__ uint4 staged_words[WARPS][32];  // a lane's four: bits of the value, or a word of the tails
 	__shared__ uint8_t tail_slots[WARPS][128];  // which of the warp's 128 are in the tails
 	const unsigned lane = lane_id();

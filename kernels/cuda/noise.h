@@ -11,10 +11,10 @@
 //   brenier_cuda_noise_uniform   x = u - 1/2
 //   brenier_cuda_noise_gaussian  x = the normal distribution's quantile of u; quantile.cuh
 // both rounded to float32. Grid: one thread for each of n * ceil(d/4) < 2^32 blocks of four.
-typedef struct BrenierNoise {
+typedef struct {
 	BRENIER_ADDRESS(float) x;  // [n,d], aligned to 16 bytes
 	uint64_t seed, first;
 	uint32_t n, d, stream;
-} BrenierNoise;
+} brenier_noise_params;
 
 #endif
