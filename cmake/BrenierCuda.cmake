@@ -158,23 +158,13 @@ if(BRENIER_CUDA_FOUND)
     list(APPEND brenier_cuda_inputs "$<TARGET_FILE:brenier_kernels>" "$<TARGET_FILE:brenier_cuda_forward>")
   endif()
 
-  # Go sees neither into archives nor into headers outside a package. So the script hands Go what they
-  # hold as flags that do nothing else: -D of the compiler, for the packages that read the kernels'
-  # parameter structs, and the linker's -X of a variable that no package has.
-  set(brenier_cuda_go "${PROJECT_BINARY_DIR}/cuda-go/go")
-  set(double "")
+  set(brenier_cuda_linked ${brenier_cuda_inputs})
   if(TARGET cudadouble)
-    set(double "$<TARGET_FILE:cudadouble>")
+    list(APPEND brenier_cuda_linked "$<TARGET_FILE:cudadouble>")
   endif()
-  list(JOIN brenier_cuda_inputs "' '" inputs)
-  file(GENERATE OUTPUT "${brenier_cuda_go}" FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE
-    CONTENT "#!/bin/sh
-# go with the CUDA backend: ${brenier_cuda_go} test ./engine/internal/cuda/...
-headers=$(cat '${PROJECT_SOURCE_DIR}'/kernels/cuda/*.h '${PROJECT_SOURCE_DIR}'/kernels/cuda/driver/*.h | cksum)
-linked=$(cat '${inputs}' '${double}' 2>/dev/null | cksum)
-export CGO_CFLAGS=\"-g -O2 '-I${PROJECT_SOURCE_DIR}/kernels/cuda/driver' '-I${brenier_cuda_dir}/include'\"
-export CGO_LDFLAGS=\"-O2 -g '-L${brenier_cuda_dir}/lib'\"
-export GOFLAGS=\"$GOFLAGS -tags=cuda -gcflags=brenier/engine/internal/cuda/...=-D=\${headers%% *} -ldflags=-X=brenier.linked=\${linked%% *}\"
-exec '${GO_EXECUTABLE}' \"$@\"
-")
+  list(JOIN brenier_cuda_linked "' '" brenier_cuda_linked)
+  set(brenier_cuda_go "${PROJECT_BINARY_DIR}/cuda/go")
+  configure_file(cmake/go_cuda.sh.in "${brenier_cuda_go}.in" @ONLY)
+  file(GENERATE OUTPUT "${brenier_cuda_go}" INPUT "${brenier_cuda_go}.in" FILE_PERMISSIONS
+       OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 endif()
