@@ -1,0 +1,38 @@
+// Modules and functions: host-compiled kernels under the names of the embedded images.
+#pragma once
+#include "../launch.h"
+#include "driver.h"
+#include "stream.h"
+
+namespace brenier::cudadouble {
+
+struct Module {
+	CUmodule handle = nullptr;
+	Context *context = nullptr;
+	std::string name;  // the stem of its source file
+	std::map<std::string, CUfunction> functions;
+};
+
+struct Function {
+	CUfunction handle = nullptr;
+	Context *context = nullptr;
+	CUmodule module = nullptr;
+	const host::Kernel *kernel = nullptr;
+	int dynamic_shared_limit = 48 * 1024;
+	int carveout = -1;
+};
+
+constexpr int shared_per_block = 48 * 1024;
+constexpr int reserved_shared = 1024;
+
+// The most dynamic shared memory that a block may ask for, and what a multiprocessor has.
+int shared_per_block_opt_in(int capability);
+int shared_per_multiprocessor(int capability);
+int threads_per_multiprocessor(int capability);
+
+// Checks a launch as the driver does when it is asked for, and packs it; parameters are copied now.
+KernelWork make_launch(Context &context, CUfunction function, std::array<unsigned, 3> grid,
+                       std::array<unsigned, 3> block, unsigned shared, void **params, void **extra, bool dependent);
+Fault perform_kernel(Context &context, const KernelWork &work);
+
+}  // namespace brenier::cudadouble
