@@ -181,34 +181,44 @@ __device__ __forceinline__ LocateMaxima finish(float (&f)[64], const Levels &lev
 }
 
 // Keeps the cells of the tile that reach the row's cut, after raising it. All lanes of the warp take
-// part. half: 0 for row g, 1 for row g+8.
+// part. half: 0 for row g, 1 for row g+8. As seldom as this is, it must be short: the warpgroup's next
+// product waits for it.
 template <int half>
 __device__ __forceinline__ void keep(const float (&f)[64], float maximum, float &cut, Found &found,
-                                     brenier_locate_candidate *list, int capacity, int cell, int t) {
+                                     brenier_locate_candidate *list, int capacity, int cell) {
 	float top = fmaxf(maximum, shuffle_xor(maximum, 1));
 	top = fmaxf(top, shuffle_xor(top, 2));
 	const float best = found.best;
 	const bool higher = top > best;
 	if (higher) cut = locate_cut(top, found.margin);
 	sync_warp();
-	if (higher && t == 0) {
+	if (higher && lane_id() % 4 == 0) {
 		found.best = top;
 		// What was kept is at most `best`: ruled out, if the new cut is above it.
 		if (cut > best) found.count = 0;
 	}
 	sync_warp();
-	if (maximum < cut) return;
+	if (!(maximum >= cut)) return;
+	uint32_t reaching = 0;  // bit 2j+side: column 8j+2t+side
 #pragma unroll
 	for (int j = 0; j < 16; j++) {
 #pragma unroll
-		for (int side = 0; side < 2; side++) {
-			const float v = f[4 * j + 2 * half + side];
-			if (v >= cut) {
-				const uint32_t at = atomic_add(&found.count, 1);
-				if (at < (uint32_t)capacity) list[at] = {cell + 8 * j + 2 * t + side, v};
-			}
-		}
+		for (int side = 0; side < 2; side++)
+			if (f[4 * j + 2 * half + side] >= cut) reaching |= 1u << (2 * j + side);
 	}
+	// Where several of a group are kept at once, the highest score stands for each: more than theirs
+	// may only keep a cell too many. No loop: with one around here the compiler would make each product
+	// wait for the last. More at once than `most` are many ties, for which there is no room.
+	constexpr int most = 8;
+#pragma unroll
+	for (int i = 0; i < most; i++) {
+		const int bit = __ffs((int)reaching) - 1;
+		const uint32_t at = atomic_add(&found.count, 1);
+		if (at < (uint32_t)capacity) list[at] = {cell + 8 * (bit / 2) + bit % 2, maximum};
+		reaching &= reaching - 1;
+		if (reaching == 0) return;
+	}
+	atomic_add(&found.count, (uint32_t)capacity);
 }
 
 // The screen's two kernels and what each does with a tile.
@@ -233,13 +243,13 @@ struct KeepCandidates {
 	template <int upper>
 	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
 		const LocateMaxima m = finish(f, levels, rows);
-		const bool keep0 = m.row[0] >= rows.cut[0], keep1 = m.row[1] >= rows.cut[1];
-		if (!any(keep0 || keep1)) return;
-		const int64_t at = (row + 64 * upper) * p.splits + split;
-		brenier_locate_candidate *const list = p.candidates + at * p.capacity;
-		const int64_t next = (int64_t)8 * p.splits * p.capacity;
-		keep<0>(f, m.row[0], rows.cut[0], found[64 * upper], list, p.capacity, tile * tile_rows, t);
-		keep<1>(f, m.row[1], rows.cut[1], found[64 * upper + 8], list + next, p.capacity, tile * tile_rows, t);
+		const bool reaches0 = m.row[0] >= rows.cut[0], reaches1 = m.row[1] >= rows.cut[1];
+		if (!any(reaches0 || reaches1)) return;
+		brenier_locate_candidate *list = p.candidates + ((row + 64 * upper) * p.splits + split) * p.capacity;
+		const int cell = tile * tile_rows + 2 * t;
+		if (any(reaches0)) keep<0>(f, m.row[0], rows.cut[0], found[64 * upper], list, p.capacity, cell);
+		list += (int64_t)8 * p.splits * p.capacity;
+		if (any(reaches1)) keep<1>(f, m.row[1], rows.cut[1], found[64 * upper + 8], list, p.capacity, cell);
 	}
 	__device__ __forceinline__ void end(bool present) {
 		sync_warp();
@@ -374,10 +384,12 @@ __device__ __forceinline__ void consume(const brenier_locate_screen_params &p, c
 				before = place.stage;
 				place.advance(stages);
 				ready();
+				wgmma_fence();
 				samples.template multiply<0>(lower, slice, cells());
 				wgmma_commit();
 				wgmma_wait<1>();
 				release(before);
+				wgmma_fence();
 				samples.template multiply<1>(upper, slice, cells());
 				wgmma_commit();
 			}
