@@ -83,6 +83,10 @@ func openDevice(c Config) (*device, error) {
 	if err != nil {
 		return nil, v.fault(err)
 	}
+	if on := v.ctx.DeviceIndex(); on != c.Index {
+		v.close()
+		return nil, fault.Invalid("the CUDA context is one of cuda:%d, and the engine is to run on cuda:%d; ask for the device \"cuda:%d\"", on, c.Index, on)
+	}
 	if err := v.setBudget(c.Memory); err != nil {
 		v.close()
 		return nil, err
@@ -235,13 +239,6 @@ func (v *device) charge(bytes int) error {
 	}
 	v.used += bytes
 	return nil
-}
-
-// left is how many bytes the budget has left.
-func (v *device) left() int {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.budget - v.used
 }
 
 // free gives back memory that alloc or an upload returned; 0 is none. No launch may still use it.

@@ -19,10 +19,10 @@ func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out
 		if err != nil {
 			return err
 		}
-		if d.way == copied || n > min(w.decodeBatch, mostRecorded) {
+		if d.way == copied || n > mostRecorded {
 			err = w.launchMap(w.q, n, seed, first, e)
 			if err == nil {
-				err = w.decodeRounds(n, d)
+				err = w.decodeTo(n, d)
 			}
 		} else {
 			err = w.generateRecorded(n, seed, first, e, d.first)
@@ -59,7 +59,7 @@ func (w *workspace) launchMap(q *driver.Stream, n int, seed, first uint64, e bac
 	return w.launchExtend(q, n, e)
 }
 
-// launchAll launches every stage, for images that one round decodes.
+// launchAll launches every stage.
 func (w *workspace) launchAll(q *driver.Stream, n int, seed, first uint64, e backend.Extension, to target) error {
 	if err := w.launchMap(q, n, seed, first, e); err != nil {
 		return err

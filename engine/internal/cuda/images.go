@@ -22,7 +22,7 @@ const (
 // delivery is where the images of one call go, and how.
 type delivery struct {
 	way    way
-	first  target // where the kernels write the first image; those of a later round, if straight, follow
+	first  target // where the kernels write the first image
 	out    unsafe.Pointer
 	stride int  // bytes of an image
 	wait   bool // until the images are there
@@ -78,32 +78,25 @@ func bytesOfType(t backend.DType) int {
 	return 4
 }
 
-// launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place, at most
-// decodeBatch of them.
+// launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place.
 func (w *workspace) launchDecode(q *driver.Stream, first, n int, to target) error {
 	z := w.at(w.z) + driver.Address(4*first*w.m.d)
 	return w.m.decoder.launch(q, w.decode, w.base, z, n, to)
 }
 
-// decodeRounds decodes n codes, in as many rounds as the memory for them wants.
-func (w *workspace) decodeRounds(n int, d delivery) error {
-	most := w.decodeBatch
-	if d.way == copied {
-		most = w.imagesBatch
+// decodeTo decodes n codes: at once, or in as many rounds as the device's memory for images on
+// their way to the host wants.
+func (w *workspace) decodeTo(n int, d delivery) error {
+	if d.way != copied {
+		return w.launchDecode(w.q, 0, n, d.first)
 	}
-	for at := 0; at < n; at += most {
-		count := min(most, n-at)
-		to := d.first
-		if d.way != copied {
-			to.address += driver.Address(at * d.stride)
-		}
-		if err := w.launchDecode(w.q, at, count, to); err != nil {
+	for at := 0; at < n; at += w.imagesBatch {
+		count := min(w.imagesBatch, n-at)
+		if err := w.launchDecode(w.q, at, count, d.first); err != nil {
 			return err
 		}
-		if d.way == copied {
-			if err := w.q.ToHost(unsafe.Add(d.out, at*d.stride), to.address, count*d.stride); err != nil {
-				return err
-			}
+		if err := w.q.ToHost(unsafe.Add(d.out, at*d.stride), d.first.address, count*d.stride); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -129,7 +122,7 @@ func (w *workspace) Decode(n int, out backend.Image) error {
 		if err != nil {
 			return err
 		}
-		if err := w.decodeRounds(n, d); err != nil {
+		if err := w.decodeTo(n, d); err != nil {
 			return err
 		}
 		return w.arrive(n, d)

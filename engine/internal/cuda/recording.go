@@ -5,6 +5,7 @@ package cuda
 import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/fault"
 )
 
 // mostRecordings is how many call shapes a workspace keeps as graphs; the one that was not used for
@@ -113,20 +114,35 @@ func (w *workspace) record(shape callShape, seed, first uint64, to target) (r *r
 	if r.ready, err = r.graph.Instantiate(); err != nil {
 		return nil, err
 	}
+	return r, w.findChanging(r, seed, first, to)
+}
+
+// findChanging finds the nodes of a recording that have seed, first sample or the images' place
+// among their parameters: those of noise, at the beginning, and those of decode, at the end.
+func (w *workspace) findChanging(r *recording, seed, first uint64, to target) error {
 	nodes, err := r.graph.Kernels()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	counter := driver.NewRewrite(nil, nil)
-	if err := w.launchNoise(counter, shape.n, seed, first); err != nil {
-		return nil, err
+	if err := w.launchNoise(counter, r.shape.n, seed, first); err != nil {
+		return err
 	}
-	r.noise = driver.NewRewrite(r.ready, nodes[:counter.Again()])
-	if err := w.launchDecode(counter, 0, shape.n, to); err != nil {
-		return nil, err
+	noise := counter.Again()
+	if err := w.launchDecode(counter, 0, r.shape.n, to); err != nil {
+		return err
 	}
-	r.decode = driver.NewRewrite(r.ready, nodes[len(nodes)-counter.Again():])
-	return r, nil
+	decode := counter.Again()
+	if noise+decode > len(nodes) {
+		return fault.New(fault.ErrDevice, "cuda:%d: a graph of %d kernels came out with %d", w.m.v.info.Index, noise+decode, len(nodes))
+	}
+	r.noise = driver.NewRewrite(r.ready, nodes[:noise])
+	last := nodes[len(nodes)-decode:]
+	if r.shape.n <= w.decode.chunk { // then the last launch alone writes images
+		clear(last[:decode-1])
+	}
+	r.decode = driver.NewRewrite(r.ready, last)
+	return nil
 }
 
 // replay launches a recorded call with another seed, first sample and place for the images. It runs

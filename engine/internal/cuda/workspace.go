@@ -17,10 +17,6 @@ const (
 
 	// mostImages bounds the memory for images on their way to the host.
 	mostImages = 64 << 20
-
-	// Of the memory that is left, a workspace takes this share for decoding at most; more images
-	// are decoded in more rounds.
-	decodeShare = 4
 )
 
 // workspace holds one batch of samples on the device, from noise to image: one allocation, one
@@ -36,7 +32,6 @@ type workspace struct {
 	locate *locateScratch
 
 	decode      *decodeScratch
-	decodeBatch int  // images that decode makes at once
 	images      span // [imagesBatch,C,H,W] of the widest element, on their way to the host
 	imagesBatch int
 
@@ -59,9 +54,8 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		staging += bytesOf(8, batch, k)
 	}
 	if m.decoder != nil {
-		w.planDecode(p, batch)
 		image := bytesOf(4, m.decoder.elements())
-		w.imagesBatch = max(1, min(w.decodeBatch, mostImages/image))
+		w.imagesBatch = max(1, min(batch, mostImages/image))
 		w.images = p.reserve(bytesOf(w.imagesBatch, image))
 		staging = max(staging, bytesOf(batch, image))
 	}
@@ -73,7 +67,7 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		},
 		func(p *plan) {
 			if m.decoder != nil {
-				w.decode = m.decoder.newScratch(p, w.decodeBatch)
+				w.decode = m.decoder.newScratch(p, batch)
 			}
 		},
 	)
@@ -86,19 +80,6 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		return nil, err
 	}
 	return w, nil
-}
-
-// planDecode chooses how many images are decoded at once: as many as the batch has, unless they
-// take more than their share of the memory that is left.
-func (w *workspace) planDecode(so plan, batch int) {
-	most := w.m.v.left() / decodeShare
-	for w.decodeBatch = batch; w.decodeBatch > 1; w.decodeBatch = (w.decodeBatch + 1) / 2 {
-		var p plan
-		w.m.decoder.newScratch(&p, w.decodeBatch)
-		if p.bytes <= most {
-			return
-		}
-	}
 }
 
 // open makes what is not device memory. It runs inside do.

@@ -66,6 +66,9 @@ func (c *Context) Do(f func() error) (err error) {
 	return f()
 }
 
+// DeviceIndex is the index of the context's device.
+func (c *Context) DeviceIndex() int { return int(c.device) }
+
 // Close lets the context go. What was made in it and not destroyed stays as long as another holder
 // keeps the context; nothing of it may be used through this one any more. A second Close does nothing.
 func (c *Context) Close() error {
