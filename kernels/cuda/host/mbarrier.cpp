@@ -47,9 +47,9 @@ void complete_if_full(Block &block, MbarrierState &b) {
 	if (b.pending || b.bytes > 0) return;
 	if (b.bytes < 0) {
 		const ptrdiff_t at = reinterpret_cast<unsigned char *>(b.word) - block.threads[0]->dynamic_shared;
-		block.fault = Fault::illegal_instruction;
-		block.message = std::to_string(-b.bytes) + " bytes more than were announced landed in phase " +
-		                std::to_string(b.phase) + " of the mbarrier at shared + " + std::to_string(at);
+		block.report(Fault::illegal_instruction,
+		             std::to_string(-b.bytes) + " bytes more than were announced landed in phase " +
+		                 std::to_string(b.phase) + " of the mbarrier at shared + " + std::to_string(at));
 		return;
 	}
 	block.answered_polls = 0;

@@ -21,8 +21,15 @@ struct Accumulator {
 	unsigned last;              // product into it
 };
 
+// An operand a that is in registers: where, and what they hold.
+struct Fragments {
+	const uint32_t *registers[128];
+	uint32_t values[128][4];
+};
+
 struct Product {
 	uint64_t a, b;     // descriptors
+	std::unique_ptr<Fragments> fragments;  // in place of a, or null
 	int columns;
 	bool accumulate;
 	unsigned issued;   // by how many threads
@@ -33,7 +40,7 @@ class ProductQueue {
 public:
 	void clear();
 	// Every one of these is called by each thread of the warpgroup.
-	void issue(Thread &self, float *d, int columns, uint64_t a, uint64_t b, bool accumulate);
+	void issue(Thread &self, float *d, int columns, uint64_t a, const uint32_t *fragment, uint64_t b, bool accumulate);
 	void commit(Thread &self);
 	void wait(Thread &self, unsigned pending);
 
@@ -49,11 +56,10 @@ private:
 	friend bool wait_together(Block &, unsigned, void *const *);
 	void compute_until(Block &block, unsigned end);
 	void compute(Block &block, const Product &product);
-	void hand_back(Block &block, unsigned first_thread, unsigned end);
+	void hand_back(Block &block, unsigned end);
 
-	std::deque<Product> products;          // not yet computed by all, and the computed before them
-	unsigned front = 0;                    // index of products[0], counted from the block's start
-	unsigned computed = 0;                 // products before it are computed
+	std::deque<Product> products;          // not yet computed
+	unsigned computed = 0;                 // products before them since the block's start
 	std::vector<unsigned> group_ends;      // of each group ever committed
 	std::vector<unsigned> group_commits;   // threads that have committed it
 	std::vector<std::unique_ptr<Accumulator>> accumulators;

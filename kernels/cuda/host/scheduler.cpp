@@ -136,8 +136,7 @@ bool Block::run(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_ind
 			place = next;
 			scheduler.switch_to(next->fiber);
 		} else if (fault == Fault::none && !advance() && !answer_polls()) {
-			fault = Fault::deadlock;
-			message = "no thread can go on: " + describe_waiting();
+			report(Fault::deadlock, "no thread can go on: " + describe_waiting());
 		}
 	}
 	place = nullptr;
@@ -204,14 +203,17 @@ void Block::check_ending() {
 	}
 }
 
+void Block::report(Fault f, std::string text) {
+	if (fault != Fault::none) return;
+	fault = f;
+	message = std::move(text);
+}
+
 void Block::stop(Fault f, const char *format, va_list arguments) {
 	Thread &self = running();
-	if (fault == Fault::none) {
-		fault = f;
-		char where[128];
-		snprintf(where, sizeof where, "thread (%u, %u, %u) ", self.thread.x, self.thread.y, self.thread.z);
-		message = where + format_text(format, arguments);
-	}
+	char where[128];
+	snprintf(where, sizeof where, "thread (%u, %u, %u) ", self.thread.x, self.thread.y, self.thread.z);
+	report(f, where + format_text(format, arguments));
 	self.fiber.switch_to(scheduler);
 	__builtin_unreachable();
 }

@@ -117,6 +117,8 @@ public:
 	bool run(const Kernel &kernel, dim3 blocks, dim3 threads, uint3 index, size_t shared_bytes,
 	         const void *params, const Options &options);
 
+	// The first error is kept; the threads are dropped when the running one next gives way.
+	void report(Fault fault, std::string message);
 	// Of the running thread.
 	[[noreturn]] void stop(Fault fault, const char *format, va_list arguments);
 	void suspend();  // until somebody makes it ready

@@ -43,6 +43,20 @@ uint16_t element(const unsigned char *shared, uint64_t offset, int row, int k) {
 	return bits;
 }
 
+// The matrix [64,16] that the threads hold: word i of lane 4g+t of warp w is of row 16w + g, and 8 more
+// for odd i, and of columns 2t and 2t+1, and 8 more from i = 2 on.
+void gather(Block &block, const Fragments &fragments, uint16_t *a) {
+	for (int thread = 0; thread < (int)warpgroup_threads; thread++) {
+		if (memcmp(fragments.registers[thread], fragments.values[thread], sizeof fragments.values[thread]) != 0)
+			block.report(Fault::illegal_instruction, "wgmma: a register of operand a was written while its product was under way");
+		for (int i = 0; i < 4; i++) {
+			const int row = 16 * (thread / 32) + thread % 32 / 4 + 8 * (i & 1), column = 2 * (thread % 4) + 8 * (i >> 1);
+			a[row * depth + column] = (uint16_t)fragments.values[thread][i];
+			a[row * depth + column + 1] = (uint16_t)(fragments.values[thread][i] >> 16);
+		}
+	}
+}
+
 }  // namespace
 
 void ProductQueue::clear() {
@@ -50,13 +64,14 @@ void ProductQueue::clear() {
 	group_ends.clear();
 	group_commits.clear();
 	accumulators.clear();
-	front = computed = awaited_end = 0;
+	computed = awaited_end = 0;
 	awaited = false;
 }
 
-void ProductQueue::issue(Thread &self, float *d, int columns, uint64_t a, uint64_t b, bool accumulate) {
+void ProductQueue::issue(Thread &self, float *d, int columns, uint64_t a, const uint32_t *fragment, uint64_t b,
+                         bool accumulate) {
 	const unsigned slot = self.linear % warpgroup_threads, index = self.products_issued++;
-	if (index == front + products.size()) {
+	if (index == computed + products.size()) {
 		Accumulator *accumulator = nullptr;
 		for (const auto &candidate : accumulators)
 			if (candidate->registers[slot] == d) accumulator = candidate.get();
@@ -68,12 +83,13 @@ void ProductQueue::issue(Thread &self, float *d, int columns, uint64_t a, uint64
 			accumulator->values.resize((size_t)tile_rows * (size_t)columns);
 		}
 		accumulator->last = index;
-		products.push_back({a, b, columns, accumulate, 0, accumulator});
+		products.push_back({a, b, nullptr, columns, accumulate, 0, accumulator});
+		if (fragment) products.back().fragments = std::make_unique<Fragments>();
 	}
-	Product &product = products[index - front];
+	Product &product = products[index - computed];
 	Accumulator &accumulator = *product.accumulator;
 	if (product.a != a || product.b != b || product.columns != columns || product.accumulate != accumulate ||
-	    accumulator.columns != columns)
+	    accumulator.columns != columns || !product.fragments != !fragment)
 		fail(Fault::illegal_instruction, "wgmma: threads of one warpgroup give different operands");
 	const int count = columns / 2;
 	if (!accumulator.registers[slot]) {
@@ -89,6 +105,10 @@ void ProductQueue::issue(Thread &self, float *d, int columns, uint64_t a, uint64
 		for (int i = 0; i < count; i++)
 			if (memcmp(&d[i], &in_flight, 4) != 0)
 				fail(Fault::illegal_instruction, "wgmma: register %d of an accumulator under way was written", i);
+	}
+	if (fragment) {
+		product.fragments->registers[slot] = fragment;
+		memcpy(product.fragments->values[slot], fragment, sizeof product.fragments->values[slot]);
 	}
 	product.issued++;
 }
@@ -126,7 +146,7 @@ bool wait_together(Block &block, unsigned first_thread, void *const *operands) {
 	const When when = block.options.schedule.products;
 	if (when == When::early || queue.awaited_end <= queue.computed || (when == When::random && block.random.one_in(2))) {
 		queue.compute_until(block, queue.awaited_end);
-		queue.hand_back(block, first_thread, queue.awaited_end);
+		queue.hand_back(block, queue.awaited_end);
 		return true;
 	}
 	queue.awaited = true;
@@ -144,7 +164,7 @@ void ProductQueue::wait(Thread &self, unsigned pending) {
 void ProductQueue::release(Block &block, unsigned first_thread) {
 	awaited = false;
 	compute_until(block, awaited_end);
-	hand_back(block, first_thread, awaited_end);
+	hand_back(block, awaited_end);
 	for (unsigned w = first_thread / lanes; w < (first_thread + warpgroup_threads) / lanes; w++) block.make_warp_ready(w);
 }
 
@@ -161,7 +181,6 @@ void ProductQueue::compute_until(Block &block, unsigned end) {
 	for (; computed < end; computed++) {
 		compute(block, products.front());
 		products.pop_front();
-		front++;
 	}
 }
 
@@ -169,8 +188,11 @@ void ProductQueue::compute(Block &block, const Product &product) {
 	const unsigned char *shared = block.threads[0]->dynamic_shared;
 	const uint64_t a_offset = (product.a & address_field) << 4, b_offset = (product.b & address_field) << 4;
 	uint16_t a[tile_rows * depth], b[depth * 256];
-	for (int i = 0; i < tile_rows; i++)
-		for (int k = 0; k < depth; k++) a[i * depth + k] = element(shared, a_offset, i, k);
+	if (product.fragments)
+		gather(block, *product.fragments, a);
+	else
+		for (int i = 0; i < tile_rows; i++)
+			for (int k = 0; k < depth; k++) a[i * depth + k] = element(shared, a_offset, i, k);
 	for (int j = 0; j < product.columns; j++)
 		for (int k = 0; k < depth; k++) b[k * product.columns + j] = element(shared, b_offset, j, k);
 	multiply_add(TensorCoreModel::of(block.options.capability), block.options.rounding, Format::float16, tile_rows,
@@ -178,7 +200,7 @@ void ProductQueue::compute(Block &block, const Product &product) {
 }
 
 // Gives the registers of the accumulators whose last product is before `end` back to the threads.
-void ProductQueue::hand_back(Block &, unsigned, unsigned end) {
+void ProductQueue::hand_back(Block &block, unsigned end) {
 	for (size_t n = 0; n < accumulators.size();) {
 		Accumulator &accumulator = *accumulators[n];
 		if (accumulator.last >= end) {
@@ -187,15 +209,18 @@ void ProductQueue::hand_back(Block &, unsigned, unsigned end) {
 		}
 		for (unsigned slot = 0; slot < warpgroup_threads; slot++) {
 			float *d = accumulator.registers[slot];
-			for (int i = 0; i < accumulator.columns / 2; i++)
+			for (int i = 0; i < accumulator.columns / 2; i++) {
+				if (memcmp(&d[i], &in_flight, 4) != 0)
+					block.report(Fault::illegal_instruction, "wgmma: an accumulator was written while it was under way");
 				d[i] = accumulator.values[(size_t)fragment_row(slot, i) * (size_t)accumulator.columns +
 				                          (size_t)fragment_column(slot, i)];
+			}
 		}
 		accumulators.erase(accumulators.begin() + (ptrdiff_t)n);
 	}
 }
 
-void wgmma_issue(float *d, int columns, uint64_t a, uint64_t b, bool accumulate) {
+void wgmma_issue(float *d, int columns, uint64_t a, const uint32_t *fragment, uint64_t b, bool accumulate) {
 	Thread &self = running();
 	Block &block = *self.owner;
 	self.spins = 0;
@@ -203,9 +228,9 @@ void wgmma_issue(float *d, int columns, uint64_t a, uint64_t b, bool accumulate)
 		fail(Fault::illegal_instruction, "wgmma is of sm_90a, not sm_%d", block.options.capability);
 	if (self.linear / warpgroup_threads * warpgroup_threads + warpgroup_threads > block.count)
 		fail(Fault::illegal_instruction, "wgmma: thread %u is in no whole warpgroup", self.linear);
-	check_descriptor(a, tile_rows);
+	if (!fragment) check_descriptor(a, tile_rows);
 	check_descriptor(b, columns);
-	block.products[self.linear / warpgroup_threads].issue(self, d, columns, a, b, accumulate);
+	block.products[self.linear / warpgroup_threads].issue(self, d, columns, a, fragment, b, accumulate);
 }
 
 void wgmma_wait_until(unsigned pending) {
