@@ -24,6 +24,7 @@
 #include "locate_wgmma.h"
 #include "ptx/block.cuh"
 #include "ptx/bulk_copy.cuh"
+#include "ptx/dependent.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/mbarrier.cuh"
 #include "ptx/memory.cuh"
@@ -413,6 +414,7 @@ __device__ __forceinline__ void consume(const brenier_locate_screen_params &p, c
 
 template <class Keep, bool one_slice>
 __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
+	launch_dependents();  // every block is resident, so none is kept out
 	const int stages = brenier_locate_wgmma_stages(p.slices);
 	const Shared s = shared_of(p.slices, stages);
 	if (threadIdx.x == 0) {
@@ -425,6 +427,7 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 		mbarrier_init_fence();
 	}
 	sync_threads();
+	wait_for_prerequisites();
 	const int warpgroup = threadIdx.x / warpgroup_threads;
 	if (warpgroup == 0) {
 		registers_lower<40>();
