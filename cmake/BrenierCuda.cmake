@@ -2,7 +2,8 @@
 #
 #     BRENIER_CUDA_FOUND    whether this build has the backend; a message says why where it has not
 #     brenier_cuda_go       go, with what cgo needs to compile and link package cuda: a script
-#     brenier_cuda_inputs   what a Go program with the backend is linked from, besides Go's sources
+#     brenier_cuda_inputs   what a Go program with the backend is linked from, besides Go's sources:
+#                           targets or files
 #
 # No CUDA toolkit is needed beforehand: without one on the machine, the compiler is fetched as pinned
 # Python packages into the build (some 100 MB to load, 300 MB on disk). kernels/cuda/CMakeLists.txt compiles the kernels.
@@ -117,10 +118,9 @@ if(NOT BRENIER_CUDA)
   message(STATUS "CUDA backend: left out (BRENIER_CUDA=${BRENIER_CUDA})")
 elseif(BRENIER_CUDA_BUILD)
   cmake_path(ABSOLUTE_PATH BRENIER_CUDA_BUILD NORMALIZE OUTPUT_VARIABLE brenier_cuda_dir)
-  set(brenier_cuda_inputs "${brenier_cuda_dir}/lib/libbrenier_kernels.a" "${brenier_cuda_dir}/lib/libcuda.a")
-  foreach(file IN LISTS brenier_cuda_inputs)
-    if(NOT EXISTS "${file}")
-      message(FATAL_ERROR "BRENIER_CUDA_BUILD: there is no ${file}; want the folder `cuda` of a finished build")
+  foreach(file lib/libbrenier_kernels.a lib/libcuda.a include/cuda.h)
+    if(NOT EXISTS "${brenier_cuda_dir}/${file}")
+      message(FATAL_ERROR "BRENIER_CUDA_BUILD: there is no ${brenier_cuda_dir}/${file}; want the folder `cuda` of a finished build")
     endif()
   endforeach()
   set(BRENIER_CUDA_FOUND TRUE)
@@ -148,6 +148,8 @@ else()
 endif()
 
 if(BRENIER_CUDA_FOUND)
+  set(brenier_cuda_archives "${brenier_cuda_dir}/lib/libbrenier_kernels.a" "${brenier_cuda_dir}/lib/libcuda.a")
+  set(brenier_cuda_inputs ${brenier_cuda_archives})
   if(NOT BRENIER_CUDA_BUILD)
     cmake_path(GET BRENIER_NVCC PARENT_PATH brenier_toolkit)
     cmake_path(GET brenier_toolkit PARENT_PATH brenier_toolkit)
@@ -155,10 +157,10 @@ if(BRENIER_CUDA_FOUND)
     configure_file("${brenier_toolkit}/include/cuda.h" "${brenier_cuda_dir}/include/cuda.h" COPYONLY)
     enable_language(ASM)
     add_subdirectory(kernels/cuda)
-    list(APPEND brenier_cuda_inputs "$<TARGET_FILE:brenier_kernels>" "$<TARGET_FILE:brenier_cuda_forward>")
+    set(brenier_cuda_inputs brenier_kernels brenier_cuda_forward)
   endif()
 
-  set(brenier_cuda_linked ${brenier_cuda_inputs})
+  set(brenier_cuda_linked ${brenier_cuda_archives})
   if(TARGET cudadouble)
     list(APPEND brenier_cuda_linked "$<TARGET_FILE:cudadouble>")
   endif()
