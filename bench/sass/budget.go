@@ -21,8 +21,8 @@ type Loop struct {
 	Clocks clocks
 }
 
-// budget finds the hot loop of a kernel: the innermost one that holds the most tensor work or,
-// without a tensor core, the longest innermost one.
+// budget finds the hot loop of a kernel: of the loops with tensor work, without one of those that
+// compute at all, the innermost one that does most.
 func budget(name string, m machine, k kernel) Budget {
 	b := Budget{Kernel: k.Name, Machine: name, Registers: k.Registers, StaticShared: k.StaticShared}
 	for _, i := range k.Code {
@@ -32,20 +32,10 @@ func budget(name string, m machine, k kernel) Budget {
 	}
 	f := newFlow(k.Code)
 	all := f.loops()
-	weigh := func(l loop) float64 {
-		weight := 0.0
-		for id := range l.body {
-			for _, i := range f.code[f.blocks[id].first:f.blocks[id].end] {
-				c := m.cost(i)
-				weight += 1e6*c.Tensor + float64(c.Issue)
-			}
-		}
-		return weight
-	}
-	hot := -1
+	hot, most := -1, 0.0
 	for i, l := range all {
-		if f.innermost(m, all, l) && (hot < 0 || weigh(l) > weigh(all[hot])) {
-			hot = i
+		if work := f.work(m, l); work > most && f.innermost(m, all, l) {
+			hot, most = i, work
 		}
 	}
 	if hot < 0 {
@@ -72,18 +62,32 @@ func budget(name string, m machine, k kernel) Budget {
 	return b
 }
 
-// innermost tells whether no other loop lies within l, but for such as only wait: they compute nothing
-// and reach no memory.
+// tensorWork is more than any other work of a loop.
+const tensorWork = 1e6
+
+// work weighs what a loop computes; 0 where it only waits or counts.
+func (f *flow) work(m machine, l loop) float64 {
+	var sum clocks
+	for id := range l.body {
+		sum.add(f.clocks(m, []int{id}))
+	}
+	if sum.Tensor > 0 {
+		return tensorWork * sum.Tensor
+	}
+	if sum.FMA+sum.Double+sum.Shared == 0 && sum.Global == 0 {
+		return 0
+	}
+	return float64(sum.Issue)
+}
+
+// innermost tells whether no loop of the same kind, with tensor work or without, lies within l.
 func (f *flow) innermost(m machine, all []loop, l loop) bool {
+	tensor := f.work(m, l) >= tensorWork
 	for _, other := range all {
 		if len(other.body) >= len(l.body) || !l.body[other.head] || other.head == l.head {
 			continue
 		}
-		var sum clocks
-		for id := range other.body {
-			sum.add(f.clocks(m, []int{id}))
-		}
-		if sum.Tensor+sum.FMA+sum.Double+sum.Shared > 0 || sum.Global > 0 {
+		if work := f.work(m, other); work >= tensorWork || work > 0 && !tensor {
 			return false
 		}
 	}

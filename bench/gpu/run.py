@@ -1,0 +1,216 @@
+"""All that needs a GPU, in one go, from the folder that the build made:
+
+    python3 run.py [--out FOLDER] [--seconds 560] [--only STEP,...]
+
+Correctness of every kernel, compute-sanitizer, the benchmarks, the latency of calls, and the peers;
+then a table of predicted, measured and floor, and FOLDER/<gpu>.json with all of it. Nothing that
+fails stops the rest. Steps that find no time left are named.
+
+With --double LIBRARY it runs through the double of the driver at small sizes: a rehearsal that shows
+that every step works, and times nothing.
+"""
+
+import argparse
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Callable
+
+HERE = Path(__file__).resolve().parent
+BENCHMARK = re.compile(r"^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)$")
+
+
+@dataclass
+class Run:
+    """What the steps share: where things are, how much time is left, and what was found."""
+
+    out: Path
+    end: float
+    double: str
+    results: dict = field(default_factory=dict)
+
+    def left(self) -> float:
+        return self.end - time.monotonic()
+
+    def command(self, *words: object, limit: float, log: str) -> str:
+        """Runs a program of the folder, its output kept in a log; an exit status is an exception."""
+        environment = dict(os.environ, BRENIER_DEVICE="cuda")
+        library = str(HERE / "lib")
+        environment["LD_LIBRARY_PATH"] = library + os.pathsep + environment.get("LD_LIBRARY_PATH", "")
+        if self.double:
+            environment["BRENIER_CUDA_DRIVER"] = self.double
+        path = self.out / f"{log}.log"
+        with path.open("w") as to:
+            done = subprocess.run(
+                [str(word) for word in words],
+                stdout=to,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                timeout=max(1.0, min(limit, self.left())),
+                cwd=HERE,
+                env=environment,
+            )
+        text = path.read_text(errors="replace")
+        if done.returncode:
+            end = "\n".join(text.splitlines()[-15:])
+            raise RuntimeError(f"exit status {done.returncode}; {path.name} ends:\n{end}")
+        return text
+
+
+def device(run: Run) -> dict:
+    found = json.loads(run.command(HERE / "bin/brenier", "info", "--json", limit=60, log="device"))
+    if not run.double:
+        query = "name,driver_version,memory.total,clocks.max.sm,clocks.max.memory,power.limit"
+        smi = run.command("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader", limit=30, log="nvidia-smi")
+        found["nvidia-smi"] = smi.strip()
+    return found
+
+
+def tests(run: Run) -> dict:
+    counts = {"pass": 0, "fail": 0, "skip": 0}
+    failed = []
+    for program in sorted((HERE / "bin").glob("*.test")):
+        words = [program, "-test.v"]
+        if run.double:
+            words += ["-test.short", "-test.run", "Noise|Extend"]
+        try:
+            text = run.command(*words, limit=240, log=program.name)
+        except RuntimeError as error:
+            failed.append(f"{program.name}: {error}")
+            text = (run.out / f"{program.name}.log").read_text(errors="replace")
+        for outcome in counts:
+            counts[outcome] += len(re.findall(rf"^\s*--- {outcome.upper()}:", text, re.MULTILINE))
+    if failed:
+        raise RuntimeError(f"{counts}: " + "\n".join(failed))
+    return counts
+
+
+def sanitizer(tool: str) -> Callable[[Run], str]:
+    def step(run: Run) -> str:
+        if run.double:
+            return "not through the double"
+        options = ["--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=brenier"]
+        words = ["compute-sanitizer", *options, HERE / "bin/cuda.test", "-test.short", "-test.run", "Sanitized"]
+        text = run.command(*words, limit=100, log=tool)
+        return next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), "no summary")
+
+    return step
+
+
+def kernels(run: Run) -> dict:
+    words = [HERE / "bin/cuda.test", "-test.run", "^$", "-test.bench", "."]
+    words += ["-test.short", "-test.benchtime", "1x"] if run.double else ["-test.benchtime", "20x"]
+    text = run.command(*words, limit=200, log="kernels")
+    found = {}
+    for line in text.splitlines():
+        match = BENCHMARK.match(line)
+        if match:
+            values = match[2].split()
+            found[match[1]] = {unit: float(value) for value, unit in zip(values[::2], values[1::2])}
+    if not found:
+        raise RuntimeError("no benchmark printed a line")
+    return found
+
+
+def latency(run: Run) -> dict:
+    calls = 3 if run.double else 20000
+    return {
+        model.stem: json.loads(run.command(HERE / "bin/latency", model, calls, limit=60, log=f"latency-{model.stem}"))
+        for model in sorted((HERE / "models").glob("*.safetensors"))
+    }
+
+
+def peers(run: Run) -> dict | str:
+    if run.double:
+        return "not through the double"
+    run.command(sys.executable, HERE / "peers.py", run.out / "peers.json", limit=200, log="peers")
+    return json.loads((run.out / "peers.json").read_text())
+
+
+STEPS: dict[str, Callable[[Run], object]] = {
+    "device": device,
+    "tests": tests,
+    "kernels": kernels,
+    "latency": latency,
+    "memcheck": sanitizer("memcheck"),
+    "racecheck": sanitizer("racecheck"),
+    "synccheck": sanitizer("synccheck"),
+    "peers": peers,
+}
+
+
+def table(results: dict) -> str:
+    """Predicted beside measured, for every benchmark."""
+    predicted = json.loads((HERE / "predicted.json").read_text())
+    measured = results["steps"].get("kernels", {}).get("found")
+    if not isinstance(measured, dict):
+        return "no benchmark was measured"
+    lines = [f"{'benchmark':48} {'floor':>10} {'predicted':>10} {'measured':>10}  of floor"]
+    for name, values in measured.items():
+        time_us = values.get("us")
+        if time_us is None:
+            continue
+        floor, guess = values.get("floor-us"), predicted.get(name)
+        cells = [f"{v:10.1f}" if v else f"{'-':>10}" for v in (floor, guess, time_us)]
+        share = f"{floor / time_us:8.0%}" if floor else ""
+        lines.append(f"{name:48} {' '.join(cells)}  {share}")
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    parser.add_argument("--seconds", type=float, default=560)
+    parser.add_argument("--only", default="")
+    parser.add_argument("--double", default="")
+    options = parser.parse_args()
+    wanted = [name for name in options.only.split(",") if name] or list(STEPS)
+    if unknown := [name for name in wanted if name not in STEPS]:
+        parser.error(f"no step {unknown[0]!r}; the steps are {', '.join(STEPS)}")
+    options.out.mkdir(parents=True, exist_ok=True)
+    double = str(Path(options.double).resolve()) if options.double else ""
+    run = Run(options.out.resolve(), time.monotonic() + options.seconds, double)
+
+    results: dict = {
+        "sources": (HERE / "sources.txt").read_text().strip(),
+        "date": time.strftime("%Y-%m-%d"),
+        "double": bool(double),
+        "steps": {},
+    }
+    failed = []
+    for name in wanted:
+        start = time.monotonic()
+        entry: dict = {}
+        try:
+            if run.left() < 2:
+                raise RuntimeError("no time was left")
+            entry["found"] = STEPS[name](run)
+        except Exception as error:  # a step's failure must not stop the rest
+            entry["error"] = str(error)
+            failed.append(name)
+        entry["seconds"] = round(time.monotonic() - start, 1)
+        results["steps"][name] = entry
+        outcome = entry.get("error") or "ok"
+        print(f"{name:10} {entry['seconds']:6.1f} s  {outcome}", flush=True)
+
+    found = results["steps"].get("device", {}).get("found") or {}
+    label = found.get("device", {}).get("name") if isinstance(found.get("device"), dict) else None
+    results["gpu"] = label or "unknown"
+    name = "double" if double else re.sub(r"[^A-Za-z0-9]+", "-", results["gpu"]).strip("-").lower()
+    path = run.out / f"{name}.json"
+    temporary = path.with_suffix(".new")
+    temporary.write_text(json.dumps(results, indent=1))
+    temporary.rename(path)
+    print(table(results))
+    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed")
+    print(f"results are in {path}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
