@@ -78,10 +78,10 @@ typedef struct {
 	BRENIER_ADDRESS(const brenier_locate_map) map;
 	BRENIER_ADDRESS(unsigned char) packed;         // [row tiles][slices][16384]
 	BRENIER_ADDRESS(brenier_locate_row) rows;      // [row tiles*128]
-	BRENIER_ADDRESS(uint32_t) exact_count;         // rows that no bound holds for
+	BRENIER_ADDRESS(uint32_t) exact_count;         // rows that no bound holds for; or 0
 	BRENIER_ADDRESS(int32_t) exact_rows;           // [rows]
 	int32_t row_count;
-	int32_t dim, slices, row_tiles;
+	int32_t dim, slices;
 } brenier_locate_samples_params;
 
 // The screens of whole tiles: locate_mma.cu, locate_wgmma.cu. Each has two kernels, *_candidates for
@@ -109,7 +109,8 @@ typedef struct {
 } brenier_locate_screen_params;
 
 // What decides: locate_select.cu for maxima, locate_rescore.cu for candidates. Rows that are not
-// screened are left alone; rows of which more is left than there is room for join the exact rows.
+// screened are left alone, and rows of which more is left than there is room for join the exact rows.
+// Where there is no list of these (exact_count is 0), select scores all of their cells itself.
 typedef struct {
 	BRENIER_ADDRESS(const float) x;                  // [rows,d]
 	BRENIER_ADDRESS(const float) points;             // [N,d]
@@ -119,7 +120,7 @@ typedef struct {
 	BRENIER_ADDRESS(const float) best;               // [rows, splits]; rescore, as
 	BRENIER_ADDRESS(const uint32_t) counts;          // [rows, splits]
 	BRENIER_ADDRESS(const brenier_locate_candidate) candidates;  // [rows, splits, capacity]
-	BRENIER_ADDRESS(uint32_t) exact_count;
+	BRENIER_ADDRESS(uint32_t) exact_count;           // or 0; select
 	BRENIER_ADDRESS(int32_t) exact_rows;             // [rows]
 	BRENIER_ADDRESS(int32_t) best_cells;             // [rows,k]
 	BRENIER_ADDRESS(double) best_scores;             // [rows,k]
@@ -127,25 +128,22 @@ typedef struct {
 	int32_t row_count;
 	int32_t dim, tiles, k;
 	int32_t splits, capacity;
-	int32_t lifted;     // select: dynamic shared memory has room for d float64
+	int32_t lifted;     // select: there are d float64 of dynamic shared memory
 } brenier_locate_decide_params;
 
-// locate_few.cu: few samples, brenier_cuda_locate_few_8, _16, _32 and _64 for as many, 256 threads, any
-// number of blocks. Dynamic shared memory: slices KiB for each 8 samples.
-//
-// Up to 8 samples are packed by the kernel itself; more have gone through locate_samples.cu. With
-// `decides` the last block to end decides too, all rows, exact ones included.
+// locate_few.cu: maxima of few samples, brenier_cuda_locate_few_8, _16, _32 and _64 for as many; 256
+// threads, any number of blocks. Dynamic shared memory: slices KiB for each 8 samples. Up to 8 samples
+// are packed by the kernel itself; more have gone through locate_samples.cu.
 typedef struct {
-	BRENIER_ADDRESS(const unsigned char) cells_packed;  // [tiles][slices][16384]
-	BRENIER_ADDRESS(const float) levels;                // [tiles*128]
-	BRENIER_ADDRESS(const brenier_locate_map) map;      // _8 only
-	BRENIER_ADDRESS(const unsigned char) samples;       // [1 tile][slices][16384]; not _8
-	BRENIER_ADDRESS(brenier_locate_row) rows;           // [8 or more]; written by _8
-	BRENIER_ADDRESS(float) maxima;                      // [samples/8][tiles][8][4]
-	BRENIER_ADDRESS(uint32_t) finished;                 // blocks; 0 before and after
-	brenier_locate_decide_params decide;                // x, exact rows, sizes; all of it if `decides`
-	int32_t slices;
-	int32_t decides;
+	BRENIER_ADDRESS(const unsigned char) cells;     // [tiles][slices][16384]
+	BRENIER_ADDRESS(const float) levels;            // [tiles*128]
+	BRENIER_ADDRESS(const brenier_locate_map) map;  // _8 only
+	BRENIER_ADDRESS(const float) x;                 // [row_count,d]; _8 only
+	BRENIER_ADDRESS(const unsigned char) samples;   // [1 tile][slices][16384]; not _8
+	BRENIER_ADDRESS(brenier_locate_row) rows;       // [8] written by _8; [16, 32, 64] read by the others
+	BRENIER_ADDRESS(float) maxima;                  // [8, 16, 32 or 64 rows]
+	int32_t row_count;
+	int32_t dim, tiles, slices;
 } brenier_locate_few_params;
 
 #endif

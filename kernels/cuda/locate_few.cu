@@ -11,10 +11,8 @@
 //
 // Grid: any number of blocks. Dynamic shared memory: the samples' chunks,
 //   [slices][samples/8][2][32 lanes][16 bytes], chunk c of sample s at half c/4, lane s%8*4 + c%4
-// and then, where the kernel decides, a lifted sample.
 #include "locate_pack.cuh"
 #include "locate_epilogue.cuh"
-#include "locate_select.cuh"
 #include "ptx/block.cuh"
 #include "ptx/dependent.cuh"
 #include "ptx/memory.cuh"
@@ -58,8 +56,8 @@ struct Walk {
 
 __device__ __forceinline__ void load(const brenier_locate_few_params &p, Walk at, Strip &to) {
 	const int lane = lane_id(), g = lane / 4, t = lane % 4;
-	if (at.tile >= p.decide.tiles) return;
-	const unsigned char *const row = p.cells_packed +
+	if (at.tile >= p.tiles) return;
+	const unsigned char *const row = p.cells +
 	                                 ((int64_t)at.tile * p.slices + at.slice) * BRENIER_LOCATE_SLICE_BYTES +
 	                                 (at.strip * 16 + g) * 128;
 #pragma unroll
@@ -95,16 +93,13 @@ __device__ __forceinline__ void bring_samples(const brenier_locate_few_params &p
 	if (columns == 1) {
 		SampleChunks<columns> place = {shared, warp};
 		brenier_locate_row r = {1, -locate_infinity()};
-		if (warp < p.decide.row_count)
-			r = locate_pack_sample(p.decide.x + (int64_t)warp * p.decide.dim, p.decide.dim, *p.map, p.slices, place);
+		if (warp < p.row_count)
+			r = locate_pack_sample(p.x + (int64_t)warp * p.dim, p.dim, *p.map, p.slices, place);
 		else
-			locate_pack_row(nullptr, p.decide.dim, 1, p.slices, place);
+			locate_pack_row(nullptr, p.dim, 1, p.slices, place);
 		if (lane != 0) return;
 		rows[warp] = r;
-		if (blockIdx.x != 0) return;
-		p.rows[warp] = r;
-		if (!p.decides && warp < p.decide.row_count && r.margin < 0)
-			p.decide.exact_rows[atomic_add(p.decide.exact_count, 1u)] = warp;
+		if (blockIdx.x == 0) p.rows[warp] = r;
 	} else {
 		for (int i = threadIdx.x; i < columns * 8 * p.slices * 8; i += THREADS) {
 			const int sample = i % (columns * 8), chunk = i / (columns * 8);
@@ -116,20 +111,6 @@ __device__ __forceinline__ void bring_samples(const brenier_locate_few_params &p
 	}
 }
 static_assert(WARPS == 8, "a warp packs a sample");
-
-// Whether this block is the last to come here; what all blocks wrote before is then visible to it.
-__device__ inline bool last_block(uint32_t *finished) {
-	__shared__ bool last;
-	thread_fence();
-	sync_threads();
-	if (threadIdx.x == 0) {
-		last = atomic_add(finished, 1u) == gridDim.x - 1;
-		if (last) *finished = 0;
-	}
-	sync_threads();
-	thread_fence();
-	return last;
-}
 
 template <int columns>
 __device__ __forceinline__ void screen(const brenier_locate_few_params &p) {
@@ -158,7 +139,7 @@ __device__ __forceinline__ void screen(const brenier_locate_few_params &p) {
 		scale[n][1] = rows[n * 8 + 2 * t + 1].scale;
 	}
 	float d[columns][4], most[columns][2];
-	while (at.tile < p.decide.tiles) {
+	while (at.tile < p.tiles) {
 #pragma unroll
 		for (int i = 0; i < AHEAD; i++) {
 			if (at.slice == 0) {
@@ -190,28 +171,12 @@ __device__ __forceinline__ void screen(const brenier_locate_few_params &p) {
 						const float mine = g % 2 == 0 ? most[n][0] : most[n][1];
 						const float given = g % 2 == 0 ? most[n][1] : most[n][0];
 						const float maximum = fmaxf(mine, shuffle_xor(given, 4));
-						p.maxima[locate_maxima_at(n * 8 + 2 * t + g % 2, at.tile, p.decide.tiles) + g / 2] = maximum;
+						p.maxima[locate_maxima_at(n * 8 + 2 * t + g % 2, at.tile, p.tiles) + g / 2] = maximum;
 					}
 				}
 			}
 			at.next(p.slices, stride);
 		}
-	}
-
-	if (columns > 1 || !p.decides || !last_block(p.finished)) return;
-	__shared__ LocateSelection<THREADS> selection;
-	double *const lifted_x = (double *)samples;  // all are done with the samples
-	for (int row = 0; row < p.decide.row_count; row++) {
-		locate_lift<THREADS>(lifted_x, p.decide.x + (int64_t)row * p.decide.dim, p.decide.dim);
-		const LocateGroups<THREADS> groups = {p.maxima, row, p.decide.tiles};
-		const float margin = rows[row].margin;
-		int listed = -1;
-		if (margin >= 0)
-			listed = locate_list_groups(selection, groups, p.decide.k, margin);
-		else
-			sync_threads();
-		locate_decide(selection, p.decide, row, lifted_x, listed);
-		sync_threads();
 	}
 }
 

@@ -20,7 +20,7 @@ BRENIER_KERNEL(brenier_cuda_locate_samples, brenier_locate_samples_params, 256, 
 	const brenier_locate_row r = locate_pack_sample(p.x + (int64_t)row * p.dim, p.dim, *p.map, p.slices, place);
 	if (lane_id() != 0) return;
 	p.rows[row] = r;
-	if (r.margin < 0) p.exact_rows[atomic_add(p.exact_count, 1u)] = row;
+	if (r.margin < 0 && p.exact_count) p.exact_rows[atomic_add(p.exact_count, 1u)] = row;
 }
 
 }  // namespace brenier

@@ -1,25 +1,35 @@
-// Decides rows from the maxima of their groups: a block of 128 threads a row. Dynamic shared memory:
-// d float64 where p.lifted says so.
+// Decides rows from the maxima of their groups: a block a row. Dynamic shared memory: d float64 where
+// p.lifted says so.
 #include "locate_select.cuh"
 #include "ptx/dependent.cuh"
 
 namespace brenier {
+namespace {
 
-BRENIER_KERNEL(brenier_cuda_locate_select, brenier_locate_decide_params, 128, 8) {
-	__shared__ LocateSelection<128> s;
+template <int threads>
+__device__ __forceinline__ void select(const brenier_locate_decide_params &p) {
+	__shared__ LocateSelection<threads> s;
 	launch_dependents();
 	wait_for_prerequisites();
 	const int64_t row = blockIdx.x;
 	const float margin = p.rows[row].margin;
-	if (margin < 0) return;
+	if (margin < 0 && p.exact_count) return;
 	double *const lifted_x = p.lifted ? (double *)dynamic_shared() : nullptr;
-	if (p.lifted) locate_lift<128>(lifted_x, p.x + row * p.dim, p.dim);
-	const LocateGroups<128> groups = {p.maxima, row, p.tiles};
-	const int listed = locate_list_groups(s, groups, p.k, margin);
-	if (listed >= 0)
+	if (p.lifted) locate_lift<threads>(lifted_x, p.x + row * p.dim, p.dim);
+	sync_threads();
+	const LocateGroups<threads> groups = {p.maxima, row, p.tiles};
+	const int listed = margin < 0 ? -1 : locate_list_groups(s, groups, p.k, margin);
+	if (listed >= 0 || !p.exact_count)
 		locate_decide(s, p, row, lifted_x, listed);
 	else if (threadIdx.x == 0)
 		p.exact_rows[atomic_add(p.exact_count, 1u)] = (int32_t)row;
 }
+
+}  // namespace
+
+BRENIER_KERNEL(brenier_cuda_locate_select, brenier_locate_decide_params, 128, 8) { select<128>(p); }
+
+// The same where there are few rows and many cells.
+BRENIER_KERNEL(brenier_cuda_locate_select_wide, brenier_locate_decide_params, 512, 2) { select<512>(p); }
 
 }  // namespace brenier

@@ -107,7 +107,7 @@ __device__ inline int locate_list_groups(LocateSelection<threads> &s, const Loca
 	return listed;
 }
 
-// x [d] as exact_score wants it. All threads of the block take part; a barrier follows.
+// x [d] as exact_score wants it. All threads of the block take part.
 template <int threads>
 __device__ inline void locate_lift(double *lifted_x, const float *x, int d) {
 	for (int k = threadIdx.x; k < d; k += threads) lifted_x[k] = lifted(x[k]);
