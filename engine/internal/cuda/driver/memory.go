@@ -42,9 +42,14 @@ func (c *Context) FreePinned(p unsafe.Pointer) error {
 	return result("cuMemFreeHost", cu.MemFreeHost(p))
 }
 
-// ToDevice copies bytes from the host, Go memory or any other, and returns once they are read.
+// ToDevice copies bytes from the host, Go memory or any other, and returns once they are there.
 func (c *Context) ToDevice(dst Address, src unsafe.Pointer, bytes int) error {
-	return result("cuMemcpyHtoD", cu.MemcpyHtoD(cu.DevicePtr(dst), src, int64(bytes)))
+	if err := cu.MemcpyHtoD(cu.DevicePtr(dst), src, int64(bytes)); err != nil {
+		return result("cuMemcpyHtoD", err)
+	}
+	// Memory that is not pinned has only been read by now. The rest is work of the default stream,
+	// for which the streams of NewStream do not wait.
+	return WrapStream(0).Synchronize()
 }
 
 // ToHost copies bytes to the host, Go memory or any other, and returns once they are there.
