@@ -66,6 +66,9 @@ func (c *Context) Do(f func() error) (err error) {
 	return f()
 }
 
+// Handle is the CUcontext.
+func (c *Context) Handle() uintptr { return *(*uintptr)(unsafe.Pointer(&c.handle)) }
+
 // DeviceIndex is the index of the context's device.
 func (c *Context) DeviceIndex() int { return int(c.device) }
 

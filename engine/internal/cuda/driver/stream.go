@@ -48,6 +48,9 @@ func (s *Stream) Destroy() error {
 	return result("cuStreamDestroy", s.handle.Destroy())
 }
 
+// Handle is the CUstream.
+func (s *Stream) Handle() uintptr { return *(*uintptr)(unsafe.Pointer(&s.handle)) }
+
 func (s *Stream) c() C.CUstream { return C.CUstream(unsafe.Pointer(s.handle.C())) }
 
 // Dim counts blocks or threads along three axes; a zero counts as 1.

@@ -1,0 +1,269 @@
+//go:build cuda
+
+package engine
+
+import (
+	"errors"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"brenier/engine/internal/modelfile"
+)
+
+// newCUDA makes an engine on the driver's double or what else BRENIER_CUDA_DRIVER names, or the
+// machine's own GPU, until the test ends; it skips the test where there is neither.
+func newCUDA(t testing.TB, c Config) *Engine {
+	t.Helper()
+	c.Device = "cuda"
+	e, err := New(c)
+	if errors.Is(err, ErrDevice) && os.Getenv("BRENIER_CUDA_DRIVER") == "" {
+		t.Skipf("no GPU, and BRENIER_CUDA_DRIVER does not name the driver's double: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Errorf("closing the engine: %v", err)
+		}
+	})
+	return e
+}
+
+func openOn(t testing.TB, e *Engine, content *modelfile.Model) *Model {
+	t.Helper()
+	data, err := modelfile.Encode(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := e.OpenBytes(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// The example models make the same codes as on the CPU, bit for bit, and decode the golden codes
+// within what float16 is allowed.
+func TestCUDAExampleModels(t *testing.T) {
+	e := newCUDA(t, Config{})
+	for _, example := range exampleModels {
+		t.Run(example.name, func(t *testing.T) {
+			m, err := e.Open("../examples/models/" + example.name + ".safetensors")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer m.Close()
+			kernels, notes := m.Kernels()
+			t.Logf("kernels %v, notes %q", kernels, notes)
+			if len(kernels) < 2 || len(notes) != 0 {
+				t.Errorf("got kernels %v and notes %q; want one for locate and each step, and no notes", kernels, notes)
+			}
+			const n = 24
+			d := m.Info().Dimension
+			got, want := make([]float32, n*d), make([]float32, n*d)
+			if err := m.Codes(got, 3, 1<<40, Extension{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := openExample(t, example.name, Config{}).Codes(want, 3, 1<<40, Extension{}); err != nil {
+				t.Fatal(err)
+			}
+			if err := equalBits(got, want); err != nil {
+				t.Errorf("codes: %v", err)
+			}
+
+			z, _, err := ReadTensor("testdata/golden.safetensors", example.name+".z")
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden, _, err := ReadTensor("testdata/golden.safetensors", example.name+".x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			const images = 2 // of the double's patience
+			size := len(golden) / (len(z) / d)
+			decoded := make([]float32, images*size)
+			if err := m.Decode(z[:images*d], Float32Image(decoded, NCHW)); err != nil {
+				t.Fatal(err)
+			}
+			info := m.Info()
+			worst := 0.0
+			for i, v := range decoded {
+				worst = max(worst, math.Abs(float64(v)-float64(golden[i])))
+			}
+			t.Logf("largest error %.2g of the range", worst/(info.High-info.Low))
+			// The golden is of weights that the file rounded to float16, too.
+			if limit := 2e-3*(info.High-info.Low) + example.tolerance; !(worst <= limit) {
+				t.Errorf("largest error %v, want at most %v", worst, limit)
+			}
+		})
+	}
+}
+
+func TestCUDAGenerates(t *testing.T) {
+	const n, d, samples = 300, 19, 70
+	e := newCUDA(t, Config{})
+	content := smallModel(n, d)
+	m := openOn(t, e, content)
+	all := make([]float32, samples*pixels)
+	if err := m.Generate(samples, 7, 3, Extension{}, Float32Image(all, NCHW)); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("as the CPU does", func(t *testing.T) {
+		want := make([]float32, samples*pixels)
+		if err := openModel(t, Config{}, content).Generate(samples, 7, 3, Extension{}, Float32Image(want, NCHW)); err != nil {
+			t.Fatal(err)
+		}
+		for i := range want {
+			if !(math.Abs(float64(all[i]-want[i])) <= 2*2e-3) {
+				t.Fatalf("value %d: got %v, the CPU %v", i, all[i], want[i])
+			}
+		}
+	})
+	for _, step := range []int{1, 33} {
+		images := make([]float32, samples*pixels)
+		for at := 0; at < samples; at += step {
+			count := min(step, samples-at)
+			if err := m.Generate(count, 7, 3+uint64(at), Extension{}, Float32Image(images[at*pixels:], NCHW)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := equalBits(images, all); err != nil {
+			t.Errorf("in steps of %d: %v", step, err)
+		}
+	}
+	t.Run("for many goroutines at once", func(t *testing.T) {
+		var wait sync.WaitGroup
+		made := make([][]float32, 8)
+		errs := make([]error, len(made))
+		for i := range made {
+			made[i] = make([]float32, 9*pixels)
+			wait.Go(func() {
+				for range 3 {
+					if err := m.Generate(9, 7, 3+uint64(i), Extension{}, Float32Image(made[i], NCHW)); err != nil {
+						errs[i] = err
+					}
+				}
+			})
+		}
+		wait.Wait()
+		for i := range made {
+			if errs[i] != nil || !slices.Equal(made[i], all[i*pixels:(i+9)*pixels]) {
+				t.Errorf("goroutine %d: other images, or %v", i, errs[i])
+			}
+		}
+	})
+	t.Run("and the engine closes with models open", func(t *testing.T) {
+		e := newCUDA(t, Config{})
+		m := openOn(t, e, content)
+		if err := m.Generate(1, 0, 0, Extension{}, Float32Image(make([]float32, pixels), NCHW)); err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := m.Noise(make([]float32, d), 0, 0); !errors.Is(err, ErrClosed) {
+			t.Errorf("got %v, want closed", err)
+		}
+	})
+}
+
+// A budget too small for the batch that a call would like makes the batch smaller, and one too
+// small for the model refuses it.
+func TestCUDAMemory(t *testing.T) {
+	const n, d, samples = 300, 19, 3000
+	content := smallModel(n, d)
+	content.Graph, content.Weights, content.Output = nil, nil, nil
+	codes, want := make([]float32, samples*d), make([]float32, samples*d)
+	if err := openModel(t, Config{}, content).Codes(want, 1, 0, Extension{}); err != nil {
+		t.Fatal(err)
+	}
+	m := openOn(t, newCUDA(t, Config{CUDA: CUDAConfig{Memory: 4 << 20}}), content)
+	if err := m.Codes(codes, 1, 0, Extension{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := equalBits(codes, want); err != nil {
+		t.Error(err)
+	}
+	if idle := m.spare.idle[len(m.spare.idle)-1]; len(idle) != 1 || idle[0].batch >= m.spare.batches[len(m.spare.batches)-1] {
+		t.Errorf("the workspace holds the whole batch in 4 MB, or is not kept: %d are", len(idle))
+	}
+
+	data, err := modelfile.Encode(content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = newCUDA(t, Config{CUDA: CUDAConfig{Memory: 10 << 10}}).OpenBytes(data)
+	if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "MB") {
+		t.Errorf("got %v, want out of memory with numbers", err)
+	}
+	if _, err := New(Config{Device: "cuda", CUDA: CUDAConfig{Memory: -1}}); !errors.Is(err, ErrInvalidArgument) {
+		t.Errorf("got %v, want an invalid argument", err)
+	}
+}
+
+func TestCUDADevices(t *testing.T) {
+	newCUDA(t, Config{})
+	for _, device := range []string{"cuda:99", "cuda:-1", "cuda:x", "cuda:"} {
+		if _, err := New(Config{Device: device}); !errors.Is(err, ErrDevice) {
+			t.Errorf("%s: got %v", device, err)
+		}
+	}
+	t.Run("auto takes the device", func(t *testing.T) {
+		e, err := New(Config{Device: "auto"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if e.Info().Name != "cuda:0" {
+			t.Errorf("got %+v", e.Info())
+		}
+	})
+	t.Run("auto without a driver takes the CPU and says so", func(t *testing.T) {
+		getenv := func(name string) string {
+			if name == "BRENIER_CUDA_DRIVER" {
+				return "no-such-driver.so"
+			}
+			return ""
+		}
+		e, err := New(Config{Device: "auto", Getenv: getenv})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if info := e.Info(); info.Name != "cpu" || !strings.Contains(info.Note, "no-such-driver.so") {
+			t.Errorf("got %+v", info)
+		}
+		if _, err := New(Config{Device: "cuda", Getenv: getenv}); !errors.Is(err, ErrDevice) || !strings.Contains(err.Error(), "no-such-driver.so") {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+// Heights are the same bits wherever the fit runs.
+func TestCUDAFit(t *testing.T) {
+	const n, d = 40, 3
+	e := newCUDA(t, Config{})
+	points := smallModel(n, d).Points.Data
+	options := FitOptions{Seed: 5, Tolerance: 0.2}
+	heights := func(e *Engine) []float32 {
+		m, err := e.Fit(points, d, nil, options)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer m.Close()
+		return m.Tensor("ot.heights")
+	}
+	processor, err := New(Config{Device: "cpu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer processor.Close()
+	if err := equalBits(heights(e), heights(processor)); err != nil {
+		t.Error(err)
+	}
+}
