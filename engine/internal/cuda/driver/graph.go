@@ -9,7 +9,10 @@ package driver
 */
 import "C"
 
-import "unsafe"
+import (
+	"slices"
+	"unsafe"
+)
 
 // Graph is captured work: kernels, copies, and what waits for what.
 type Graph struct{ handle C.CUgraph }
@@ -40,19 +43,15 @@ type Node struct {
 // Runs tells whether the node launches the function.
 func (n Node) Runs(f *Function) bool { return n.function == f.handle }
 
-// Kernels returns the nodes that launch kernels, as the driver lists them: for the capture of one stream,
-// in the order of the launches. Runs confirms which is which.
+// Kernels returns the nodes that launch kernels, each after those that it depends on: for the capture of
+// one stream, in the order of the launches.
 func (g *Graph) Kernels() ([]Node, error) {
-	var count C.size_t
-	if err := status("cuGraphGetNodes", C.cuGraphGetNodes(g.handle, nil, &count)); err != nil || count == 0 {
-		return nil, err
-	}
-	all := make([]C.CUgraphNode, count)
-	if err := status("cuGraphGetNodes", C.cuGraphGetNodes(g.handle, &all[0], &count)); err != nil {
+	nodes, err := g.ordered()
+	if err != nil {
 		return nil, err
 	}
 	var kernels []Node
-	for _, handle := range all[:count] {
+	for _, handle := range nodes {
 		var kind C.CUgraphNodeType
 		if err := status("cuGraphNodeGetType", C.cuGraphNodeGetType(handle, &kind)); err != nil {
 			return nil, err
@@ -67,6 +66,46 @@ func (g *Graph) Kernels() ([]Node, error) {
 		kernels = append(kernels, n)
 	}
 	return kernels, nil
+}
+
+// ordered returns the graph's nodes, each after those that it depends on. The driver lists them in no
+// order that it promises.
+func (g *Graph) ordered() ([]C.CUgraphNode, error) {
+	var count C.size_t
+	if err := status("cuGraphGetNodes", C.cuGraphGetNodes(g.handle, nil, &count)); err != nil || count == 0 {
+		return nil, err
+	}
+	listed := make([]C.CUgraphNode, count)
+	if err := status("cuGraphGetNodes", C.cuGraphGetNodes(g.handle, &listed[0], &count)); err != nil {
+		return nil, err
+	}
+	// The newer form of the call: the older refuses where a dependency is programmatic (LaunchDependent).
+	needs := make(map[C.CUgraphNode][]C.CUgraphNode, count)
+	edges := make([]C.CUgraphEdgeData, count)
+	for _, node := range listed {
+		from, found := make([]C.CUgraphNode, count), count
+		code := C.cuGraphNodeGetDependencies_v2(node, &from[0], &edges[0], &found)
+		if err := status("cuGraphNodeGetDependencies", code); err != nil {
+			return nil, err
+		}
+		needs[node] = from[:found]
+	}
+	placed := make(map[C.CUgraphNode]bool, count)
+	nodes := make([]C.CUgraphNode, 0, count)
+	for len(nodes) < len(listed) {
+		before := len(nodes)
+		for _, node := range listed {
+			waits := slices.ContainsFunc(needs[node], func(n C.CUgraphNode) bool { return !placed[n] })
+			if !placed[node] && !waits {
+				placed[node] = true
+				nodes = append(nodes, node)
+			}
+		}
+		if len(nodes) == before {
+			return nil, &Error{Call: "Kernels", Code: noLibrary, Text: "the nodes of the CUDA graph wait for one another in a circle"}
+		}
+	}
+	return nodes, nil
 }
 
 // Executable is a graph that can be launched, many times, as one.
