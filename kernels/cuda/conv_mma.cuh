@@ -15,6 +15,7 @@
 #pragma once
 #include "activation.cuh"
 #include "conv.h"
+#include "conv_tiles.h"
 #include "element.cuh"
 #include "image.cuh"
 #include "ptx/block.cuh"
@@ -38,22 +39,17 @@ struct ConvPlace {
 	int32_t image, pixel;
 };
 
-// The shape of a tile and of its shared memory. Twin: convTile in the engine, which sizes the launch.
+// The shape of a tile and of its shared memory; see conv_tiles.h.
 template <int bm, int bn, int wm, int wn, int wk, int stages>
 struct ConvTile {
 	static constexpr int BM = bm, BN = bn, WM = wm, WN = wn, WK = wk, kStages = stages;
-	static constexpr int kGroupThreads = 32 * (BM / WM) * (BN / WN);
-	static constexpr int kThreads = kGroupThreads * WK;
+	static constexpr int kGroupThreads = BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn);
+	static constexpr int kThreads = BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk);
 	static constexpr int kPieces = BRENIER_CUDA_CONV_STEP / 8;  // 16-byte pieces of a row
-	static constexpr int kStageBytes = (BM + BN) * BRENIER_CUDA_CONV_STEP * 2;
-	static constexpr int kFragment = WM * WN / 32;  // floats of a thread
-	// Chunk sums: of the other groups where there are any; else a thread's own, if they would take
-	// too many registers.
-	static constexpr bool kSumsInShared = WK == 1 && kFragment > 64;
-	static constexpr int kSums = WK > 1 ? WK - 1 : kSumsInShared ? 1 : 0;
-	static constexpr int kPlaceAt = kStageBytes * kStages * WK;
-	static constexpr int kSumsAt = kPlaceAt + BM * (int)sizeof(ConvPlace);
-	static constexpr int kBytes = kSumsAt + kSums * kFragment * kGroupThreads * 4;
+	static constexpr int kStageBytes = BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn);
+	static constexpr int kPlacesAt = BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages);
+	static constexpr int kSumsAt = BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages);
+	static constexpr bool kSumsInShared = wk == 1 && BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) > 0;
 };
 
 // Byte offset of 16-byte piece c of row r in a stage's A or B.
@@ -239,7 +235,7 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 	unsigned char *const shared = dynamic_shared();
 	const int part = threadIdx.x / T::kGroupThreads, thread = threadIdx.x % T::kGroupThreads;
 	unsigned char *const stages = shared + part * T::kStages * T::kStageBytes;
-	ConvPlace *const places = (ConvPlace *)(shared + T::kPlaceAt);
+	ConvPlace *const places = (ConvPlace *)(shared + T::kPlacesAt);
 	float *const sums = (float *)(shared + T::kSumsAt);
 
 	ConvLoader<T> loader(p, phase, stages, thread);
@@ -321,7 +317,7 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 		// The chunk's sums join the total, in the order of the chunks.
 		if constexpr (T::WK > 1) {
 			const bool more = round + 1 < rounds;
-			if (part > 0) {
+			if (part > 0 && part < chunks - round * T::WK) {
 #pragma unroll
 				for (int i = 0; i < kMi; i++)
 #pragma unroll

@@ -1,6 +1,5 @@
 // Convolution of bfloat16 values on the tensor cores: the shipped tiles.
 #include "conv_mma.cuh"
-#include "conv_tiles.h"
 
 #define CONV_KERNEL(bm, bn, wm, wn, wk, stages, blocks)                                                   \
 	BRENIER_KERNEL(brenier_cuda_conv_bf16_##bm##x##bn, brenier_cuda_conv,                                   \

@@ -2,8 +2,8 @@
 #define BRENIER_KERNELS_CUDA_CONV_TILES_H
 
 // The shapes of tiles that conv_mma ships: X(pixels, rows, of a warp: pixels, rows, groups of warps
-// along k, pipeline stages, blocks resident on a multiprocessor). All give the same bits; which one runs
-// is a matter of speed.
+// along k, pipeline stages, blocks resident on a multiprocessor). All give the same bits; which one
+// runs is a matter of speed.
 #define BRENIER_CUDA_CONV_TILES(X)  \
 	X(128, 128, 64, 64, 1, 3, 2)    \
 	X(128, 64, 64, 32, 1, 4, 2)     \
@@ -17,5 +17,19 @@
 #define BRENIER_CUDA_CONV_FEW_TILES(X) \
 	X(128, 8, 32, 8, 1, 4, 4)          \
 	X(16, 8, 16, 8, 4, 8, 2)
+
+// Threads of a group of warps along k, and of a block.
+#define BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn) (32 * ((bm) / (wm)) * ((bn) / (wn)))
+#define BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk) (BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn) * (wk))
+
+// Shared memory of a block: for each group of warps its stages of A [bm][32] and B [bn][32] of 16-bit
+// elements; the places of the bm pixels, 8 bytes each; then sums of chunks, float32: those of the other
+// groups along k, or a thread's own where they would take more than 64 registers. The latter are
+// used only where there are several chunks.
+#define BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) (((bm) + (bn)) * 64)
+#define BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) * (stages) * (wk))
+#define BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) + (bm) * 8)
+#define BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) \
+	(((wk) > 1 ? (wk) - 1 : (wm) * (wn) / 32 > 64 ? 1 : 0) * (bm) * (bn) * 4)
 
 #endif

@@ -1,98 +1,27 @@
 package cpu
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"testing"
 	"time"
 	"unsafe"
 
-	"github.com/x448/float16"
-
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/decodertest"
 	"brenier/engine/internal/graph"
-	"brenier/engine/internal/layers"
-	"brenier/engine/internal/safetensors"
 	kernels "brenier/kernels/cpu"
 )
 
-// trained is a decoder trained on real data, which lies beside the repository and not in it.
-type trained struct {
-	name, layers, file, golden string
-	tolerance                  float64 // of the float64 outputs
-}
-
-var trainedDecoders = []trained{
-	{"mnist", "mnist.layers", "mnist_ae", "mnist", 1e-4},
-	{"mnist_infogan", "mnist_infogan.layers", "mnist_infogan_fp16", "mnist_infogan", 4e-3}, // f16 weights
-	{"terrain", "terrain.layers", "terrain_decoder", "terrain", 1e-4},
-}
-
-const sharedModels = "../../../../shared/models"
-
-func openShared(t testing.TB, name string) *safetensors.File {
-	f, err := safetensors.Open(filepath.Join(sharedModels, name+".safetensors"))
-	if err != nil {
-		t.Skipf("the trained networks are not beside the repository: %v", err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
-}
-
-func (d trained) load(t testing.TB) (*graph.Graph, map[string]backend.Tensor) {
-	f := openShared(t, d.file)
-	text, err := os.ReadFile(filepath.Join("../../../examples/models", d.layers))
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := layers.List(string(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	dim := openShared(t, "golden").Tensor(d.golden + ".z").Shape[1]
-	g, err := layers.FromSequential(list, layers.Prefix, []int{dim}, f.Shapes())
-	if err != nil {
-		t.Fatal(err)
-	}
-	tensors := map[string]backend.Tensor{}
-	for _, name := range g.Tensors() {
-		tensor := f.Tensor(name)
-		tensors[name] = backend.Tensor{Shape: tensor.Shape, Data: floatsOf(t, tensor)}
-	}
-	return g, tensors
-}
-
-// floatsOf widens a tensor.
-func floatsOf(t testing.TB, tensor *safetensors.Tensor) []float32 {
-	var x []float32
-	switch tensor.DType {
-	case safetensors.F32:
-		for b := range slices.Chunk(tensor.Data, 4) {
-			x = append(x, math.Float32frombits(binary.LittleEndian.Uint32(b)))
-		}
-	case safetensors.F16:
-		for b := range slices.Chunk(tensor.Data, 2) {
-			x = append(x, float16.Frombits(binary.LittleEndian.Uint16(b)).Float32())
-		}
-	default:
-		t.Fatalf("%s is %s", tensor.Name, tensor.DType)
-	}
-	return x
-}
-
 // TestDecodeTrained holds trained decoders against their outputs in float64.
 func TestDecodeTrained(t *testing.T) {
-	for _, trained := range trainedDecoders {
-		t.Run(trained.name, func(t *testing.T) {
-			g, tensors := trained.load(t)
-			golden := openShared(t, "golden")
-			z, want := floatsOf(t, golden.Tensor(trained.golden+".z")), floatsOf(t, golden.Tensor(trained.golden+".x"))
+	for _, trained := range decodertest.TrainedDecoders {
+		t.Run(trained.Name, func(t *testing.T) {
+			g, tensors := trained.Load(t)
+			z, want := trained.Golden(t)
 			onEveryPath(t, func(t *testing.T, pool *Pool, path kernels.Path) {
 				d, err := NewDecoder(pool, path, g, tensors)
 				if err != nil {
@@ -104,8 +33,8 @@ func TestDecodeTrained(t *testing.T) {
 				for i := range want {
 					worst = max(worst, math.Abs(float64(got[i])-float64(want[i])))
 				}
-				if !(worst <= trained.tolerance) {
-					t.Errorf("off by %g from the float64 output, want at most %g", worst, trained.tolerance)
+				if !(worst <= trained.Tolerance) {
+					t.Errorf("off by %g from the float64 output, want at most %g", worst, trained.Tolerance)
 				}
 				t.Logf("off by %.2g at most", worst)
 			})
@@ -116,9 +45,9 @@ func TestDecodeTrained(t *testing.T) {
 // BenchmarkDecode states the speed as a share of the fma peak measured in the same run, counting
 // the multiply-adds of the phase form.
 func BenchmarkDecode(b *testing.B) {
-	for _, trained := range trainedDecoders {
-		b.Run("model="+trained.name, func(b *testing.B) {
-			g, tensors := trained.load(b)
+	for _, trained := range decodertest.TrainedDecoders {
+		b.Run("model="+trained.Name, func(b *testing.B) {
+			g, tensors := trained.Load(b)
 			for _, batch := range []int{1, 64} {
 				for _, path := range slices.Backward(kernels.Paths()) {
 					b.Run(fmt.Sprintf("batch=%d/path=%s", batch, path), func(b *testing.B) {
@@ -139,7 +68,7 @@ func benchmarkDecode(b *testing.B, pool *Pool, path kernels.Path, g *graph.Graph
 	}
 	c, h, w := d.OutputShape()
 	s := d.NewScratch(batch)
-	z := uniform(rand.New(rand.NewPCG(3, 4)), batch*g.Input.Shape[0])
+	z := decodertest.Uniform(rand.New(rand.NewPCG(3, 4)), batch*g.Input.Shape[0])
 	x := make([]float32, batch*c*h*w)
 	image := backend.Image{Data: unsafe.Pointer(&x[0])}
 	best := time.Duration(math.MaxInt64)
@@ -165,9 +94,9 @@ func benchmarkDecode(b *testing.B, pool *Pool, path kernels.Path, g *graph.Graph
 
 // BenchmarkNewDecoder is the time from weights in memory to a decoder ready to run.
 func BenchmarkNewDecoder(b *testing.B) {
-	for _, trained := range trainedDecoders {
-		b.Run("model="+trained.name, func(b *testing.B) {
-			g, tensors := trained.load(b)
+	for _, trained := range decodertest.TrainedDecoders {
+		b.Run("model="+trained.Name, func(b *testing.B) {
+			g, tensors := trained.Load(b)
 			pool := NewPool(0)
 			defer pool.Close()
 			for b.Loop() {

@@ -1,0 +1,225 @@
+//go:build cuda
+
+package cuda
+
+// #cgo CFLAGS: -I${SRCDIR}/../../../kernels/cuda
+// #include "activation.h"
+import "C"
+
+import (
+	"math"
+	"unsafe"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/fault"
+	"brenier/engine/internal/graph"
+	"brenier/engine/internal/lower"
+)
+
+// decoder is a decoder lowered to steps, its weights packed on the device. It is read-only once
+// made, so any number of streams may decode with it, each with its own scratch.
+type decoder struct {
+	v       *device
+	element element
+	dim     int // of the code
+	shape   lower.Shape
+	steps   []decodeStep
+	memory  decodeMemory
+	widest  int // the most bytes per image that one step reads and writes
+	most    int // the most elements per image of a value or the image
+	owned   []driver.Address
+	plain   bool // every convolution by the plain kernel
+}
+
+// decodeStep is one step, the values that it reads and the one that it makes; out is -1 where it
+// writes the image.
+type decodeStep struct {
+	name string
+	in   []int
+	out  int
+	operation
+}
+
+// operation is what a step does. What an element gets does not depend on the images beside it.
+type operation interface {
+	launch(q *driver.Stream, w *stepWork) error
+	kernel() string // that serves it, as info names it
+}
+
+// stepWork is one step on one chunk of images.
+type stepWork struct {
+	n     int // images
+	in    [maxInputs]driver.Address
+	out   driver.Address
+	image *imageTarget // where the step's output is the image
+}
+
+// maxInputs is how many values a launch reads; a Concat of more is several launches.
+const maxInputs = 2
+
+// newDecoder lowers a graph over its tensors and packs the weights; neither is kept. Errors are
+// those of lower.Lower, fault.ErrOutOfMemory, and the device's.
+func newDecoder(v *device, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+	return newDecoderOf(v, f16, g, tensors)
+}
+
+// newDecoderOf is newDecoder with activations of the given element type.
+func newDecoderOf(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+	p, err := lower.Lower(g, tensors)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{v: v, element: e, dim: p.Values[0], shape: p.Shape, plain: e == f32 || v.capability() < leastMMA}
+	if err := d.build(p); err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// build turns the program's steps into launches.
+func (d *decoder) build(p *lower.Program) error {
+	b := newBuilder(d, p)
+	if err := b.checkSize(); err != nil {
+		return err
+	}
+	for i := range p.Steps {
+		if err := b.step(&p.Steps[i], i == len(p.Steps)-1); err != nil {
+			return err
+		}
+	}
+	if err := b.finish(); err != nil {
+		return err
+	}
+	d.memory = planDecodeMemory(b.values, d.steps, d.element.bytes())
+	d.widest = d.memory.widest
+	return nil
+}
+
+// close frees the weights.
+func (d *decoder) close() {
+	for _, a := range d.owned {
+		d.v.free(a)
+	}
+	d.owned = nil
+}
+
+// elements is the size of an image.
+func (d *decoder) elements() int { return d.shape.Size() }
+
+// kernels says which kernel serves each step.
+func (d *decoder) kernels() []backend.Kernel {
+	list := make([]backend.Kernel, len(d.steps))
+	for i, s := range d.steps {
+		list[i] = backend.Kernel{Part: s.name, Name: s.kernel()}
+	}
+	return list
+}
+
+// decodeScratch is the memory of one decode at a time.
+type decodeScratch struct {
+	d     *decoder
+	chunk int // images at once, at most
+	arena span
+}
+
+// newScratch plans memory for batches of up to batch images; more are decoded too, in chunks.
+func (d *decoder) newScratch(p *plan, batch int) *decodeScratch {
+	// Twice the second-level cache: the steps of a chunk find there most of what the step before
+	// wrote, and there are enough tiles to fill the chip several times.
+	fitting := max(leastChunk, 2*d.v.info.L2Bytes/max(1, d.widest))
+	addressable := max(1, maxElements/d.most)
+	s := &decodeScratch{d: d, chunk: max(1, min(batch, fitting, addressable))}
+	s.arena = p.reserve(bytesOf(s.chunk, d.memory.bytes))
+	return s
+}
+
+const (
+	leastChunk  = 64      // images: fewer leave the chip idle
+	maxElements = 1 << 30 // of a value of a chunk: kernels count elements in 32 bits
+)
+
+// launch decodes codes z [n,dim] to n images at out. base is where the memory of s's plan begins.
+// fault.ErrInvalidArgument where out's element does not fit.
+func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Address, n int, out target) error {
+	image, err := newImageTarget(d.shape, out)
+	if err != nil {
+		return err
+	}
+	if n > 0 && out.address == 0 {
+		return fault.Invalid("image: the output has no memory")
+	}
+	arena := s.arena.at(base)
+	chunks := (n + s.chunk - 1) / s.chunk
+	for chunk := range chunks { // of nearly one size
+		first := chunk * n / chunks
+		w := stepWork{n: (chunk+1)*n/chunks - first}
+		image.first = first
+		for i := range d.steps {
+			step := &d.steps[i]
+			w.in, w.out, w.image = [maxInputs]driver.Address{}, 0, nil
+			for k, v := range step.in {
+				w.in[k] = d.value(arena, v, s.chunk)
+				if v == codeValue {
+					w.in[k] = z + driver.Address(4*first*d.dim)
+				}
+			}
+			if step.out < 0 {
+				w.image = &image
+			} else {
+				w.out = d.value(arena, step.out, s.chunk)
+			}
+			if err := step.launch(q, &w); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// value is where a value of a chunk is.
+func (d *decoder) value(arena driver.Address, v, chunk int) driver.Address {
+	return arena + driver.Address(d.memory.at[v]*chunk)
+}
+
+// own keeps memory until close.
+func (d *decoder) own(a driver.Address, err error) (driver.Address, error) {
+	if err == nil {
+		d.owned = append(d.owned, a)
+	}
+	return a, err
+}
+
+// uploadTo uploads values that the decoder keeps.
+func uploadTo[T any](d *decoder, values []T) (driver.Address, error) {
+	return d.own(uploadValues(d.v, values))
+}
+
+// threads is the size of a block of the kernels that give each thread an element.
+const threads = 256
+
+// launchElements launches a kernel that gives each thread one of count elements.
+func launchElements(q *driver.Stream, f *driver.Function, count, block int, params unsafe.Pointer) error {
+	return q.LaunchDependent(f, driver.Dim{X: (count + block - 1) / block}, driver.Dim{X: block}, 0, params)
+}
+
+// packActivation is an activation as the kernels take it.
+func packActivation(a lower.Activation) C.brenier_cuda_activation {
+	k := C.brenier_cuda_activation{kind: C.BRENIER_CUDA_LINEAR, alpha: 1, low: C.float(math.Inf(-1)), high: C.float(math.Inf(1))}
+	switch a.Kind {
+	case lower.Relu:
+		k.low = 0
+	case lower.LeakyRelu:
+		k.alpha = C.float(a.Alpha)
+	case lower.Clip:
+		k.low, k.high = C.float(a.Low), C.float(a.High)
+	case lower.Silu:
+		k.kind = C.BRENIER_CUDA_SILU
+	case lower.Tanh:
+		k.kind = C.BRENIER_CUDA_TANH
+	case lower.Sigmoid:
+		k.kind = C.BRENIER_CUDA_SIGMOID
+	}
+	return k
+}

@@ -1,0 +1,133 @@
+//go:build cuda
+
+package cuda
+
+/*
+#include "conv.h"
+#include "conv_tiles.h"
+
+typedef struct {
+	const char *name;
+	int bm, bn, wm, wn, wk, threads, resident;
+	int shared, sums;  // bytes; sums: those that only several chunks need
+} conv_tile;
+
+#define TILE(bm, bn, wm, wn, wk, stages, resident)                                          \
+	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, \
+	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages), BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
+static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)}, few_tiles[] = {BRENIER_CUDA_CONV_FEW_TILES(TILE)};
+enum { conv_tile_count = sizeof tiles / sizeof *tiles, conv_few_tile_count = sizeof few_tiles / sizeof *few_tiles };
+static const conv_tile *conv_tiles(void) { return tiles; }
+static const conv_tile *conv_few_tiles(void) { return few_tiles; }
+*/
+import "C"
+
+import (
+	"unsafe"
+
+	"brenier/engine/internal/cuda/driver"
+)
+
+// convTile is a shape of conv_mma's tiles: bm pixels by bn rows a block. See conv_tiles.h. All of
+// them give the same bits.
+type convTile struct {
+	f            *driver.Function
+	name         string
+	bm, bn       int
+	wm, wn, wk   int // of a warp, and the groups of warps along k
+	threads      int
+	resident     int // blocks on a multiprocessor, if memory allows
+	shared, sums int // bytes of shared memory; sums of chunks on top, where there are several
+}
+
+// leastMMA is the compute capability that conv_mma needs.
+const leastMMA = 80
+
+// tiles are the shapes that this device has room for, loaded; few: those for at most 8 rows.
+func (d *decoder) tiles(few bool) ([]convTile, error) {
+	shipped := unsafe.Slice(C.conv_tiles(), C.conv_tile_count)
+	if few {
+		shipped = unsafe.Slice(C.conv_few_tiles(), C.conv_few_tile_count)
+	}
+	module := "conv_mma"
+	if d.element == bf16 {
+		module = "conv_mma_bf16"
+	}
+	var list []convTile
+	for i := range shipped {
+		s := &shipped[i]
+		t := convTile{
+			name: C.GoString(s.name), bm: int(s.bm), bn: int(s.bn), wm: int(s.wm), wn: int(s.wn), wk: int(s.wk),
+			threads: int(s.threads), resident: int(s.resident), shared: int(s.shared), sums: int(s.sums),
+		}
+		if t.shared+t.sums > d.v.info.SharedPerBlock {
+			continue
+		}
+		f, err := d.v.kernel(module, "brenier_cuda_conv_"+d.element.String()+"_"+t.name, t.shared+t.sums)
+		if err != nil {
+			return nil, err
+		}
+		t.f = f
+		list = append(list, t)
+	}
+	return list, nil
+}
+
+// bytes is the dynamic shared memory of a launch.
+func (t *convTile) bytes(chunks int) int {
+	if chunks > 1 {
+		return t.shared + t.sums
+	}
+	return t.shared
+}
+
+// convShape is a launch as the choice of its tile sees it.
+type convShape struct {
+	pixels int // of the largest phase, over all images
+	phases int
+	rows   int // packed, of a group
+	groups int
+	steps  int // along k, of the longest phase
+}
+
+func (s convShape) chunks() int { return ceil(s.steps, C.BRENIER_CUDA_CONV_CHUNK) }
+
+// blocks is how many blocks a tile makes of the launch.
+func (s convShape) blocks(t *convTile) int {
+	return ceil(s.pixels, t.bm) * s.phases * ceil(s.rows, t.bn) * s.groups
+}
+
+// Of a multiprocessor, per clock: multiply-adds through mma.sync, and bytes from the second-level
+// cache. And clocks that nothing hides but other blocks: of a block's begin and end, of a step's
+// barrier and loads, and of a product that waits for the one before.
+const (
+	convProducts   = 1024
+	convBytes      = 40
+	convBlock      = 1500
+	convStep       = 40
+	convProduct    = 33
+	convWarpRate   = convProducts / 4 // of a warp: a quarter of the multiprocessor's
+	convStepLength = C.BRENIER_CUDA_CONV_STEP
+)
+
+// clocks estimates a launch: the larger of what the tensor cores and the caches need for all blocks
+// of a multiprocessor, and of the blocks' latencies, one set of resident ones after another.
+func (s convShape) clocks(t *convTile, v *driver.Device) int {
+	blocks := ceil(s.blocks(t), max(v.Multiprocessors, 1))
+	serial := min(s.steps, ceil(s.chunks(), t.wk)*C.BRENIER_CUDA_CONV_CHUNK)
+	work := s.steps * max(t.bm*t.bn*convStepLength/convProducts, (t.bm+t.bn)*convStepLength*2/convBytes)
+	warp := max(t.wm*t.wn*convStepLength/convWarpRate, convStepLength/16*convProduct)
+	resident := max(1, min(t.resident, v.SharedPerMultiprocessor/t.bytes(s.chunks())))
+	return max(blocks*work, ceil(blocks, resident)*(convBlock+serial*(convStep+warp)))
+}
+
+// fastest is the tile that the estimate prefers.
+func (s convShape) fastest(tiles []convTile, v *driver.Device) *convTile {
+	best := &tiles[0]
+	for i := range tiles {
+		if s.clocks(&tiles[i], v) < s.clocks(best, v) {
+			best = &tiles[i]
+		}
+	}
+	return best
+}
