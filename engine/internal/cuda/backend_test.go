@@ -564,3 +564,33 @@ func TestOpen(t *testing.T) {
 		}
 	})
 }
+
+// After the first calls of a shape, nothing is allocated.
+func TestCallsDoNotAllocate(t *testing.T) {
+	const n, d = 2, 11
+	w := newWorkspace(t, prepare(t, openTestBackend(t, nil), testParts(30, d)), n, 32)
+	images := make([]float32, n*testPixels)
+	cells, scores, values := make([]int64, n*5), make([]float64, n*5), make([]float32, n*d)
+	out := hostImage(images, backend.NCHW)
+	for name, call := range map[string]func() error{
+		"Noise":    func() error { return w.Noise(n, 1, 2) },
+		"GetNoise": func() error { return w.GetNoise(values) },
+		"PutNoise": func() error { return w.PutNoise(values) },
+		"Locate":   func() error { return w.Locate(n, 5) },
+		"GetCells": func() error { return w.GetCells(n, 5, cells, scores) },
+		"PutCells": func() error { return w.PutCells(n, 5, 5, cells) },
+		"Extend":   func() error { return w.Extend(n, testExtension) },
+		"Decode":   func() error { return w.Decode(n, out) },
+		"Generate": func() error { return w.Generate(n, 1, 2, testExtension, out) },
+	} {
+		var failed error
+		allocations := testing.AllocsPerRun(10, func() {
+			if err := call(); err != nil {
+				failed = err
+			}
+		})
+		if failed != nil || allocations != 0 {
+			t.Errorf("%s: %v allocations, %v", name, allocations, failed)
+		}
+	}
+}

@@ -122,7 +122,10 @@ func (v *device) do(f func() error) error {
 	if err := v.lost.Load(); err != nil {
 		return *err
 	}
-	return v.fault(v.ctx.Do(f))
+	if err := v.ctx.Do(f); err != nil {
+		return v.fault(err)
+	}
+	return nil
 }
 
 // fault is an error of the driver as one of the engine, of the kind that fits. A device that the

@@ -88,33 +88,36 @@ func (s *recordings) close() {
 
 // record captures the launches of one call on a stream of its own, so that a stream of the caller's
 // is left alone. It runs inside do.
-func (w *workspace) record(shape callShape, seed, first uint64, to target) (r *recording, err error) {
-	r = &recording{shape: shape, address: to.address}
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
+func (w *workspace) record(shape callShape, seed, first uint64, to target) (*recording, error) {
+	r := &recording{shape: shape, address: to.address}
+	if err := w.capture(r, seed, first, to); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+func (w *workspace) capture(r *recording, seed, first uint64, to target) error {
 	q, err := w.m.v.ctx.NewStream()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer q.Destroy()
 	if err := q.BeginCapture(); err != nil {
-		return nil, err
+		return err
 	}
-	launched := w.launchAll(q, shape.n, seed, first, shape.extension, to)
+	launched := w.launchAll(q, r.shape.n, seed, first, r.shape.extension, to)
 	r.graph, err = q.EndCapture()
 	if launched != nil {
-		return nil, launched
+		return launched
 	}
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if r.ready, err = r.graph.Instantiate(); err != nil {
-		return nil, err
+		return err
 	}
-	return r, w.findChanging(r, seed, first, to)
+	return w.findChanging(r, seed, first, to)
 }
 
 // findChanging finds the nodes of a recording that have seed, first sample or the images' place

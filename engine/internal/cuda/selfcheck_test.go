@@ -12,15 +12,15 @@ import (
 	"brenier/engine/internal/fault"
 )
 
-// rungs is a stage with kernels from the best to the plainest, of which some answer wrongly.
-type rungs struct {
+// ladder is a stage with kernels from the best to the plainest, of which some answer wrongly.
+type ladder struct {
 	names []string
 	wrong []string
 	at    int
 	asked []string
 }
 
-func (r *rungs) checks() []check {
+func (r *ladder) checks() []check {
 	name := r.names[r.at]
 	c := check{kernel: name, run: func(*driver.Stream) error {
 		r.asked = append(r.asked, name)
@@ -38,14 +38,14 @@ func (r *rungs) checks() []check {
 func TestSelfCheck(t *testing.T) {
 	names := []string{"best", "good", "plain"}
 	t.Run("a_kernel_that_answers_rightly_is_used", func(t *testing.T) {
-		v, r := newTestDevice(t), &rungs{names: names}
+		v, r := newTestDevice(t), &ladder{names: names}
 		notes, err := v.selfCheck(r)
 		if err != nil || len(notes) != 0 || r.at != 0 {
 			t.Errorf("got rung %d, notes %q, %v", r.at, notes, err)
 		}
 	})
 	t.Run("one_that_answers_wrongly_is_replaced", func(t *testing.T) {
-		v, r := newTestDevice(t), &rungs{names: names, wrong: []string{"best", "good"}}
+		v, r := newTestDevice(t), &ladder{names: names, wrong: []string{"best", "good"}}
 		notes, err := v.selfCheck(r)
 		if err != nil || r.at != 2 {
 			t.Fatalf("got rung %d, %v", r.at, err)
@@ -55,15 +55,15 @@ func TestSelfCheck(t *testing.T) {
 		}
 	})
 	t.Run("none_left_is_an_error", func(t *testing.T) {
-		v, r := newTestDevice(t), &rungs{names: names, wrong: names}
+		v, r := newTestDevice(t), &ladder{names: names, wrong: names}
 		_, err := v.selfCheck(r)
 		if !errors.Is(err, fault.ErrDevice) || !strings.Contains(err.Error(), "kernel plain fails its self-check") {
 			t.Errorf("got %v", err)
 		}
 	})
 	t.Run("each_is_asked_once_for_a_device", func(t *testing.T) {
-		v, first, second := newTestDevice(t), &rungs{names: names, wrong: names[:1]}, &rungs{names: names, wrong: names[:1]}
-		for _, r := range []*rungs{first, second} {
+		v, first, second := newTestDevice(t), &ladder{names: names, wrong: names[:1]}, &ladder{names: names, wrong: names[:1]}
+		for _, r := range []*ladder{first, second} {
 			if _, err := v.selfCheck(r); err != nil || r.at != 1 {
 				t.Fatalf("got rung %d, %v", r.at, err)
 			}

@@ -14,6 +14,12 @@ typedef struct {
 	unsigned int x, y, z;
 } brenier_cuda_dim;
 
+/* Takes the current context off the thread's stack. cu's own hands it back through Go's heap. */
+static inline CUresult brenier_cuda_pop_context(void) {
+	CUcontext popped;
+	return cuCtxPopCurrent(&popped);
+}
+
 /* Launches a kernel whose one parameter is the struct at `params`; with `dependent`, it may start before
  * the kernel ahead of it in the stream has ended. */
 static inline CUresult brenier_cuda_launch(CUfunction function, brenier_cuda_dim grid, brenier_cuda_dim block,

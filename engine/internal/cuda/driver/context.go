@@ -2,6 +2,9 @@
 
 package driver
 
+// #include "calls.h"
+import "C"
+
 import (
 	"runtime"
 	"unsafe"
@@ -59,8 +62,8 @@ func (c *Context) Do(f func() error) (err error) {
 		return result("cuCtxPushCurrent", err)
 	}
 	defer func() {
-		if _, popped := cu.PopCurrentCtx(); popped != nil && err == nil {
-			err = result("cuCtxPopCurrent", popped)
+		if popped := status("cuCtxPopCurrent", C.brenier_cuda_pop_context()); err == nil {
+			err = popped
 		}
 	}()
 	return f()
