@@ -148,6 +148,10 @@ __device__ void produce(const brenier_locate_screen_params &p, const Shared &s, 
 // The lane's 32 levels of a tile: of columns 8j+2t and the next, at 2j and the next.
 struct Levels {
 	float value[32];
+	__device__ __forceinline__ void fill(float v) {
+#pragma unroll
+		for (int i = 0; i < 32; i++) value[i] = v;
+	}
 	__device__ __forceinline__ void load(const float *tile, int t) {
 #pragma unroll
 		for (int j = 0; j < 16; j++) {
@@ -269,30 +273,51 @@ struct WriteMaxima {
 	Found *found;
 	int64_t row;
 	int split, t;
-	bool kept;
+	int first;  // tile to write of
 
 	__device__ __forceinline__ void begin(Rows (&rows)[2], bool present) {
 #pragma unroll
 		for (int i = 0; i < 4; i++) rows[i / 2].scale[i % 2] = p.rows[row + 64 * (i / 2) + 8 * (i % 2)].scale;
-		kept = present;
+		first = present ? (int)((int64_t)split * p.tiles / p.splits) : p.tiles;
 	}
 	template <int upper>
 	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
-		const LocateMaxima m = finish(f, levels, rows);
-		if (kept) locate_write_maxima(m, p.maxima, row + 64 * upper, tile, p.tiles, t);
+		LocateMaxima m = finish(f, levels, rows);
+		wgmma_hold(m.row);  // the stores alone depend on what follows
+		if (tile >= first) locate_write_maxima(m, p.maxima, row + 64 * upper, tile, p.tiles, t);
 	}
 	__device__ __forceinline__ void end(bool) {}
 };
 
-// The samples as an operand: in shared memory, or one slice of them in registers.
-struct SharedSamples {
-	uint64_t half[2];  // descriptors of the lower and the upper 64 rows of slice 0
-	__device__ __forceinline__ void load(const unsigned char *tile, int) {
+// The samples of a consumer as an operand. 32 registers a thread hold what they can of them: both halves
+// of the rows for one slice, or the lower half for two; the rest stays in shared memory.
+template <bool one_slice>
+struct Samples {
+	uint32_t registers[2][slice_steps][4];  // [upper] of one slice, or [slice] of the lower rows
+	uint64_t half[2];                       // descriptors of slice 0 of the lower and the upper rows
+
+	__device__ __forceinline__ void load(const unsigned char *tile, int thread) {
+		const int lane = thread % 32;
+#pragma unroll
+		for (int i = 0; i < 2; i++) {
+			const unsigned char *const slice = one_slice ? tile : tile + i * slice_bytes;
+			const int row = (one_slice ? 64 * i : 0) + 16 * (thread / 32) + lane % 16;
+#pragma unroll
+			for (int step = 0; step < slice_steps; step++) {
+				const int chunk = 2 * step + lane / 16;
+				ldmatrix_x4(registers[i][step], slice + row * 128 + ((chunk ^ row % 8) * 16));
+			}
+		}
 		half[0] = wgmma_descriptor(tile);
 		half[1] = wgmma_descriptor(tile + half_bytes);
 	}
-	template <int upper>
-	__device__ __forceinline__ void multiply(float (&d)[64], int slice, uint64_t cells) const {
+	// From the registers [i].
+	__device__ __forceinline__ void multiply_held(float (&d)[64], int i, uint64_t cells, bool first) const {
+#pragma unroll
+		for (int step = 0; step < slice_steps; step++)
+			wgmma_f16<128>(d, registers[i][step], wgmma_advance(cells, step * step_bytes), !first || step != 0);
+	}
+	__device__ __forceinline__ void multiply_shared(float (&d)[64], int upper, int slice, uint64_t cells) const {
 		const uint64_t samples = half[upper] + (uint64_t)slice * (slice_bytes >> 4);
 #pragma unroll
 		for (int step = 0; step < slice_steps; step++) {
@@ -300,51 +325,26 @@ struct SharedSamples {
 			               slice != 0 || step != 0);
 		}
 	}
-};
-struct RegisterSamples {
-	uint32_t half[2][slice_steps][4];
-	__device__ __forceinline__ void load(const unsigned char *tile, int thread) {
-		const int lane = thread % 32;
-#pragma unroll
-		for (int upper = 0; upper < 2; upper++) {
-			const int row = 64 * upper + 16 * (thread / 32) + lane % 16;
-#pragma unroll
-			for (int step = 0; step < slice_steps; step++) {
-				const int chunk = 2 * step + lane / 16;
-				ldmatrix_x4(half[upper][step], tile + row * 128 + ((chunk ^ row % 8) * 16));
-			}
-		}
+	__device__ __forceinline__ void multiply_upper(float (&d)[64], int slice, uint64_t cells) const {
+		if (one_slice)
+			multiply_held(d, 1, cells, true);
+		else
+			multiply_shared(d, 1, slice, cells);
 	}
-	template <int upper>
-	__device__ __forceinline__ void multiply(float (&d)[64], int, uint64_t cells) const {
-#pragma unroll
-		for (int step = 0; step < slice_steps; step++)
-			wgmma_f16<128>(d, half[upper][step], wgmma_advance(cells, step * step_bytes), step != 0);
-	}
-};
-
-template <bool one_slice>
-struct SamplesOf {
-	using Type = RegisterSamples;
-};
-template <>
-struct SamplesOf<false> {
-	using Type = SharedSamples;
 };
 
 template <class Keep, bool one_slice>
 __device__ __forceinline__ void consume(const brenier_locate_screen_params &p, const Shared &s, int stages,
                                         int consumer, int thread) {
-	using Samples = typename SamplesOf<one_slice>::Type;
 	const int slices = one_slice ? 1 : p.slices;
 	const int warp = thread / 32, lane = thread % 32, t = lane % 4;
 	const int row = 16 * warp + lane / 4;  // the lane's first of the row tile
-	float lower[64], upper[64];
+	float lower[64], upper[64] = {};
 	Place place = {0, 0};
 	uint32_t units_parity = 0;
 	const auto ready = [&] { mbarrier_wait(s.full + place.stage, place.parity); };
-	const auto release = [&](int stage) {
-		if (lane == 0) mbarrier_arrive(s.empty + stage);
+	const auto release = [&](int stage, bool taken = true) {
+		if (lane == 0 && taken) mbarrier_arrive(s.empty + stage);
 	};
 	const auto cells = [&] { return wgmma_descriptor(s.cells + place.stage * slice_bytes); };
 
@@ -355,7 +355,7 @@ __device__ __forceinline__ void consume(const brenier_locate_screen_params &p, c
 		          (int64_t)row_tile_of(p, unit, consumer) * tile_rows + row, unit.split, t};
 		Rows rows[2];
 		kept.begin(rows, present);
-		Samples samples;
+		Samples<one_slice> samples;
 		mbarrier_wait(s.samples_full, units_parity);
 		units_parity ^= 1;
 		samples.load(s.samples + consumer * slices * slice_bytes, thread);
@@ -364,35 +364,44 @@ __device__ __forceinline__ void consume(const brenier_locate_screen_params &p, c
 			if (lane == 0) mbarrier_arrive(s.samples_empty);
 		}
 
+		// Before the first tile there is none to take the upper rows of: with these levels nothing reaches
+		// a cut.
 		Levels levels;
+		levels.fill(float_value(0x7fffffffu));
 		int before = 0;  // the stage of the slice before this one
 #pragma unroll 1
 		for (int tile = unit.first; tile < unit.last; tile++) {
 			ready();
 			wgmma_fence();
-			samples.template multiply<0>(lower, 0, cells());
+			samples.multiply_held(lower, 0, cells(), true);
 			wgmma_commit();
 			wgmma_wait<1>();
 			wgmma_hold(upper);
-			if (tile > unit.first) {
-				release(before);
-				kept.template take<1>(upper, levels, rows[1], tile - 1);
-			}
+			release(before, tile > unit.first);
+			kept.template take<1>(upper, levels, rows[1], tile - 1);
 			wgmma_fence();
-			samples.template multiply<1>(upper, 0, cells());
+			samples.multiply_upper(upper, 0, cells());
 			wgmma_commit();
-			for (int slice = 1; slice < slices; slice++) {
-				before = place.stage;
-				place.advance(stages);
-				ready();
-				wgmma_fence();
-				samples.template multiply<0>(lower, slice, cells());
-				wgmma_commit();
-				wgmma_wait<1>();
-				release(before);
-				wgmma_fence();
-				samples.template multiply<1>(upper, slice, cells());
-				wgmma_commit();
+			if (!one_slice) {
+				const auto next = [&](int slice) {
+					before = place.stage;
+					place.advance(stages);
+					ready();
+					wgmma_fence();
+					if (slice == 1)
+						samples.multiply_held(lower, 1, cells(), false);
+					else
+						samples.multiply_shared(lower, 0, slice, cells());
+					wgmma_commit();
+					wgmma_wait<1>();
+					release(before);
+					wgmma_fence();
+					samples.multiply_upper(upper, slice, cells());
+					wgmma_commit();
+				};
+				next(1);
+#pragma unroll 1
+				for (int slice = 2; slice < slices; slice++) next(slice);
 			}
 			wgmma_wait<1>();
 			wgmma_hold(lower);
