@@ -144,7 +144,7 @@ Fault perform_plan(const GraphPlan &plan) {
 		size_t next = ready.front();
 		if (driver().options.streams == host::When::late) next = ready.back();
 		if (driver().options.streams == host::When::random) next = ready[driver().random() % ready.size()];
-		const Fault fault = perform(*plan.nodes[next].context, plan.nodes[next].work);
+		const Fault fault = perform(plan.nodes[next].work);
 		if (fault.code != CUDA_SUCCESS) return fault;
 		driver().clock += 1;
 		done[next] = true;

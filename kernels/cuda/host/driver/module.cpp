@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernel_faults.h"
+
 namespace brenier::cudadouble {
 
 namespace {
@@ -160,8 +162,8 @@ KernelWork make_launch(Context &context, CUfunction handle, std::array<unsigned,
 	return {function, grid, block, shared, read_params(kernel, params, extra), dependent};
 }
 
-Fault perform_kernel(Context &context, const KernelWork &work) {
-	(void)context;
+Fault perform_kernel(const KernelWork &work) {
+	catch_kernel_faults();
 	const Options &options = driver().options;
 	const host::Kernel &kernel = *work.function->kernel;
 	host::Options how;

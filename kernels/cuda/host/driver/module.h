@@ -33,6 +33,6 @@ int threads_per_multiprocessor(int capability);
 // Checks a launch as the driver does when it is asked for, and packs it; parameters are copied now.
 KernelWork make_launch(Context &context, CUfunction function, std::array<unsigned, 3> grid,
                        std::array<unsigned, 3> block, unsigned shared, void **params, void **extra, bool dependent);
-Fault perform_kernel(Context &context, const KernelWork &work);
+Fault perform_kernel(const KernelWork &work);
 
 }  // namespace brenier::cudadouble

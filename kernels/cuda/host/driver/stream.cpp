@@ -71,7 +71,7 @@ void run_front(Stream &stream) {
 	operation->stream = nullptr;
 	operation->after.clear();
 	if (context.lost == CUDA_SUCCESS) {
-		const Fault fault = perform(context, operation->work);
+		const Fault fault = perform(operation->work);
 		if (fault.code != CUDA_SUCCESS) context.lose(fault.code, fault.text);
 	}
 	operation->work = EmptyWork{};
@@ -127,10 +127,10 @@ Stream &find_stream(CUstream handle) {
 	return *stream;
 }
 
-Fault perform(Context &context, const Work &work) {
+Fault perform(const Work &work) {
 	return std::visit(Overloaded{
 	                      [](const EmptyWork &) { return Fault{}; },
-	                      [&](const KernelWork &kernel) { return perform_kernel(context, kernel); },
+	                      [](const KernelWork &kernel) { return perform_kernel(kernel); },
 	                      [](const CopyWork &copy) { return perform_copy(copy); },
 	                      [](const FillWork &fill) { return perform_fill(fill); },
 	                      [](const HostWork &host) { return perform_host(host); },

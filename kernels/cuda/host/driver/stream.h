@@ -117,6 +117,6 @@ void refuse_if_capturing(Stream &stream);
 void refuse_if_unsafe_in_capture(Context &context);
 
 // Does one piece of work now.
-Fault perform(Context &context, const Work &work);
+Fault perform(const Work &work);
 
 }  // namespace brenier::cudadouble
