@@ -17,7 +17,8 @@ __device__ __forceinline__ double centred(uint32_t word) {
 
 // Whether |q| <= 0.425, the interval of the central quantile.
 __device__ __forceinline__ bool is_central(uint32_t word) {
-	const uint32_t lowest = 322122547u;  // of the words with q >= -0.425; the others mirror it
+	constexpr uint32_t lowest = 322122547u;  // of these words; the highest mirrors it
+	static_assert((lowest + 0.5) / 0x1p32 - 0.5 >= -0.425 && (lowest - 0.5) / 0x1p32 - 0.5 < -0.425, "the first within");
 	return word - lowest <= ~lowest - lowest;
 }
 

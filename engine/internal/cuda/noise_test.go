@@ -5,7 +5,6 @@ package cuda
 import (
 	"fmt"
 	"math"
-	"slices"
 	"testing"
 
 	"brenier/engine/internal/backend"
@@ -42,7 +41,7 @@ func TestNoise_same_bits_as_the_oracle(t *testing.T) {
 				got := noiseOf(t, v, source, at.n, d, at.seed, at.first, at.stream)
 				want := make([]float32, at.n*d)
 				reference.Noise(source, want, d, at.seed, at.first, at.stream)
-				if !slices.Equal(got, want) {
+				if !sameBits(got, want) {
 					t.Errorf("%s, d=%d, %+v: differs from the oracle", name, d, at)
 				}
 			}
@@ -64,7 +63,7 @@ func TestNoise_same_bits_as_the_cpu(t *testing.T) {
 		want := make([]float32, n*d)
 		cpu.Noise(cpu.Best(), map[backend.Source]int{backend.Gaussian: cpu.Gaussian, backend.Uniform: cpu.Uniform}[source],
 			want, d, seed, first, 0)
-		if !slices.Equal(got, want) {
+		if !sameBits(got, want) {
 			t.Errorf("%s: %d samples differ from the CPU's", name, n)
 		}
 	}
@@ -79,7 +78,7 @@ func TestNoise_any_batch(t *testing.T) {
 	for at, batch := 0, 1; at < n; at, batch = at+batch, 3*batch {
 		parts = append(parts, noiseOf(t, v, backend.Gaussian, min(batch, n-at), d, seed, first+uint64(at), 0)...)
 	}
-	if !slices.Equal(parts, whole) {
+	if !sameBits(parts, whole) {
 		t.Error("samples in batches differ from all at once")
 	}
 }
