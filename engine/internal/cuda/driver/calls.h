@@ -20,11 +20,15 @@ static inline CUresult brenier_cuda_pop_context(void) {
 	return cuCtxPopCurrent(&popped);
 }
 
+/* Parameters are passed as bytes: so cgo takes them for the numbers that they are, wherever Go keeps them,
+ * and does not look for Go pointers in what stands around them. */
+
 /* Launches a kernel whose one parameter is the struct at `params`; with `dependent`, it may start before
  * the kernel ahead of it in the stream has ended. */
 static inline CUresult brenier_cuda_launch(CUfunction function, brenier_cuda_dim grid, brenier_cuda_dim block,
-                                           unsigned int shared, CUstream stream, void *params, int dependent) {
-	void *arguments[1] = {params};
+                                           unsigned int shared, CUstream stream, const unsigned char *params,
+                                           int dependent) {
+	void *arguments[1] = {(void *)params};
 	if (!dependent) {
 		return cuLaunchKernel(function, grid.x, grid.y, grid.z, block.x, block.y, block.z, shared, stream,
 		                      arguments, NULL);
@@ -57,8 +61,8 @@ static inline CUresult brenier_cuda_node_function(CUgraphNode node, CUfunction *
 /* Sets what a kernel node launches, in an executable graph. */
 static inline CUresult brenier_cuda_set_kernel(CUgraphExec executable, CUgraphNode node, CUfunction function,
                                                brenier_cuda_dim grid, brenier_cuda_dim block, unsigned int shared,
-                                               void *params) {
-	void *arguments[1] = {params};
+                                               const unsigned char *params) {
+	void *arguments[1] = {(void *)params};
 	CUDA_KERNEL_NODE_PARAMS p = {
 	    .func = function,
 	    .gridDimX = grid.x,

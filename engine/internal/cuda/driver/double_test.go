@@ -5,16 +5,58 @@ package driver_test
 import (
 	"errors"
 	"math"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"unsafe"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cuda/double"
 	"brenier/engine/internal/cuda/driver"
-	"brenier/engine/internal/cuda/driver/double"
 	"brenier/engine/internal/reference"
 )
+
+// CUresults that the tests order or expect.
+const (
+	invalidValue             = 1
+	outOfMemory              = 2
+	deviceUnavailable        = 46
+	invalidDevice            = 101
+	noBinaryForGPU           = 209
+	illegalState             = 401
+	notFound                 = 500
+	illegalAddress           = 700
+	misalignedAddress        = 716
+	launchFailed             = 719
+	streamCaptureUnsupported = 900
+	streamCaptureInvalidated = 901
+)
+
+// openDouble loads the driver's double. It skips the test where BRENIER_CUDA_DRIVER names none.
+func openDouble(t *testing.T) {
+	t.Helper()
+	path := os.Getenv("BRENIER_CUDA_DRIVER")
+	if path == "" {
+		t.Skip("BRENIER_CUDA_DRIVER names no double of the driver")
+	}
+	must(t, driver.Load(path))
+	if !double.Present() {
+		t.Skipf("%s is a driver, not its double", path)
+	}
+	t.Cleanup(func() {
+		double.ClearFailures()
+		double.RestoreDevice()
+	})
+}
+
+// configure sets an option of the double until the test ends.
+func configure(t *testing.T, name, value string) {
+	t.Helper()
+	openDouble(t)
+	must(t, double.Configure(name, value))
+	t.Cleanup(func() { must(t, double.Configure(name, "")) })
+}
 
 // noiseParams is brenier_noise_params of kernels/cuda/noise.h.
 type noiseParams struct {
@@ -28,7 +70,6 @@ const noiseThreads = 128
 
 // bench is a context with a stream and a kernel to launch.
 type bench struct {
-	double.Double
 	ctx     *driver.Context
 	stream  *driver.Stream
 	module  *driver.Module
@@ -38,13 +79,13 @@ type bench struct {
 // onBench runs f inside of a context of the double, and checks that nothing is left behind it.
 func onBench(t *testing.T, f func(b *bench)) {
 	t.Helper()
-	control := double.Open(t)
-	if left := control.Objects(); left != (double.Objects{}) {
+	openDouble(t)
+	if left := double.Objects(); left != (double.Counts{}) {
 		t.Fatalf("left by an earlier test: %+v", left)
 	}
 	device, err := driver.OpenDevice(0)
 	must(t, err)
-	b := &bench{Double: control}
+	b := new(bench)
 	b.ctx, err = device.NewContext()
 	must(t, err)
 	must(t, b.ctx.Do(func() error {
@@ -61,7 +102,7 @@ func onBench(t *testing.T, f func(b *bench)) {
 		return nil
 	}))
 	must(t, b.ctx.Close())
-	if left := control.Objects(); left != (double.Objects{}) {
+	if left := double.Objects(); left != (double.Counts{}) {
 		t.Errorf("left after the context was closed: %+v", left)
 	}
 }
@@ -132,9 +173,8 @@ func TestDouble(t *testing.T) {
 	const n, d = 100, 6
 
 	t.Run("says what it is", func(t *testing.T) {
-		control := double.Open(t)
-		control.Configure(t, "capability", "86", "90")
-		control.Configure(t, "multiprocessors", "28", "4")
+		configure(t, "capability", "86")
+		configure(t, "multiprocessors", "28")
 		device, err := driver.OpenDevice(0)
 		must(t, err)
 		if !device.Double || device.Name != "brenier double (host)" || device.Major != 8 || device.Minor != 6 ||
@@ -142,12 +182,12 @@ func TestDouble(t *testing.T) {
 			t.Errorf("%+v", device)
 		}
 		_, err = driver.OpenDevice(1)
-		wantCode(t, "a second device", err, double.InvalidDevice)
+		wantCode(t, "a second device", err, invalidDevice)
 	})
 
 	for _, schedule := range []string{"late", "early", "random:1", "random:2", "random:3"} {
 		t.Run("launches and copies/"+schedule, func(t *testing.T) {
-			double.Open(t).Configure(t, "schedule", schedule, "late")
+			configure(t, "schedule", schedule)
 			onBench(t, func(b *bench) {
 				x, y := b.alloc(t, 4*n*d), b.alloc(t, 4*n*d)
 				must(t, b.noise(x, n, d))
@@ -165,7 +205,7 @@ func TestDouble(t *testing.T) {
 	}
 
 	t.Run("work runs as late as it may", func(t *testing.T) {
-		double.Open(t).Configure(t, "schedule", "late", "late")
+		configure(t, "schedule", "late")
 		onBench(t, func(b *bench) {
 			x := b.alloc(t, 4*n*d)
 			must(t, b.noise(x, n, d))
@@ -179,7 +219,7 @@ func TestDouble(t *testing.T) {
 	})
 
 	t.Run("parameters are copied at the launch", func(t *testing.T) {
-		double.Open(t).Configure(t, "schedule", "late", "late")
+		configure(t, "schedule", "late")
 		onBench(t, func(b *bench) {
 			x := b.alloc(t, 4*n*d)
 			p := &noiseParams{x: x, seed: 7, n: n, d: d}
@@ -192,7 +232,7 @@ func TestDouble(t *testing.T) {
 	})
 
 	t.Run("pinned memory is written when the stream comes to it", func(t *testing.T) {
-		double.Open(t).Configure(t, "schedule", "late", "late")
+		configure(t, "schedule", "late")
 		onBench(t, func(b *bench) {
 			x := b.alloc(t, 4*n*d)
 			p, err := b.ctx.AllocPinned(4 * n * d)
@@ -211,7 +251,7 @@ func TestDouble(t *testing.T) {
 	})
 
 	t.Run("a stream waits for another's event", func(t *testing.T) {
-		double.Open(t).Configure(t, "schedule", "late", "late")
+		configure(t, "schedule", "late")
 		onBench(t, func(b *bench) {
 			other, err := b.ctx.NewStream()
 			must(t, err)
@@ -269,21 +309,21 @@ func TestDouble(t *testing.T) {
 	t.Run("a wait spoils a capture", func(t *testing.T) {
 		onBench(t, func(b *bench) {
 			must(t, b.stream.BeginCapture())
-			wantCode(t, "synchronise while capturing", b.stream.Synchronize(), double.StreamCaptureUnsupported)
+			wantCode(t, "synchronise while capturing", b.stream.Synchronize(), streamCaptureUnsupported)
 			_, err := b.stream.EndCapture()
-			wantCode(t, "end the capture", err, double.StreamCaptureInvalidated)
+			wantCode(t, "end the capture", err, streamCaptureInvalidated)
 			must(t, b.stream.BeginCapture())
 			_, err = b.ctx.Alloc(1)
-			wantCode(t, "allocate while capturing", err, double.StreamCaptureUnsupported)
+			wantCode(t, "allocate while capturing", err, streamCaptureUnsupported)
 			_, err = b.stream.EndCapture()
-			wantCode(t, "end the capture", err, double.StreamCaptureInvalidated)
+			wantCode(t, "end the capture", err, streamCaptureInvalidated)
 			_, err = b.stream.EndCapture()
-			wantCode(t, "end it twice", err, double.IllegalState)
+			wantCode(t, "end it twice", err, illegalState)
 		})
 	})
 
 	t.Run("memory has an end", func(t *testing.T) {
-		double.Open(t).Configure(t, "memory", "1048576", "4294967296")
+		configure(t, "memory", "1048576")
 		onBench(t, func(b *bench) {
 			a := b.alloc(t, 1<<20-256)
 			_, err := b.ctx.Alloc(257)
@@ -306,12 +346,11 @@ func TestDouble(t *testing.T) {
 			{"75", "noise", true}, {"75", "conv_mma", false}, {"80", "conv_mma", true}, {"120", "conv_mma", true},
 			{"89", "locate_wgmma", false}, {"90", "locate_wgmma", true}, {"120", "locate_wgmma", false},
 		} {
-			control := double.Open(t)
-			control.Configure(t, "capability", c.capability, "90")
+			configure(t, "capability", c.capability)
 			onBench(t, func(b *bench) {
 				m, err := b.ctx.LoadModule(image(t, c.module))
 				if !c.runs {
-					wantCode(t, c.module+" on "+c.capability, err, double.NoBinaryForGPU)
+					wantCode(t, c.module+" on "+c.capability, err, noBinaryForGPU)
 					return
 				}
 				must(t, err)
@@ -323,16 +362,16 @@ func TestDouble(t *testing.T) {
 	t.Run("launches are checked", func(t *testing.T) {
 		onBench(t, func(b *bench) {
 			_, err := b.module.Function("brenier_cuda_no_such")
-			wantCode(t, "an unknown kernel", err, double.NotFound)
+			wantCode(t, "an unknown kernel", err, notFound)
 			x := b.alloc(t, 4)
 			p := noiseParams{x: x, n: 1, d: 1}
 			launch := func(block, shared int) error {
 				return b.stream.Launch(b.uniform, driver.Dim{X: 1}, driver.Dim{X: block}, shared, unsafe.Pointer(&p))
 			}
-			wantCode(t, "more threads than the kernel allows", launch(noiseThreads+1, 0), double.InvalidValue)
-			wantCode(t, "48 KB of shared memory and a byte", launch(noiseThreads, 48<<10+1), double.InvalidValue)
+			wantCode(t, "more threads than the kernel allows", launch(noiseThreads+1, 0), invalidValue)
+			wantCode(t, "48 KB of shared memory and a byte", launch(noiseThreads, 48<<10+1), invalidValue)
 			must(t, b.uniform.SetDynamicShared(227<<10))
-			wantCode(t, "more than a block can have", b.uniform.SetDynamicShared(227<<10+1), double.InvalidValue)
+			wantCode(t, "more than a block can have", b.uniform.SetDynamicShared(227<<10+1), invalidValue)
 			must(t, launch(noiseThreads, 227<<10))
 			if blocks, err := b.uniform.BlocksPerMultiprocessor(noiseThreads, 100<<10); blocks != 2 || err != nil {
 				t.Errorf("%d blocks of 100 KB on a multiprocessor, %v", blocks, err)
@@ -351,38 +390,38 @@ func TestLostContext(t *testing.T) {
 		words string
 		do    func(t *testing.T, b *bench) error
 	}{
-		"a write past the end": {double.IllegalAddress, "past the end of a live allocation", func(t *testing.T, b *bench) error {
+		"a write past the end": {illegalAddress, "past the end of a live allocation", func(t *testing.T, b *bench) error {
 			return b.noise(b.alloc(t, 1024), n, d)
 		}},
-		"a write within the last 256 bytes": {double.IllegalAddress, "wrote outside of an allocation", func(t *testing.T, b *bench) error {
+		"a write within the last 256 bytes": {illegalAddress, "wrote outside of an allocation", func(t *testing.T, b *bench) error {
 			return b.noise(b.alloc(t, 4*n*d-1), n, d)
 		}},
-		"a write before the start": {double.IllegalAddress, "wrote outside of an allocation", func(t *testing.T, b *bench) error {
+		"a write before the start": {illegalAddress, "wrote outside of an allocation", func(t *testing.T, b *bench) error {
 			return b.noise(b.alloc(t, 4*n*d)-16, n, d)
 		}},
-		"freed memory": {double.IllegalAddress, "of a freed allocation", func(t *testing.T, b *bench) error {
+		"freed memory": {illegalAddress, "of a freed allocation", func(t *testing.T, b *bench) error {
 			x := b.alloc(t, 4*n*d)
 			b.free(t, x)
 			return b.noise(x, n, d)
 		}},
-		"no memory at all": {double.IllegalAddress, "no allocation is near", func(t *testing.T, b *bench) error {
+		"no memory at all": {illegalAddress, "no allocation is near", func(t *testing.T, b *bench) error {
 			return b.noise(0, n, d)
 		}},
-		"a misaligned vector": {double.MisalignedAddress, "not aligned", func(t *testing.T, b *bench) error {
+		"a misaligned vector": {misalignedAddress, "not aligned", func(t *testing.T, b *bench) error {
 			return b.noise(b.alloc(t, 4*n*d+64)+4, n, d)
 		}},
-		"a failure ordered": {double.LaunchFailed, "failed on order", func(t *testing.T, b *bench) error {
-			b.Fail("cuStreamSynchronize", 1, double.LaunchFailed, true)
+		"a failure ordered": {launchFailed, "failed on order", func(t *testing.T, b *bench) error {
+			double.Fail("cuStreamSynchronize", 1, launchFailed, true)
 			return nil
 		}},
-		"a device that is gone": {double.DeviceUnavailable, "device was lost", func(t *testing.T, b *bench) error {
-			b.LoseDevice()
-			b.RestoreDevice()
+		"a device that is gone": {deviceUnavailable, "device was lost", func(t *testing.T, b *bench) error {
+			double.LoseDevice()
+			double.RestoreDevice()
 			return nil
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			double.Open(t).Configure(t, "schedule", "late", "late")
+			configure(t, "schedule", "late")
 			onBench(t, func(b *bench) {
 				good := b.alloc(t, 4*n*d)
 				must(t, c.do(t, b))
@@ -394,7 +433,7 @@ func TestLostContext(t *testing.T) {
 				wantCode(t, "a later launch", b.noise(good, n, d), c.code)
 				_, err = b.ctx.Alloc(4)
 				wantCode(t, "a later allocation", err, c.code)
-				if said := b.LastMessage(); !strings.Contains(said, c.words) {
+				if said := double.LastMessage(); !strings.Contains(said, c.words) {
 					t.Errorf("the double said %q; want something of %q", said, c.words)
 				}
 			})
@@ -411,7 +450,7 @@ func TestLostContext(t *testing.T) {
 
 // Every call of the layer hands on the driver's failure: its name, its code, and nothing else happens.
 func TestEveryCallCanFail(t *testing.T) {
-	control := double.Open(t)
+	openDouble(t)
 	var b bench
 	var x driver.Address
 	var pinned unsafe.Pointer
@@ -509,8 +548,8 @@ func TestEveryCallCanFail(t *testing.T) {
 		return b.ctx.Do(do)
 	}
 	for _, s := range steps {
-		for _, code := range []int{double.OutOfMemory, double.LaunchFailed} {
-			control.Fail(s.call, 1, code, false)
+		for _, code := range []int{outOfMemory, launchFailed} {
+			double.Fail(s.call, 1, code, false)
 			wantFailure(s.call, code, inContext(s.do))
 		}
 		if err := inContext(s.do); err != nil {
@@ -518,14 +557,14 @@ func TestEveryCallCanFail(t *testing.T) {
 		}
 	}
 	for _, r := range releases {
-		control.Fail(r.call, 1, double.LaunchFailed, false)
+		double.Fail(r.call, 1, launchFailed, false)
 		if r.call == "cuDevicePrimaryCtxRelease" {
-			wantFailure(r.call, double.LaunchFailed, r.do())
+			wantFailure(r.call, launchFailed, r.do())
 		} else {
-			wantFailure(r.call, double.LaunchFailed, inContext(r.do))
+			wantFailure(r.call, launchFailed, inContext(r.do))
 		}
 	}
-	if left := control.Objects(); left != (double.Objects{}) {
+	if left := double.Objects(); left != (double.Counts{}) {
 		t.Errorf("left at the end: %+v", left)
 	}
 }

@@ -115,7 +115,7 @@ type Executable struct{ handle C.CUgraphExec }
 // parameters are as for Stream.Launch, and copied. It allocates nothing.
 func (x *Executable) SetKernel(n Node, f *Function, grid, block Dim, shared int, params unsafe.Pointer) error {
 	return status("cuGraphExecKernelNodeSetParams",
-		C.brenier_cuda_set_kernel(x.handle, n.handle, f.handle, grid.c(), block.c(), C.uint(shared), params))
+		C.brenier_cuda_set_kernel(x.handle, n.handle, f.handle, grid.c(), block.c(), C.uint(shared), (*C.uchar)(params)))
 }
 
 // Launch puts the whole graph into the stream.

@@ -67,7 +67,7 @@ func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.
 	if s.rewrite != nil {
 		return s.rewrite.launch(f, grid, block, shared, params)
 	}
-	return status("cuLaunchKernel", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), params, 0))
+	return status("cuLaunchKernel", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), (*C.uchar)(params), 0))
 }
 
 // LaunchDependent is Launch of a kernel that may start before the kernel ahead of it in the stream has
@@ -77,7 +77,7 @@ func (s *Stream) LaunchDependent(f *Function, grid, block Dim, shared int, param
 	if !f.dependent || s.rewrite != nil {
 		return s.Launch(f, grid, block, shared, params)
 	}
-	return status("cuLaunchKernelEx", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), params, 1))
+	return status("cuLaunchKernelEx", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), (*C.uchar)(params), 1))
 }
 
 // ToDevice copies bytes from the host, which must be pinned or other C memory and stay untouched until

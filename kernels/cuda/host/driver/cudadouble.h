@@ -20,7 +20,8 @@ int cudadouble_version(void);
 
 /* Sets an option by name from now on: capability (75, 80, 86, 89, 90, 120), memory (bytes),
  * schedule (late, early, random:<seed> and what host/launch.h adds), multiprocessors, workers,
- * devices. At start each comes from BRENIER_DOUBLE_<NAME>. 0 if done, -1 for an unknown name or value. */
+ * devices. At start each comes from BRENIER_DOUBLE_<NAME>; an empty value puts that back. 0 if done,
+ * -1 for an unknown name or value. */
 int cudadouble_configure(const char *name, const char *value);
 
 /* Orders the nth call from now (1 is the next) of `function`, or of any where it is NULL, to fail

@@ -31,6 +31,7 @@ std::string without_version(const char *function) {
 }  // namespace
 
 bool Options::set(const std::string &name, const std::string &value) {
+	if (value.empty()) return reset(name);
 	if (name == "schedule") {
 		if (!host::Schedule::parse(value.c_str(), &kernels)) return false;
 		streams = value.compare(0, 4, "late") == 0    ? host::When::late
@@ -50,6 +51,27 @@ bool Options::set(const std::string &name, const std::string &value) {
 		workers = static_cast<unsigned>(number);
 	} else if (name == "devices" && number <= 8) {
 		devices = static_cast<int>(number);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+bool Options::reset(const std::string &name) {
+	const Options start = from_environment();
+	if (name == "memory") {
+		memory = start.memory;
+	} else if (name == "capability") {
+		capability = start.capability;
+	} else if (name == "multiprocessors") {
+		multiprocessors = start.multiprocessors;
+	} else if (name == "workers") {
+		workers = start.workers;
+	} else if (name == "devices") {
+		devices = start.devices;
+	} else if (name == "schedule") {
+		streams = start.streams;
+		kernels = start.kernels;
 	} else {
 		return false;
 	}

@@ -39,9 +39,10 @@ struct Options {
 	host::When streams = host::When::late;
 	host::Schedule kernels;       // the same inside of kernels
 
-	// Sets one by its name (capability, memory, schedule, multiprocessors, workers, devices); false if the
-	// name or the value is unknown.
+	// Sets one by its name (capability, memory, schedule, multiprocessors, workers, devices), to what it
+	// was at the start where the value is empty; false if the name or the value is unknown.
 	bool set(const std::string &name, const std::string &value);
+	bool reset(const std::string &name);
 	// From BRENIER_DOUBLE_CAPABILITY, BRENIER_DOUBLE_MEMORY and so on; a bad value ends the process
 	// with a sentence, because a test that runs on another machine than it asked for proves nothing.
 	static Options from_environment();
