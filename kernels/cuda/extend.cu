@@ -158,7 +158,7 @@ __device__ __forceinline__ void write_code(const brenier_extend_params &p, const
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_extend, brenier_extend_params, 32 * BRENIER_EXTEND_WARPS, 4) {
+BRENIER_KERNEL(brenier_cuda_extend, brenier_extend_params, 32 * BRENIER_EXTEND_WARPS, 3) {
 	__shared__ Tile tiles[BRENIER_EXTEND_WARPS];
 	Tile &tile = tiles[threadIdx.x / 32];
 	const int lane = (int)lane_id(), slot = lane / p.group, j = lane % p.group;
