@@ -9,13 +9,16 @@ namespace {
 
 constexpr int registers_of_a_multiprocessor = 65536;
 
-bool compute(Block &block, unsigned first_thread, void *const *operands) {
+bool compute(Block &block, unsigned first_thread, void *const *operands, bool raise) {
 	const int count = *static_cast<int *>(operands[0]);
 	for (int i = 1; i < warpgroup_threads; i++)
 		if (*static_cast<int *>(operands[i]) != count)
 			fail(Fault::illegal_instruction, "warps of one warpgroup ask for %d and %d registers", count,
 			     *static_cast<int *>(operands[i]));
-	block.registers[first_thread / warpgroup_threads] = count;
+	int &current = block.registers[first_thread / warpgroup_threads];
+	if (current && (raise ? count < current : count > current))
+		fail(Fault::illegal_instruction, "%s from %d to %d", raise ? "registers_raise" : "registers_lower", current, count);
+	current = count;
 	int sum = 0;
 	for (unsigned g = 0; g * warpgroup_threads < block.count; g++) sum += block.registers[g] * warpgroup_threads;
 	if (sum > registers_of_a_multiprocessor)
@@ -24,8 +27,12 @@ bool compute(Block &block, unsigned first_thread, void *const *operands) {
 	return true;
 }
 
-const Operation raise_operation{"registers_raise", compute};
-const Operation lower_operation{"registers_lower", compute};
+const Operation raise_operation{"registers_raise", [](Block &block, unsigned first, void *const *operands) {
+	return compute(block, first, operands, true);
+}};
+const Operation lower_operation{"registers_lower", [](Block &block, unsigned first, void *const *operands) {
+	return compute(block, first, operands, false);
+}};
 
 }  // namespace
 

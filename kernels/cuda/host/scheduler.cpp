@@ -23,8 +23,14 @@ void fill_poison(unsigned char *at, size_t bytes) {
 	memset(at, 0x7f, bytes);
 }
 
-// Index of a set bit of a mask that has one, drawn.
+// Index of a set bit of a mask that has one, each as likely.
 unsigned draw_bit(uint32_t mask, Random &random) {
+	for (unsigned skip = random.below((unsigned)__builtin_popcount(mask)); skip; skip--) mask &= mask - 1;
+	return (unsigned)__builtin_ctz(mask);
+}
+
+// The first set bit from a drawn place on: quick, and fair enough among the lanes of a warp.
+unsigned draw_lane(uint32_t mask, Random &random) {
 	const unsigned turn = random.below(32);
 	const uint32_t turned = turn ? mask >> turn | mask << (32 - turn) : mask;
 	return ((unsigned)__builtin_ctz(turned) + turn) % 32;
@@ -48,7 +54,6 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 	count = alive = thread_count.x * thread_count.y * thread_count.z;
 	at_barrier = 0;
 	ready_warps = 0;
-	current_warp = 0;
 	fault = Fault::none;
 	message.clear();
 	waited_for_prerequisites = false;
@@ -106,6 +111,7 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		warps[w].meeting.arrived = 0;
 		if (n) ready_warps |= 1u << w;
 	}
+	current_warp = draw_bit(ready_warps, random);
 	for (Meeting &m : warpgroup_meetings) m.arrived = 0;
 	for (NamedBarrier &b : barriers) b = NamedBarrier();
 	for (ProductQueue &q : products) q.clear();
@@ -174,33 +180,31 @@ void Block::exit(Thread &self) {
 
 // What must not be left over when all threads have ended.
 void Block::check_ending() {
-	char text[512] = "";
-	if (!bulk_copies.empty())
-		snprintf(text, sizeof text, "the block ended with %zu bulk copies under way: nobody waited for them",
-		         bulk_copies.size());
-	for (const MbarrierState &b : mbarriers)
-		if (b.bytes)
-			snprintf(text, sizeof text, "the block ended with %lld bytes outstanding at an mbarrier (shared + %td)",
-			         (long long)b.bytes, reinterpret_cast<unsigned char *>(b.word) - shared);
-	for (unsigned i = 1; i < named_barriers; i++)
-		if (barriers[i].arrived)
-			snprintf(text, sizeof text, "the block ended with %u of %u threads arrived at named barrier %u",
-			         barriers[i].arrived, barriers[i].expected, i);
-	for (const ProductQueue &q : products)
-		if (!q.is_idle()) snprintf(text, sizeof text, "the block ended with wgmma under way: nobody waited for them");
-	for (size_t i = 0; i < guard_bytes; i += 4)
-		if (memcmp(shared + shared_bytes + i, &poison, 4) != 0 && shared_bytes % 4 == 0) {
-			fault = Fault::illegal_address;
-			snprintf(text, sizeof text, "somebody wrote %zu bytes behind the %zu bytes of dynamic shared memory", i,
-			         shared_bytes);
+	char text[256];
+	const auto note = [&](Fault f, const char *format, auto... values) {
+		snprintf(text, sizeof text, format, values...);
+		report(f, text);
+	};
+	for (size_t i = 0; i + 4 <= guard_bytes && shared_bytes % 4 == 0; i += 4)
+		if (memcmp(shared + shared_bytes + i, &poison, 4) != 0) {
+			note(Fault::illegal_address, "somebody wrote %zu bytes behind the %zu bytes of dynamic shared memory", i, shared_bytes);
 			break;
 		}
+	const Fault illegal = Fault::illegal_instruction;
+	if (!bulk_copies.empty())
+		note(illegal, "the block ended with %zu bulk copies under way: nobody waited for them", bulk_copies.size());
+	for (const MbarrierState &b : mbarriers)
+		if (b.bytes)
+			note(illegal, "the block ended with %lld bytes outstanding at an mbarrier (shared + %td)", (long long)b.bytes,
+			     reinterpret_cast<unsigned char *>(b.word) - shared);
+	for (unsigned i = 1; i < named_barriers; i++)
+		if (barriers[i].arrived)
+			note(illegal, "the block ended with %u of %u threads arrived at named barrier %u", barriers[i].arrived,
+			     barriers[i].expected, i);
+	for (const ProductQueue &q : products)
+		if (!q.is_idle()) report(illegal, "the block ended with wgmma under way: nobody waited for them");
 	if (options.dependent && !waited_for_prerequisites)
-		snprintf(text, sizeof text, "launched to overlap the kernel before it, but never waits for its results");
-	if (text[0]) {
-		if (fault == Fault::none) fault = Fault::illegal_instruction;
-		message = text;
-	}
+		report(illegal, "launched to overlap the kernel before it, but never waits for its results");
 }
 
 void Block::report(Fault f, std::string text) {
@@ -231,7 +235,7 @@ Thread *Block::choose() {
 	if (fault != Fault::none || !ready_warps) return nullptr;
 	if (!(ready_warps >> current_warp & 1) || random.one_in(8)) current_warp = draw_bit(ready_warps, random);
 	Warp &warp = warps[current_warp];
-	const unsigned lane = draw_bit(warp.ready, random);
+	const unsigned lane = draw_lane(warp.ready, random);
 	warp.ready &= ~(1u << lane);
 	if (!warp.ready) ready_warps &= ~(1u << current_warp);
 	return threads[current_warp * lanes + lane].get();
