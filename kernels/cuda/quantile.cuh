@@ -22,7 +22,29 @@ __device__ __forceinline__ bool is_central(uint32_t word) {
 	return word - lowest <= ~lowest - lowest;
 }
 
-// Horner's rule, all steps fma, highest coefficient first.
+// Coefficients, highest power first. In constant memory an fma takes them as they are.
+__constant__ double log_series[7] = {
+	1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+	2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+	6.666666666666735130e-01};
+__constant__ double central_numerator[8] = {
+	2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
+	4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
+	1.3314166789178437745e+2, 3.3871328727963666080e+0};
+__constant__ double central_denominator[8] = {
+	5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
+	2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
+	4.2313330701600911252e+1, 1.0};
+__constant__ double tail_numerator[8] = {
+	7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
+	1.27045825245236838258e+0, 3.64784832476320460504e+0, 5.76949722146069140550e+0,
+	4.63033784615654529590e+0, 1.42343711074968357734e+0};
+__constant__ double tail_denominator[8] = {
+	1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
+	1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e+0,
+	2.05319162663775882187e+0, 1.0};
+
+// Horner's rule, all steps fma.
 template <int count>
 __device__ __forceinline__ double horner(double at, const double (&coefficients)[count]) {
 	double sum = coefficients[0];
@@ -44,10 +66,7 @@ __device__ __forceinline__ double natural_log(double p) {
 	const double s = f / (f + 2.0);
 	const double z = s * s;
 	const double half = (0.5 * f) * f;
-	const double series[] = {1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
-	                         2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
-	                         6.666666666666735130e-01};
-	const double R = z * horner(z, series);
+	const double R = z * horner(z, log_series);
 	const double low = fma(s, half + R, e * 1.90821492927058770002e-10);
 	return fma(e, 6.93147180369123816490e-01, f - (half - low));
 }
@@ -58,29 +77,17 @@ __device__ __forceinline__ double natural_log(double p) {
 
 // For a word that is_central; a number without meaning for any other.
 __device__ __forceinline__ double central_quantile(uint32_t word) {
-	const double numerator[] = {2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
-	                            4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
-	                            1.3314166789178437745e+2, 3.3871328727963666080e+0};
-	const double denominator[] = {5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
-	                              2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
-	                              4.2313330701600911252e+1, 1.0};
 	const double q = centred(word);
 	const double c = fma(-q, q, 0.180625);
-	return q * (horner(c, numerator) / horner(c, denominator));
+	return q * (horner(c, central_numerator) / horner(c, central_denominator));
 }
 
 // For any other word.
 __device__ __forceinline__ double tail_quantile(uint32_t word) {
-	const double numerator[] = {7.74545014278341407640e-4, 2.27238449892691845833e-2, 2.41780725177450611770e-1,
-	                            1.27045825245236838258e+0, 3.64784832476320460504e+0, 5.76949722146069140550e+0,
-	                            4.63033784615654529590e+0, 1.42343711074968357734e+0};
-	const double denominator[] = {1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
-	                              1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e+0,
-	                              2.05319162663775882187e+0, 1.0};
 	const double q = centred(word);
 	const double p = 0.5 - fabs(q);  // u or 1 - u, whichever is smaller; exact
 	const double t = sqrt(-natural_log(p)) - 1.6;
-	const double tail = horner(t, numerator) / horner(t, denominator);
+	const double tail = horner(t, tail_numerator) / horner(t, tail_denominator);
 	return q < 0 ? -tail : tail;
 }
 
