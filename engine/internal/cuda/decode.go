@@ -22,7 +22,8 @@ import (
 type decoder struct {
 	v       *device
 	element element
-	dim     int // of the code
+	program *lower.Program // until settle
+	dim     int            // of the code
 	shape   lower.Shape
 	steps   []decodeStep
 	memory  decodeMemory
@@ -58,28 +59,35 @@ type stepWork struct {
 // maxInputs is how many values a launch reads; a Concat of more is several launches.
 const maxInputs = 2
 
-// newDecoder lowers a graph over its tensors and packs the weights; neither is kept. Errors are
-// those of lower.Lower, fault.ErrOutOfMemory, and the device's.
+// newDecoder lowers a graph over its tensors and packs the weights. Errors are those of lower.Lower,
+// fault.ErrOutOfMemory, and the device's. The tensors stay in memory until settle.
 func newDecoder(v *device, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
-	return newDecoderOf(v, f16, g, tensors)
+	return newDecoderOf(v, f16, v.capability() < leastMMA, g, tensors)
 }
 
-// newDecoderOf is newDecoder with activations of the given element type.
-func newDecoderOf(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+// newDecoderOf is newDecoder with activations of the given element type; with plain, or for float32,
+// every convolution is done by the plain kernel.
+func newDecoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
 	p, err := lower.Lower(g, tensors)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{v: v, element: e, dim: p.Values[0], shape: p.Shape, plain: e == f32 || v.capability() < leastMMA}
-	if err := d.build(p); err != nil {
+	d := &decoder{v: v, element: e, program: p, dim: p.Values[0], shape: p.Shape}
+	if err := d.build(plain || e == f32); err != nil {
 		d.close()
 		return nil, err
 	}
 	return d, nil
 }
 
-// build turns the program's steps into launches.
-func (d *decoder) build(p *lower.Program) error {
+// settle drops what only another choice of kernels would need.
+func (d *decoder) settle() { d.program = nil }
+
+// build turns the program's steps into launches, in place of those that there are.
+func (d *decoder) build(plain bool) error {
+	d.close()
+	d.plain, d.steps = plain, nil
+	p := d.program
 	b := newBuilder(d, p)
 	if err := b.checkSize(); err != nil {
 		return err

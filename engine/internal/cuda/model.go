@@ -45,6 +45,7 @@ func (m *model) prepare(p backend.Parts, selfCheck bool) (err error) {
 		if m.decoder, err = newDecoder(m.v, p.Decoder, p.Tensors); err != nil {
 			return err
 		}
+		defer m.decoder.settle()
 		stages = append(stages, m.decoder)
 	}
 	if !selfCheck {
