@@ -76,12 +76,13 @@ struct Chains {
 	double square;   // |x - c_j|^2
 };
 
-// Walks the chains of 32 lanes over all dimensions. cell is the lane's, -1 for none; `samples` of
-// them, of `group` lanes each, begin with sample `first`.
+// Walks the chains of 32 lanes over all dimensions, those of the distances where they are asked for.
+// cell is the lane's, -1 for none; `samples` of them, of `group` lanes each, begin with sample
+// `first`.
+template <bool distances>
 __device__ __forceinline__ Chains walk(const brenier_extend_params &p, Tile &tile, int32_t cell, int64_t first, int samples) {
 	enum { X = MOST_SAMPLES * DIMS / 32 };  // values of x that a lane fetches at most
 	const int lane = (int)lane_id(), slot = lane / p.group;
-	const bool distances = p.mode == BRENIER_EXTEND_SIMPLEX;
 	float points[DIMS], centroids[DIMS], x[X];
 	const auto fetch_all = [&](int at) {
 		fetch(points, p.points, cell, at, p.d);
@@ -110,26 +111,18 @@ __device__ __forceinline__ Chains walk(const brenier_extend_params &p, Tile &til
 		sync_warp();
 		if (at + DIMS < p.d) fetch_all(at + DIMS);  // lands while the chains are walked
 
-		// Zeros beyond d leave the sums as they are.
+		// Zeros beyond d leave the sums as they are. The two chains hide each other's latency.
 #pragma unroll
 		for (int quad = 0; quad < DIMS / 4; quad++) {
-			const float4 y = tile.points[lane][quad];
-			const double *base = &tile.bases[slot][4 * quad];
-			chains.product = fma(base[0], lowered(y.x), chains.product);
-			chains.product = fma(base[1], lowered(y.y), chains.product);
-			chains.product = fma(base[2], lowered(y.z), chains.product);
-			chains.product = fma(base[3], lowered(y.w), chains.product);
-		}
-		if (distances) {
+			const float4 point = tile.points[lane][quad], centroid = tile.centroids[lane][quad];
+			const float y[4] = {point.x, point.y, point.z, point.w};
+			const float c[4] = {centroid.x, centroid.y, centroid.z, centroid.w};
 #pragma unroll
-			for (int quad = 0; quad < DIMS / 4; quad++) {
-				const float4 v = tile.centroids[lane][quad];
-				const float c[4] = {v.x, v.y, v.z, v.w};
-#pragma unroll
-				for (int i = 0; i < 4; i++) {
-					const double gap = fma(-0x1p896, lowered(c[i]), tile.samples[slot][4 * quad + i]);  // x - c
-					chains.square = fma(gap, gap, chains.square);
-				}
+			for (int i = 0; i < 4; i++) {
+				chains.product = fma(tile.bases[slot][4 * quad + i], lowered(y[i]), chains.product);
+				if (!distances) continue;
+				const double gap = fma(-0x1p896, lowered(c[i]), tile.samples[slot][4 * quad + i]);  // x - c
+				chains.square = fma(gap, gap, chains.square);
 			}
 		}
 		sync_warp();
@@ -137,22 +130,33 @@ __device__ __forceinline__ Chains walk(const brenier_extend_params &p, Tile &til
 	return chains;
 }
 
-// The code of one sample out of its kept cells and their weights [count].
+// The code of one sample out of its kept cells and their weights [count]. A lane makes two dimensions
+// at a time, so that more loads are under way.
 __device__ __forceinline__ void write_code(const brenier_extend_params &p, const int32_t *kept, const double *weights,
                                            int count, double total, float *z) {
 	const double rest = 1 - p.blend;
-	for (int i = (int)lane_id(); i < p.d; i += 32) {
-		const auto point = [&](int j) { return p.points[(int64_t)kept[j] * p.d + i]; };
+	for (int i = (int)lane_id(); i < p.d; i += 64) {
+		const bool both = i + 32 < p.d;
+		const auto point = [&](int j, int dim) { return p.points[(int64_t)kept[j] * p.d + dim]; };
+		const int dims[2] = {i, both ? i + 32 : i};
+		double code[2] = {0, 0};
 		if (count == 1) {
-			z[i] = point(0);
+#pragma unroll
+			for (int v = 0; v < 2; v++) code[v] = point(0, dims[v]);
 		} else if (p.mode == BRENIER_EXTEND_PAIR) {
-			z[i] = (float)fma(p.blend, (double)point(1), rest * (double)point(0));
+#pragma unroll
+			for (int v = 0; v < 2; v++)
+				code[v] = fma(p.blend, (double)point(1, dims[v]), rest * (double)point(0, dims[v]));
 		} else {
-			double sum = 0;
 #pragma unroll 4
-			for (int j = 0; j < count; j++) sum = fma(weights[j], widened(point(j)), sum);
-			z[i] = (float)(sum / total);
+			for (int j = 0; j < count; j++)
+#pragma unroll
+				for (int v = 0; v < 2; v++) code[v] = fma(weights[j], widened(point(j, dims[v])), code[v]);
+#pragma unroll
+			for (int v = 0; v < 2; v++) code[v] = code[v] / total;
 		}
+		z[i] = (float)code[0];
+		if (both) z[i + 32] = (float)code[1];
 	}
 }
 
@@ -175,7 +179,8 @@ BRENIER_KERNEL(brenier_cuda_extend, brenier_extend_params, 32 * BRENIER_EXTEND_W
 	if (p.mode != BRENIER_EXTEND_CELL && p.k > 1) {
 		const double norm = cell >= 0 ? p.norms[cell] : 1;
 		const double base = shuffle(norm, slot * p.group);
-		const Chains chains = walk(p, tile, cell, first, samples);
+		const Chains chains = p.mode == BRENIER_EXTEND_SIMPLEX ? walk<true>(p, tile, cell, first, samples)
+		                                                       : walk<false>(p, tile, cell, first, samples);
 		admissible = admissible || (cell >= 0 && chains.product / (base * norm) >= p.min_cosine);
 		const double distance = sqrt(chains.square);
 		here = p.mode == BRENIER_EXTEND_SIMPLEX && admissible && !(distance > 0);
