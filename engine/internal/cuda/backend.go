@@ -6,9 +6,11 @@
 package cuda
 
 import (
+	"errors"
 	"fmt"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
 )
 
 // gpu is a device as a backend.
@@ -28,6 +30,9 @@ func Open(c Config) (backend.Backend, error) {
 	if !c.SkipSelfCheck {
 		if err := b.askNoise(); err != nil {
 			v.close()
+			if errors.Is(err, fault.ErrUnsupported) { // of a device without a model, that is all
+				err = fault.New(fault.ErrDevice, "%v", err)
+			}
 			return nil, err
 		}
 	}

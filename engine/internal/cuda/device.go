@@ -47,18 +47,18 @@ type loadedFunction struct {
 // caller handed one in.
 func openDevice(c Config) (*device, error) {
 	if err := driver.Load(c.Library); err != nil {
-		return nil, fault.New(fault.ErrDevice, "no CUDA driver: %w", err)
+		return nil, fault.New(kindOf(err), "no CUDA driver: %w", err)
 	}
 	count, err := driver.DeviceCount()
 	if err != nil {
-		return nil, fault.New(fault.ErrDevice, "the CUDA driver does not work: %w", err)
+		return nil, fault.New(kindOf(err), "the CUDA driver does not work: %w", err)
 	}
 	if c.Index < 0 || c.Index >= count {
 		return nil, fault.New(fault.ErrDevice, "cuda:%d: no such device; the CUDA driver shows %d, counted from 0", c.Index, count)
 	}
 	info, err := driver.OpenDevice(c.Index)
 	if err != nil {
-		return nil, fault.New(fault.ErrDevice, "cuda:%d: %w", c.Index, err)
+		return nil, fault.New(kindOf(err), "cuda:%d: %w", c.Index, err)
 	}
 	v := &device{
 		info:      info,
@@ -142,12 +142,18 @@ func (v *device) fault(err error) error {
 		return *v.lost.Load()
 	case errors.As(err, &told): // a sentence already
 		return err
-	case driver.IsOutOfMemory(err):
-		return fault.New(fault.ErrOutOfMemory, "cuda:%d (%s): %w", v.info.Index, v.info.Name, err)
 	case errors.As(err, &failed):
-		return fault.New(fault.ErrDevice, "cuda:%d (%s): %w", v.info.Index, v.info.Name, err)
+		return fault.New(kindOf(err), "cuda:%d (%s): %w", v.info.Index, v.info.Name, err)
 	}
 	return err
+}
+
+// kindOf is the kind of a failure of the driver's.
+func kindOf(err error) error {
+	if driver.IsOutOfMemory(err) {
+		return fault.ErrOutOfMemory
+	}
+	return fault.ErrDevice
 }
 
 // kernel returns a kernel of a module, a .cu file's stem, ready to be launched with that many bytes
@@ -168,13 +174,13 @@ func (v *device) kernel(module, name string, dynamicShared int) (*driver.Functio
 			}
 			found, err := m.Function(name)
 			if err != nil {
-				return fault.New(fault.ErrDevice, "kernel %s of module %s: %w", name, module, err)
+				return fault.New(kindOf(err), "kernel %s of module %s: %w", name, module, err)
 			}
 			f = &loadedFunction{Function: found}
 		}
 		if dynamicShared > f.dynamicShared {
 			if err := f.SetDynamicShared(dynamicShared); err != nil {
-				return fault.New(fault.ErrDevice, "kernel %s: %d bytes of shared memory: %w", name, dynamicShared, err)
+				return fault.New(kindOf(err), "kernel %s: %d bytes of shared memory: %w", name, dynamicShared, err)
 			}
 			f.dynamicShared = dynamicShared
 		}
@@ -299,15 +305,16 @@ func (v *device) close() error {
 	for _, a := range leaked { // after a failure; the caller's context would keep it
 		v.free(a)
 	}
-	unload := v.do(func() error {
-		for name, m := range v.modules {
-			if err := m.Unload(); err != nil {
-				return err
+	unload := v.do(func() (err error) {
+		for _, m := range v.modules {
+			if failed := m.Unload(); err == nil {
+				err = failed
 			}
-			delete(v.modules, name)
 		}
-		return nil
+		return err
 	})
+	clear(v.modules)
+	clear(v.functions)
 	// A lost device's context is destroyed too: that is how its host side is given back.
 	closed := v.ctx.Close()
 	if v.lost.Load() != nil {

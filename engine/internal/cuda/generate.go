@@ -14,7 +14,7 @@ const mostRecorded = 4096
 // Generate makes images from noise. A call shape that comes again is one graph launch: the first
 // call of it records its launches, later ones only change the seed and where the images go.
 func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out backend.Image) error {
-	return w.m.v.do(func() error {
+	return w.do(func() error {
 		d, err := w.deliver(n, out)
 		if err != nil {
 			return err

@@ -117,7 +117,7 @@ func (w *workspace) arrive(n int, d delivery) error {
 }
 
 func (w *workspace) Decode(n int, out backend.Image) error {
-	return w.m.v.do(func() error {
+	return w.do(func() error {
 		d, err := w.deliver(n, out)
 		if err != nil {
 			return err

@@ -157,6 +157,7 @@ func (w *workspace) replay(r *recording, seed, first uint64, to target) error {
 	}
 	if to.address != r.address {
 		r.decode.Again()
+		r.address = 0 // unknown, should only a part of the launches be changed
 		if err := w.launchDecode(r.decode, 0, r.shape.n, to); err != nil {
 			return err
 		}

@@ -60,9 +60,11 @@ func (v *device) firstFailing(checks []check) (failed *check, reason, err error)
 			if errors.Is(reason, fault.ErrOutOfMemory) {
 				return nil, nil, reason // says nothing about the kernel
 			}
-			v.mu.Lock()
-			v.verdicts[c.kernel] = reason
-			v.mu.Unlock()
+			if !errors.As(reason, new(*driver.Error)) { // an answer, right or wrong
+				v.mu.Lock()
+				v.verdicts[c.kernel] = reason
+				v.mu.Unlock()
+			}
 		}
 		if reason != nil {
 			return c, reason, nil

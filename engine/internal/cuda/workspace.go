@@ -8,6 +8,7 @@ import (
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/fault"
 )
 
 const (
@@ -100,6 +101,9 @@ func (w *workspace) open(staging int) error {
 	}
 	w.staging = unsafe.Slice((*byte)(memory), staging)
 	pinned, err := ctx.MemoryAt(uintptr(memory))
+	if err == nil && pinned.Kind != driver.Pinned {
+		err = fault.New(fault.ErrDevice, "cuda:%d: the driver does not know the pinned memory that it gave", w.m.v.info.Index)
+	}
 	w.stagingAt = pinned.Address
 	return err
 }
@@ -121,6 +125,7 @@ func (w *workspace) Close() error {
 		}
 		return err
 	})
+	w.recordings.close() // what of them is the host's, should the device be lost
 	w.m.v.free(w.base)
 	return err
 }
@@ -137,19 +142,31 @@ func bytesOf(sizes ...int) int {
 	return product
 }
 
+// do runs f with the device's context current. When f fails, what it has launched before is waited
+// for, so that nothing writes to the caller's memory any more.
+func (w *workspace) do(f func() error) error {
+	return w.m.v.do(func() error {
+		err := f()
+		if err != nil {
+			_ = w.q.Synchronize() // f's error came first
+		}
+		return err
+	})
+}
+
 // at is where a span of this workspace is.
 func (w *workspace) at(s span) driver.Address { return s.at(w.base) }
 
 func (w *workspace) Noise(n int, seed, first uint64) error {
-	return w.m.v.do(func() error { return w.launchNoise(w.q, n, seed, first) })
+	return w.do(func() error { return w.launchNoise(w.q, n, seed, first) })
 }
 
 func (w *workspace) Locate(n, k int) error {
-	return w.m.v.do(func() error { return w.launchLocate(w.q, n, k) })
+	return w.do(func() error { return w.launchLocate(w.q, n, k) })
 }
 
 func (w *workspace) Extend(n int, e backend.Extension) error {
-	return w.m.v.do(func() error { return w.launchExtend(w.q, n, e) })
+	return w.do(func() error { return w.launchExtend(w.q, n, e) })
 }
 
 func (w *workspace) launchNoise(q *driver.Stream, n int, seed, first uint64) error {
@@ -174,7 +191,7 @@ func (w *workspace) put(to driver.Address, from []byte) error {
 	if len(from) == 0 {
 		return nil
 	}
-	return w.m.v.do(func() error {
+	return w.do(func() error {
 		data := from
 		if len(from) <= len(w.staging) {
 			data = w.staging[:copy(w.staging, from)]
@@ -191,7 +208,7 @@ func (w *workspace) get(to []byte, from driver.Address) error {
 	if len(to) == 0 {
 		return nil
 	}
-	return w.m.v.do(func() error {
+	return w.do(func() error {
 		data := to
 		if len(to) <= len(w.staging) {
 			data = w.staging[:len(to)]
@@ -211,7 +228,7 @@ func (w *workspace) get(to []byte, from driver.Address) error {
 
 // PutCells narrows the cells to 32 bits in the pinned memory, as many rows at once as fit there.
 func (w *workspace) PutCells(n, k, use int, cells []int64) error {
-	return w.m.v.do(func() error {
+	return w.do(func() error {
 		staged := unsafe.Slice((*int32)(unsafe.Pointer(&w.staging[0])), len(w.staging)/4)
 		rows := len(staged) / use
 		for first := 0; first < n; first += rows {
@@ -235,7 +252,7 @@ func (w *workspace) PutCells(n, k, use int, cells []int64) error {
 
 // GetCells widens the cells from 32 bits in the pinned memory, as many at once as fit there.
 func (w *workspace) GetCells(n, k int, cells []int64, scores []float64) error {
-	err := w.m.v.do(func() error {
+	err := w.do(func() error {
 		staged := unsafe.Slice((*int32)(unsafe.Pointer(&w.staging[0])), len(w.staging)/4)
 		for first := 0; first < len(cells); first += len(staged) {
 			part := cells[first:min(first+len(staged), len(cells))]
