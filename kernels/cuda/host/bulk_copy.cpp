@@ -10,6 +10,9 @@ void land_bulk_copy(Block &block, size_t which) {
 	block.bulk_copies[which] = block.bulk_copies.back();
 	block.bulk_copies.pop_back();
 	memcpy(copy.to, copy.from, copy.bytes);
+	// To static shared memory, no tensor core looks.
+	const size_t offset = (size_t)(static_cast<unsigned char *>(copy.to) - block.threads[0]->dynamic_shared);
+	if (block.is_dynamic(copy.to)) memcpy(block.async_view() + offset, copy.from, copy.bytes);
 	MbarrierState &b = block.mbarriers[copy.barrier];
 	b.bytes -= copy.bytes;
 	complete_if_full(block, b);
@@ -36,6 +39,9 @@ void bulk_copy(void *shared, const void *global, uint32_t bytes, uint64_t *barri
 	block.yield();
 }
 
-void fence_async_shared() { host::may_yield(); }
+void fence_async_shared() {
+	host::running().owner->fence_async();
+	host::may_yield();
+}
 
 }  // namespace brenier

@@ -1,8 +1,8 @@
 // Twin of ptx/bulk_copy.cuh. A copy lands, and its source is read, at once (early), when no thread
 // can go on without it (late), or at random between; copies do not keep their order.
 //
-// Not seen by the twin: ordinary stores to shared memory that a copy or a wgmma reads without
-// fence_async_shared between. On the host every store is visible at once.
+// A wgmma that reads what threads stored without any fence_async_shared since is an error; a fence
+// that some of them forget is not noticed (Block::async_view).
 #pragma once
 #include "device.h"
 

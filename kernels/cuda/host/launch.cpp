@@ -1,6 +1,6 @@
 #include "launch.h"
 
-#include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -40,6 +40,12 @@ public:
 
 private:
 	void serve() {
+		// Signals to the process are for its other threads; those that this one raises come anyway.
+		sigset_t all;
+		sigfillset(&all);
+		for (int raised : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT}) sigdelset(&all, raised);
+		pthread_sigmask(SIG_BLOCK, &all, nullptr);
+
 		const auto block = std::make_unique<Block>();
 		for (;;) {
 			std::unique_lock<std::mutex> lock(mutex);

@@ -53,6 +53,7 @@ void complete_if_full(Block &block, MbarrierState &b) {
 		return;
 	}
 	block.answered_polls = 0;
+	block.publish_fenced();
 	b.phase ^= 1;
 	b.pending = b.expected;
 	for (unsigned w = 0; w < max_warps; w++)

@@ -58,6 +58,8 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 	message.clear();
 	waited_for_prerequisites = false;
 	answered_polls = 0;
+	view.clear();
+	fence_pending = false;
 
 	const size_t wanted = (bytes + guard_bytes + 4095) / 4096 * 4096;
 	if (wanted > shared_capacity) {
@@ -278,6 +280,7 @@ void Block::meet(Thread &self, unsigned group_threads, const Operation &operatio
 		return;
 	}
 	meeting.arrived = 0;
+	publish_fenced();
 	if (!operation.compute(*this, first, meeting.operands)) {
 		suspend();
 		return;
@@ -296,6 +299,7 @@ void Block::sync_threads(Thread &self) {
 		return;
 	}
 	at_barrier = 0;
+	publish_fenced();
 	for (unsigned w = 0; w * lanes < count; w++)
 		make_warp_ready(w, w == self.warp() ? ~(1u << self.lane()) : 0xffffffffu);
 	if (random.one_in(2)) yield();
@@ -363,6 +367,20 @@ bool Block::is_shared(const void *at, size_t bytes) const {
 	if (dynamic_offset < shared_bytes && bytes <= shared_bytes - dynamic_offset) return true;
 	if (!static_shared.begin) return dynamic_offset >= shared_capacity;  // it cannot be told
 	return static_offset < static_shared.bytes && bytes <= static_shared.bytes - static_offset;
+}
+
+unsigned char *Block::async_view() {
+	if (view.empty()) {
+		view.resize(shared_bytes + 1);
+		fill_poison(view.data(), shared_bytes);
+	}
+	return view.data();
+}
+
+void Block::publish_fenced() {
+	if (!fence_pending) return;
+	fence_pending = false;
+	memcpy(async_view(), shared, shared_bytes);
 }
 
 void fail(Fault fault, const char *format, ...) {

@@ -130,6 +130,15 @@ public:
 	void make_warp_ready(unsigned warp, uint32_t mask = 0xffffffffu);
 	bool is_shared(const void *at, size_t bytes) const;
 
+	bool is_dynamic(const void *at) const { return (size_t)(static_cast<const unsigned char *>(at) - shared) < shared_bytes; }
+
+	// Shared memory as the copy engine and the tensor cores see it: what they wrote, and what threads
+	// wrote before a fence_async_shared. One fence counts for the writes of all threads up to the next
+	// barrier of any kind: a fence that only some threads forget is not noticed.
+	unsigned char *async_view();
+	void fence_async() { fence_pending = true, async_view(); }
+	void publish_fenced();
+
 	Options options;
 	Random random;
 	unsigned count = 0;  // threads
@@ -171,6 +180,8 @@ private:
 
 	unsigned char *shared = nullptr;
 	size_t shared_capacity = 0, shared_bytes = 0;
+	std::vector<unsigned char> view;  // empty until something asynchronous happens in the block
+	bool fence_pending = false;
 	StaticShared static_shared;
 	void (*static_shared_of)() = nullptr;  // the function that it was found for
 };

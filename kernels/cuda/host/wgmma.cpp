@@ -35,12 +35,18 @@ void check_descriptor(uint64_t descriptor, int rows) {
 	check_shared("wgmma's tile", place->dynamic_shared + offset / 1024 * 1024, (size_t)rows * 128, 1024);
 }
 
-// Element (row, k) of a tile whose step of k starts at an offset in shared memory.
-uint16_t element(const unsigned char *shared, uint64_t offset, int row, int k) {
-	const uint64_t linear = offset + (uint64_t)(row / 8) * 1024 + (uint64_t)(row % 8) * 128 + (uint64_t)k * 2;
-	uint16_t bits;
-	memcpy(&bits, shared + (linear ^ (linear >> 7 & 7) << 4), 2);
-	return bits;
+// Row `row` of a tile whose step of k starts at an offset in shared memory.
+void read_row(Block &block, uint64_t offset, int row, uint16_t *elements) {
+	const unsigned char *shared = block.threads[0]->dynamic_shared, *view = block.async_view();
+	for (int chunk = 0; chunk < 2; chunk++) {
+		const uint64_t linear = offset + (uint64_t)(row / 8) * 1024 + (uint64_t)(row % 8) * 128 + (uint64_t)chunk * 16;
+		const uint64_t at = linear ^ (linear >> 7 & 7) << 4;
+		if (memcmp(shared + at, view + at, 16) != 0)
+			block.report(Fault::illegal_instruction,
+			             "wgmma reads shared + " + std::to_string(at) +
+			                 ", which threads have written without fence_async_shared, or while it was under way");
+		memcpy(elements + chunk * 8, shared + at, 16);
+	}
 }
 
 // The matrix [64,16] that the threads hold: word i of lane 4g+t of warp w is of row 16w + g, and 8 more
@@ -185,16 +191,16 @@ void ProductQueue::compute_until(Block &block, unsigned end) {
 }
 
 void ProductQueue::compute(Block &block, const Product &product) {
-	const unsigned char *shared = block.threads[0]->dynamic_shared;
 	const uint64_t a_offset = (product.a & address_field) << 4, b_offset = (product.b & address_field) << 4;
-	uint16_t a[tile_rows * depth], b[depth * 256];
-	if (product.fragments)
-		gather(block, *product.fragments, a);
+	uint16_t a[tile_rows * depth], b[depth * 256], row[depth];
+	block.publish_fenced();
+	if (product.fragments) gather(block, *product.fragments, a);
 	else
-		for (int i = 0; i < tile_rows; i++)
-			for (int k = 0; k < depth; k++) a[i * depth + k] = element(shared, a_offset, i, k);
-	for (int j = 0; j < product.columns; j++)
-		for (int k = 0; k < depth; k++) b[k * product.columns + j] = element(shared, b_offset, j, k);
+		for (int i = 0; i < tile_rows; i++) read_row(block, a_offset, i, a + i * depth);
+	for (int j = 0; j < product.columns; j++) {
+		read_row(block, b_offset, j, row);
+		for (int k = 0; k < depth; k++) b[k * product.columns + j] = row[k];
+	}
 	multiply_add(TensorCoreModel::of(block.options.capability), block.options.rounding, Format::float16, tile_rows,
 	             product.columns, a, b, product.accumulator->values.data(), product.accumulate);
 }

@@ -205,7 +205,7 @@ BRENIER_KERNEL(brenier_cuda_test_wgmma, Params, 128, 1) {
 		const int chunk = (row < 64 ? 2 : 4) + k / 8;
 		memcpy(tiles + row * 128 + ((chunk ^ row % 8) * 16) + k % 8 * 2, std::initializer_list<uint16_t>{half_bits(in[i])}.begin(), 2);
 	}
-	fence_async_shared();
+	if (p.counter) fence_async_shared();
 	sync_threads();
 	switch (p.which) {
 	case 64: multiply_and_store<64>(p, tiles); break;
@@ -239,8 +239,12 @@ static void test_wgmma() {
 		for (const std::string &schedule : all_schedules()) {
 			const int columns = which == 1 ? 128 : which;
 			std::vector<uint32_t> out(64 * 256);
-			const host::Outcome outcome = run("brenier_cuda_test_wgmma", 1, 128, 40960, Params{out.data(), reinterpret_cast<uint32_t *>(in.data()), nullptr, which},
+			uint32_t fenced = 1;
+			const host::Outcome outcome = run("brenier_cuda_test_wgmma", 1, 128, 40960, Params{out.data(), reinterpret_cast<uint32_t *>(in.data()), &fenced, which},
 			                                  options_of(schedule, 90));
+			const host::Outcome unfenced = run("brenier_cuda_test_wgmma", 1, 128, 40960, Params{out.data(), reinterpret_cast<uint32_t *>(in.data()), nullptr, which},
+			                                   options_of(schedule, 90));
+			check::that(unfenced.message.find("without fence_async_shared") != std::string::npos, "stores without fence_async_shared: " + unfenced.message);
 			bool right = outcome.ok();
 			for (int i = 0; i < 64; i++)
 				for (int j = 0; j < columns; j++) {
@@ -371,6 +375,32 @@ static void test_phases() {
 	const host::Outcome outcome = run("brenier_cuda_test_phases", 1, 32, 0, Params{out, nullptr, nullptr, 0});
 	const uint32_t want[7] = {1, 0, 0, 1, 0, 1, 0};
 	check::that(outcome.ok() && memcmp(out, want, sizeof want) == 0, "mbarrier phases: " + outcome.message);
+}
+
+// ---- What the compiler checks: in = the numbers 0, 1, 2 ...
+
+BRENIER_KERNEL(brenier_cuda_test_checks, Params, 32, 1) {
+	__shared__ float values[8];
+	const uint32_t n = p.in[threadIdx.x] + (uint32_t)p.which;
+	switch (p.which) {
+	case 0: p.out[0] = (uint32_t)reinterpret_cast<const float4 *>(p.in + n)->x; break;
+	case 1: values[n] = 1; break;
+	case 2: p.out[threadIdx.x] = 1u << (n + 30); break;
+	case 3: p.out[threadIdx.x] = (uint32_t)(int)((float)n * 1e9f); break;
+	case 4: p.out[threadIdx.x] = 100 / (n - 4); break;
+	}
+	sync_threads();
+	if (p.which == 1) p.out[threadIdx.x] = float_bits(values[threadIdx.x % 8]);
+}
+
+static void test_checks() {
+	alignas(16) uint32_t in[64], out[64];
+	for (uint32_t i = 0; i < 64; i++) in[i] = i;
+	const char *const words[] = {"no multiple of 16", "element ", "shifts", "out of range", "divides"};
+	for (int which = 0; which < 5; which++) {
+		const host::Outcome outcome = run("brenier_cuda_test_checks", 1, 32, 0, Params{out, in, nullptr, which});
+		check::that(!outcome.ok() && outcome.message.find(words[which]) != std::string::npos, std::string(words[which]) + ": '" + outcome.message + "'");
+	}
 }
 
 // ---- Copies
@@ -627,6 +657,7 @@ int main() {
 	test_wgmma();
 	test_barriers();
 	test_phases();
+	test_checks();
 	test_copies();
 	test_blocks();
 	test_launch_limits();
