@@ -97,15 +97,19 @@ func TestLocate_same_bits_as_the_oracle(t *testing.T) {
 	for _, rung := range locateRungs {
 		for _, size := range []struct{ N, d, n int }{
 			{1, 1, 1}, {5, 2, 3}, {31, 3, 8}, {33, 15, 9}, {127, 16, 16}, {128, 17, 17}, {129, 64, 33},
-			{300, 65, 64}, {257, 40, 65}, {1000, 64, 130}, {5000, 3, 300}, {520, 128, 129}, {400, 300, 20},
-			{700, 130, 70}, {40000, 1, 2},
+			{300, 65, 64}, {257, 40, 65}, {700, 64, 130}, {5000, 3, 40}, {130, 2, 300}, {260, 128, 129},
+			{400, 300, 20}, {300, 130, 70},
 		} {
 			if rung.most != 0 && size.n > rung.most {
 				size.n = size.n%rung.most + 1
 			}
 			t.Run(fmt.Sprintf("%s/N=%d/d=%d/n=%d", rung.name, size.N, size.d, size.n), func(t *testing.T) {
 				c := randomMap(size.N, size.d, size.n)
-				c.equalsOracle(t, v, c.locateOf(t, v, rung.allow), 1, 2, 5, 20, 32)
+				ks := []int{1, 2, 5, 20, 32}
+				if size.N*size.n > 1<<16 {
+					ks = []int{1, 20}
+				}
+				c.equalsOracle(t, v, c.locateOf(t, v, rung.allow), ks...)
 			})
 		}
 	}
@@ -206,7 +210,7 @@ func TestLocate_rows_that_overflow(t *testing.T) {
 // A sample's cells do not depend on the batch that it is in, nor on the pieces of the batch.
 func TestLocate_any_batch(t *testing.T) {
 	v := newTestDevice(t)
-	c := randomMap(400, 20, 290)
+	c := randomMap(150, 20, 290)
 	s, err := newLocate(v, c.on(t, v))
 	if err != nil {
 		t.Fatal(err)
@@ -214,7 +218,7 @@ func TestLocate_any_batch(t *testing.T) {
 	defer s.close()
 	for _, k := range []int{1, 4} {
 		want, wantScores := c.oracleCells(k)
-		for _, n := range []int{1, 7, 40, 100, 290} {
+		for _, n := range []int{7, 40, 100, 290} {
 			var cells []int32
 			var scores []float64
 			for first := 0; first < 290; first += n {
