@@ -76,15 +76,9 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 	shared_bytes = bytes;
 	fill_poison(shared, bytes + guard_bytes);
 
-	while (threads.size() < count) {
-		auto thread = std::make_unique<Thread>();
-		if (!thread->fiber.allocate((unsigned)threads.size())) {
-			fault = Fault::configuration;
-			message = "no memory for the stacks of the block's threads";
-			return false;
-		}
-		threads.push_back(std::move(thread));
-	}
+	while (threads.size() < count) threads.push_back(std::make_unique<Thread>());
+	free_fibers.clear();
+	for (const auto &fiber : fibers) free_fibers.push_back(fiber.get());
 	for (unsigned i = 0; i < count; i++) {
 		Thread &t = *threads[i];
 		t.thread = {i % thread_count.x, i / thread_count.x % thread_count.y, i / thread_count.x / thread_count.y};
@@ -94,6 +88,7 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		t.dynamic_shared = shared;
 		t.linear = i;
 		t.owner = this;
+		t.fiber = nullptr;
 		t.exited = false;
 		t.waits_in = nullptr;
 		t.waits_for = nullptr;
@@ -103,7 +98,6 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		t.uncommitted_copies = 0;
 		t.products_issued = t.product_groups = 0;
 		t.fenced = false;
-		t.fiber.prepare(enter, &t);
 	}
 	for (unsigned w = 0; w < max_warps; w++) {
 		const unsigned first = w * lanes;
@@ -141,8 +135,10 @@ bool Block::run(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_ind
 	if (!set_up(k, blocks, thread_count, block_index, bytes)) return false;
 	while (fault == Fault::none && alive) {
 		if (Thread *next = choose()) {
+			Fiber *fiber = fiber_of(*next);
+			if (!fiber) break;
 			place = next;
-			scheduler.switch_to(next->fiber);
+			scheduler.switch_to(*fiber);
 		} else if (fault == Fault::none && !advance() && !answer_polls()) {
 			report(Fault::deadlock, "no thread can go on: " + describe_waiting());
 		}
@@ -157,14 +153,36 @@ bool Block::run(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_ind
 	return fault == Fault::none;
 }
 
-void Block::enter(void *thread) {
-	Thread &self = *static_cast<Thread *>(thread);
-	Block &block = *self.owner;
-	block.kernel->invoke(block.kernel->function, block.params);
-	block.exit(self);
+// The fiber of a thread; a new one for a thread that starts. Null, and an error, if there is no memory.
+Fiber *Block::fiber_of(Thread &thread) {
+	if (thread.fiber) return thread.fiber;
+	if (free_fibers.empty()) {
+		auto fiber = std::make_unique<Fiber>();
+		if (!fiber->allocate((unsigned)fibers.size())) {
+			report(Fault::configuration, "no memory for the stacks of the block's threads");
+			return nullptr;
+		}
+		free_fibers.push_back(fiber.get());
+		fibers.push_back(std::move(fiber));
+	}
+	thread.fiber = free_fibers.back();
+	free_fibers.pop_back();
+	thread.fiber->prepare(enter, &thread);
+	return thread.fiber;
 }
 
-void Block::exit(Thread &self) {
+void Block::enter(void *first_thread) {
+	Thread *self = static_cast<Thread *>(first_thread);
+	Block &block = *self->owner;
+	for (;;) {
+		block.kernel->invoke(block.kernel->function, block.params);
+		self = &block.exit(*self);
+	}
+}
+
+// Returns, if at all, as another thread that starts on the same fiber: threads that never wait use one
+// stack in turn, which stays in the cache.
+Thread &Block::exit(Thread &self) {
 	Warp &warp = warps[self.warp()];
 	if (warp.meeting.arrived)
 		fail(Fault::deadlock, "ends while other lanes of its warp wait for it in %s", warp.meeting.operation->name);
@@ -176,7 +194,16 @@ void Block::exit(Thread &self) {
 	self.exited = true;
 	warp.exited |= 1u << self.lane();
 	alive--;
-	suspend();
+	Fiber *fiber = self.fiber;
+	self.fiber = nullptr;
+	Thread *next = choose();
+	place = next;
+	if (next && !next->fiber) {
+		next->fiber = fiber;
+		return *next;
+	}
+	free_fibers.push_back(fiber);
+	fiber->switch_to(next ? *next->fiber : scheduler);
 	__builtin_unreachable();
 }
 
@@ -220,7 +247,7 @@ void Block::stop(Fault f, const char *format, va_list arguments) {
 	char where[128];
 	snprintf(where, sizeof where, "thread (%u, %u, %u) ", self.thread.x, self.thread.y, self.thread.z);
 	report(f, where + format_text(format, arguments));
-	self.fiber.switch_to(scheduler);
+	self.fiber->switch_to(scheduler);
 	__builtin_unreachable();
 }
 
@@ -247,8 +274,9 @@ void Block::suspend() {
 	Thread &self = running();
 	Thread *next = choose();
 	if (next == &self) return;
-	place = next;
-	self.fiber.switch_to(next ? next->fiber : scheduler);
+	Fiber *to = next ? fiber_of(*next) : nullptr;
+	place = to ? next : nullptr;
+	self.fiber->switch_to(to ? *to : scheduler);
 }
 
 void Block::yield() {

@@ -59,7 +59,7 @@ struct BulkCopy {
 
 // A CUDA thread.
 struct Thread : Place {
-	Fiber fiber;
+	Fiber *fiber = nullptr;  // from its first instruction to its last
 	Block *owner = nullptr;
 	bool exited = false;
 	const char *waits_in = nullptr;  // the instruction, for reports
@@ -158,20 +158,23 @@ public:
 	std::string message;
 
 private:
-	static void enter(void *thread);
+	static void enter(void *first_thread);
+	Fiber *fiber_of(Thread &thread);
 	bool set_up(const Kernel &kernel, dim3 blocks, dim3 thread_count, uint3 index, size_t shared_bytes);
 	void tear_down();
 	Thread *choose();
 	bool advance();       // does one action that somebody waits for; false if there is none
 	void advance_at_random();
 	bool answer_polls();  // wakes those who only asked whether a phase is over; false if there are none
-	void exit(Thread &self);
+	Thread &exit(Thread &self);
 	void check_ending();
 	std::string describe_waiting() const;
 
 	const Kernel *kernel = nullptr;
 	const void *params = nullptr;
 	Fiber scheduler;  // the OS thread's own
+	std::vector<std::unique_ptr<Fiber>> fibers;
+	std::vector<Fiber *> free_fibers;
 	unsigned alive = 0;
 	unsigned at_barrier = 0;  // threads in sync_threads
 	uint32_t ready_warps = 0;
