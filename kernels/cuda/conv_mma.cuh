@@ -23,6 +23,7 @@
 #include "ptx/dependent.cuh"
 #include "ptx/ldmatrix.cuh"
 #include "ptx/mma.cuh"
+#include "ptx/registers.cuh"
 #include "ptx/warp.cuh"
 
 namespace brenier {
@@ -52,7 +53,8 @@ struct ConvTile {
 	static constexpr bool kSumsInShared = wk == 1 && BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) > 0;
 };
 
-// Byte offset of 16-byte piece c of row r in a stage's A or B.
+// Byte offset of 16-byte piece c of row r in a stage's A or B. Rows 8 apart differ by 512 bytes, and
+// pieces c and c ^ 2 by a flip of bit 5.
 __device__ inline int conv_piece(int r, int c) { return r * 64 + ((c ^ (r >> 1 & 3)) << 4); }
 
 // What a thread loads: one 16-byte piece of every step for some rows of A, and some of B.
@@ -60,19 +62,23 @@ template <class T>
 struct ConvLoader {
 	static constexpr int kStride = T::kGroupThreads / T::kPieces;  // rows between two of a thread's
 	static constexpr int kRowsA = (T::BM + kStride - 1) / kStride, kRowsB = (T::BN + kStride - 1) / kStride;
+	static_assert(kStride % 8 == 0, "a thread's rows have their piece at the same place");
 
 	const brenier_cuda_conv &p;
 	const brenier_cuda_conv_phase &phase;
-	unsigned char *stages;  // of the group
-	int row, piece;         // the thread's first row, its piece
-	int step;               // the next one
-	int tap, octet;         // where k = step*32 + piece*8 is
-	int y[kRowsA], x[kRowsA], offset[kRowsA];  // of a row's pixel; y far outside where there is none
-	const uint16_t *weights;                   // the tile's first row at step 0, this thread's piece
-	int rows_left;                             // of the packed rows, from the tile's first one on
+	unsigned char *to;   // of the group's first stage: the thread's first row and piece
+	int row, piece;      // these
+	int step;            // the next one
+	int tap, octet;      // where k = step*32 + piece*8 is
+	int y[kRowsA], x[kRowsA];  // of a row's pixel; y far outside where there is none
+	uint32_t offset[kRowsA];   // bytes
+	const uint16_t *weights;   // the tile's first row at step 0, this thread's row and piece
+	int rows_left;             // of the packed rows, from the thread's first one on
 
 	__device__ ConvLoader(const brenier_cuda_conv &p, const brenier_cuda_conv_phase &phase, unsigned char *stages, int thread)
-		: p(p), phase(phase), stages(stages), row(thread / T::kPieces), piece(thread % T::kPieces) {}
+		: p(p), phase(phase), row(thread / T::kPieces), piece(thread % T::kPieces) {
+		to = stages + conv_piece(row, piece);
+	}
 
 	// Begins at a step.
 	__device__ void seek(int first) {
@@ -86,65 +92,75 @@ struct ConvLoader {
 		if (count == 1) {
 			step++;
 			octet += T::kPieces;
-			while (octet >= p.in_octets) {
-				octet -= p.in_octets;
-				tap++;
-			}
+			const bool next = octet >= p.in_octets;
+			octet -= next ? p.in_octets : 0;
+			tap += next ? 1 : 0;
+			if (p.in_octets < T::kPieces)  // a step may go through several taps
+				for (; octet >= p.in_octets; tap++) octet -= p.in_octets;
 		} else {
 			seek(step + count);
 		}
 	}
 
 	__device__ void load_weights(int stage) const {
-		unsigned char *b = stages + stage * T::kStageBytes + T::BM * 64;
+		unsigned char *b = to + stage * T::kStageBytes + T::BM * 64;
 		const uint16_t *from = weights + (int64_t)step * p.packed_rows * BRENIER_CUDA_CONV_STEP;
 #pragma unroll
-		for (int i = 0; i < kRowsB; i++) {
-			const int r = row + i * kStride;
-			const bool valid = r < rows_left;
-			if (T::BN % kStride == 0 || r < T::BN)
-				cp_async_16(b + conv_piece(r, piece), valid ? from + r * BRENIER_CUDA_CONV_STEP : from, valid);
-		}
+		for (int i = 0; i < kRowsB; i++)
+			if (T::BN % kStride == 0 || row + i * kStride < T::BN)
+				cp_async_16(b + i * kStride * 64, from + i * kStride * BRENIER_CUDA_CONV_STEP, i * kStride < rows_left);
 	}
 
 	__device__ void load_pixels(int stage) const {
-		unsigned char *a = stages + stage * T::kStageBytes;
-		const uint16_t *in = (const uint16_t *)p.in;
+		unsigned char *a = to + stage * T::kStageBytes;
 		const bool some = tap < phase.taps;
 		const brenier_cuda_conv_tap t = p.taps[phase.first_tap + (some ? tap : 0)];
+		const int dy = some ? t.dy : -(1 << 29), dx = t.dx;
+		const uint32_t moved = 2u * (uint32_t)(t.offset + octet * 8);  // a sum that is used is within 32 bits
 #pragma unroll
 		for (int i = 0; i < kRowsA; i++) {
-			const int r = row + i * kStride;
-			const bool valid = some && (unsigned)(y[i] + t.dy) < (unsigned)p.in_height &&
-			                   (unsigned)(x[i] + t.dx) < (unsigned)p.in_width;
-			const uint16_t *from = in + (valid ? offset[i] + t.offset + octet * 8 : 0);
-			if (T::BM % kStride == 0 || r < T::BM) cp_async_16(a + conv_piece(r, piece), from, valid);
+			const bool valid = (unsigned)(y[i] + dy) < (unsigned)p.in_height && (unsigned)(x[i] + dx) < (unsigned)p.in_width;
+			if (T::BM % kStride == 0 || row + i * kStride < T::BM)
+				cp_async_16(a + i * kStride * 64, (const unsigned char *)p.in + (offset[i] + moved), valid);
 		}
+	}
+};
+
+// Where a lane's ldmatrix rows lie in a stage: of the warp's first 16 rows of A, and of B, at the first
+// 16 k. The second 16 k are at the flipped place.
+template <class T>
+struct ConvFragments {
+	int a, b;
+
+	__device__ ConvFragments(int warp_row, int warp_col, int lane)
+		: a(conv_piece(warp_row + lane % 16, lane / 16)),
+		  b(T::BM * 64 + conv_piece(warp_col + (T::WN == 8 ? 0 : lane / 16 * 8) + lane % 8, lane / 8 % 2)) {
+		keep(a);
+		keep(b);
 	}
 };
 
 // The product of one step: D += A B of a warp.
 template <class E, class T>
-__device__ inline void conv_step(const unsigned char *stage, int warp_row, int warp_col, int lane,
-                                 float (&d)[T::WM / 16][T::WN / 8][4]) {
-	const unsigned char *a_rows = stage, *b_rows = stage + T::BM * 64;
+__device__ inline void conv_step(const unsigned char *stage, ConvFragments<T> at, float (&d)[T::WM / 16][T::WN / 8][4]) {
 #pragma unroll
 	for (int k = 0; k < BRENIER_CUDA_CONV_STEP / 16; k++) {
+		const unsigned char *const a_rows = stage + (at.a ^ k << 5), *const b_rows = stage + (at.b ^ k << 5);
 		uint32_t b[T::WN / 8][2];
 		if constexpr (T::WN == 8) {
-			ldmatrix_x2(b[0], b_rows + conv_piece(warp_col + lane % 8, 2 * k + lane / 8 % 2));
+			ldmatrix_x2(b[0], b_rows);
 		} else {
 #pragma unroll
 			for (int j = 0; j < T::WN / 16; j++) {
 				uint32_t r[4];
-				ldmatrix_x4(r, b_rows + conv_piece(warp_col + 16 * j + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
+				ldmatrix_x4(r, b_rows + 16 * j * 64);
 				b[2 * j][0] = r[0], b[2 * j][1] = r[1], b[2 * j + 1][0] = r[2], b[2 * j + 1][1] = r[3];
 			}
 		}
 #pragma unroll
 		for (int i = 0; i < T::WM / 16; i++) {
 			uint32_t a[4];
-			ldmatrix_x4(a, a_rows + conv_piece(warp_row + 16 * i + lane % 16, 2 * k + lane / 16));
+			ldmatrix_x4(a, a_rows + 16 * i * 64);
 #pragma unroll
 			for (int j = 0; j < T::WN / 8; j++) multiply(E(), d[i][j], a, b[j]);
 		}
@@ -211,6 +227,40 @@ __device__ inline void conv_store_few(const brenier_cuda_conv &p, ConvPlace at, 
 		store_pixel(p.out, to, v);
 }
 
+// A thread's fragment of sums: to + d, or d alone where it is the first.
+template <class T>
+__device__ inline void conv_add(float (&to)[T::WM / 16][T::WN / 8][4], const float (&d)[T::WM / 16][T::WN / 8][4], bool first) {
+#pragma unroll
+	for (int i = 0; i < T::WM / 16; i++)
+#pragma unroll
+		for (int j = 0; j < T::WN / 8; j++)
+#pragma unroll
+			for (int e = 0; e < 4; e++) to[i][j][e] = first ? d[i][j][e] : to[i][j][e] + d[i][j][e];
+}
+
+// The same in shared memory, a slot for each group of warps.
+template <class T>
+__device__ inline void conv_put(float4 *sums, int slot, int thread, const float (&d)[T::WM / 16][T::WN / 8][4]) {
+	constexpr int kNi = T::WN / 8, kQuads = T::WM / 16 * kNi;
+#pragma unroll
+	for (int q = 0; q < kQuads; q++) {
+		const float(&from)[4] = d[q / kNi][q % kNi];
+		float4 v;
+		v.x = from[0], v.y = from[1], v.z = from[2], v.w = from[3];
+		sums[(slot * kQuads + q) * T::kGroupThreads + thread] = v;
+	}
+}
+template <class T>
+__device__ inline void conv_get(const float4 *sums, int slot, int thread, float (&d)[T::WM / 16][T::WN / 8][4]) {
+	constexpr int kNi = T::WN / 8, kQuads = T::WM / 16 * kNi;
+#pragma unroll
+	for (int q = 0; q < kQuads; q++) {
+		const float4 v = sums[(slot * kQuads + q) * T::kGroupThreads + thread];
+		float(&to)[4] = d[q / kNi][q % kNi];
+		to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+	}
+}
+
 template <class E, class T>
 __device__ inline void conv(const brenier_cuda_conv &p) {
 	constexpr int kMi = T::WM / 16, kNi = T::WN / 8;
@@ -236,13 +286,13 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 	const int part = threadIdx.x / T::kGroupThreads, thread = threadIdx.x % T::kGroupThreads;
 	unsigned char *const stages = shared + part * T::kStages * T::kStageBytes;
 	ConvPlace *const places = (ConvPlace *)(shared + T::kPlacesAt);
-	float *const sums = (float *)(shared + T::kSumsAt);
+	float4 *const sums = (float4 *)(shared + T::kSumsAt);
 
 	ConvLoader<T> loader(p, phase, stages, thread);
-	loader.rows_left = p.packed_rows - first_row;
+	loader.rows_left = p.packed_rows - first_row - loader.row;
 	loader.weights = (const uint16_t *)p.weights + phase.weights +
 	                 (int64_t)group * phase.steps * p.packed_rows * BRENIER_CUDA_CONV_STEP +
-	                 first_row * BRENIER_CUDA_CONV_STEP + loader.piece * 8;
+	                 (first_row + loader.row) * BRENIER_CUDA_CONV_STEP + loader.piece * 8;
 #pragma unroll
 	for (int i = 0; i < ConvLoader<T>::kRowsA; i++) {
 		const int r = loader.row + i * ConvLoader<T>::kStride, m = first_pixel + r;
@@ -252,7 +302,7 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 		const int y = py * phase.in_step_y, x = px * phase.in_step_x;
 		loader.y[i] = inside ? y : -(1 << 30);
 		loader.x[i] = x;
-		loader.offset[i] = inside ? image * p.in_image + (y * p.in_width + x) * p.in_pitch + group * p.in_octets * 8 : 0;
+		loader.offset[i] = inside ? 2u * (image * p.in_image + (y * p.in_width + x) * p.in_pitch + group * p.in_octets * 8) : 0;
 		if (part == 0 && loader.piece == 0 && (T::BM % ConvLoader<T>::kStride == 0 || r < T::BM)) {
 			places[r].image = inside ? image : -1;
 			places[r].pixel = phase.out_pixel + py * phase.out_step_y + px * phase.out_step_x;
@@ -286,6 +336,7 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 
 	const int lane = threadIdx.x % 32, warp = thread / 32;
 	const int warp_row = warp / (T::BN / T::WN) * T::WM, warp_col = warp % (T::BN / T::WN) * T::WN;
+	const ConvFragments<T> fragments(warp_row, warp_col, lane);
 	float d[kMi][kNi][4], total[kMi][kNi][4];
 	int s = 0, stage = 0, next_stage = T::kStages - 1;  // steps done; where they are and where the next goes
 	const int rounds = chunks > 0 ? (chunks + T::WK - 1) / T::WK : 1;  // a phase may have no taps
@@ -309,62 +360,34 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 				loader.skip(ends_chunk ? (T::WK - 1) * kChunk + 1 : 1);
 			}
 			cp_async_commit();
-			conv_step<E, T>(stages + stage * T::kStageBytes, warp_row, warp_col, lane, d);
+			conv_step<E, T>(stages + stage * T::kStageBytes, fragments, d);
 			stage = stage + 1 == T::kStages ? 0 : stage + 1;
 			next_stage = next_stage + 1 == T::kStages ? 0 : next_stage + 1;
 		}
 
-		// The chunk's sums join the total, in the order of the chunks.
+		// The chunks' sums join the total, in the order of the chunks.
+		const bool last = round + 1 == rounds;
 		if constexpr (T::WK > 1) {
-			const bool more = round + 1 < rounds;
-			if (part > 0 && part < chunks - round * T::WK) {
-#pragma unroll
-				for (int i = 0; i < kMi; i++)
-#pragma unroll
-					for (int j = 0; j < kNi; j++)
-#pragma unroll
-						for (int e = 0; e < 4; e++)
-							sums[(((part - 1) * kMi + i) * kNi + j) * 4 * T::kGroupThreads + e * T::kGroupThreads + thread] = d[i][j][e];
-			}
+			const int others = chunks - round * T::WK - 1;  // that other groups have made in this round, or more
+			if (part > 0 && part <= others) conv_put<T>(sums, part - 1, thread, d);
 			sync_threads();
 			if (part == 0) {
-				const int others = chunks - round * T::WK - 1 < T::WK - 1 ? chunks - round * T::WK - 1 : T::WK - 1;
-#pragma unroll
-				for (int i = 0; i < kMi; i++)
-#pragma unroll
-					for (int j = 0; j < kNi; j++)
-#pragma unroll
-						for (int e = 0; e < 4; e++) {
-							float v = round == 0 ? d[i][j][e] : total[i][j][e] + d[i][j][e];
-							for (int o = 0; o < others; o++)
-								v += sums[((o * kMi + i) * kNi + j) * 4 * T::kGroupThreads + e * T::kGroupThreads + thread];
-							total[i][j][e] = v;
-						}
-			}
-			if (more) sync_threads();
-		} else {
-			const bool last = round + 1 == rounds;
-#pragma unroll
-			for (int i = 0; i < kMi; i++)
-#pragma unroll
-				for (int j = 0; j < kNi; j++) {
-					if constexpr (T::kSumsInShared) {
-						float4 *const cell = (float4 *)sums + (i * kNi + j) * T::kGroupThreads + thread;
-						if (round > 0) {
-							const float4 before = *cell;
-							d[i][j][0] = before.x + d[i][j][0], d[i][j][1] = before.y + d[i][j][1];
-							d[i][j][2] = before.z + d[i][j][2], d[i][j][3] = before.w + d[i][j][3];
-						}
-						if (!last) {
-							float4 after;
-							after.x = d[i][j][0], after.y = d[i][j][1], after.z = d[i][j][2], after.w = d[i][j][3];
-							*cell = after;
-						}
-					} else {
-#pragma unroll
-						for (int e = 0; e < 4; e++) total[i][j][e] = round == 0 ? d[i][j][e] : total[i][j][e] + d[i][j][e];
-					}
+				conv_add<T>(total, d, round == 0);
+#pragma unroll 1
+				for (int o = 0; o < T::WK - 1 && o < others; o++) {
+					conv_get<T>(sums, o, thread, d);
+					conv_add<T>(total, d, false);
 				}
+			}
+			if (!last) sync_threads();
+		} else if constexpr (T::kSumsInShared) {
+			if (round > 0) {
+				conv_get<T>(sums, 0, thread, total);
+				conv_add<T>(d, total, false);  // the order of two summands does not matter
+			}
+			if (!last) conv_put<T>(sums, 0, thread, d);
+		} else {
+			conv_add<T>(total, d, round == 0);
 		}
 	}
 	if (T::WK > 1 && part > 0) return;
