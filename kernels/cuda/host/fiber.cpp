@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#if BRENIER_FIBER_ASSEMBLY
 extern "C" void brenier_fiber_switch(void **save, void *load);
 extern "C" void brenier_fiber_start();
 #endif
@@ -28,7 +28,7 @@ bool Fiber::allocate(unsigned colour) {
 	return true;
 }
 
-#if defined(__x86_64__)
+#if BRENIER_FIBER_ASSEMBLY && defined(__x86_64__)
 void Fiber::prepare(void (*entry)(void *), void *argument) {
 	// As brenier_fiber_switch leaves it: r15 r14 r13 r12 rbx rbp, return address; then aligned so
 	// that the call in brenier_fiber_start enters with the alignment of the ABI.
@@ -39,7 +39,7 @@ void Fiber::prepare(void (*entry)(void *), void *argument) {
 	sp[6] = reinterpret_cast<void *>(brenier_fiber_start);
 	stack_pointer = sp;
 }
-#elif defined(__aarch64__)
+#elif BRENIER_FIBER_ASSEMBLY
 void Fiber::prepare(void (*entry)(void *), void *argument) {
 	void **sp = reinterpret_cast<void **>(top) - 20;
 	memset(sp, 0, 20 * sizeof(void *));
@@ -66,7 +66,7 @@ void Fiber::prepare(void (*entry)(void *), void *argument) {
 #endif
 
 void Fiber::switch_to(Fiber &to) {
-#if defined(__x86_64__) || defined(__aarch64__)
+#if BRENIER_FIBER_ASSEMBLY
 	brenier_fiber_switch(&stack_pointer, to.stack_pointer);
 #else
 	swapcontext(&context, &to.context);
