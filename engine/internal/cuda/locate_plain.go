@@ -29,7 +29,10 @@ func newLocatePlain(v *device, t *transport) (*locatePlain, error) {
 		resident, err = f.BlocksPerMultiprocessor(C.BRENIER_LOCATE_PLAIN_THREADS, 0)
 		return err
 	})
-	return &locatePlain{t, f, max(1, resident*v.info.Multiprocessors)}, err
+	if err != nil {
+		return nil, err
+	}
+	return &locatePlain{t, f, max(1, resident*v.info.Multiprocessors)}, nil
 }
 
 // locatePlainScratch is where blocks that share a sample leave what they found.
