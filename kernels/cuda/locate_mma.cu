@@ -8,7 +8,7 @@
 // Grid: (row tiles, splits); 128 threads. Shared memory, in this order:
 //   samples  [slices][16384]               if resident
 //   stages   [3] x (cells [16384], samples [16384] if not resident)
-//   levels   [3][128] float32, with the stage of a tile's last slice
+//   levels   [3][128] float32, or [2][128] where a tile is several slices: they come with the last one
 #include "locate_epilogue.cuh"
 #include "ptx/block.cuh"
 #include "ptx/cp_async.cuh"
@@ -43,10 +43,15 @@ struct Walk {
 };
 
 struct Shared {
-	unsigned char *samples;  // of the whole, if resident
+	unsigned char *samples;  // if resident
 	unsigned char *stages;
 	float *levels;
 	int stage_bytes;
+
+	// Where a tile's levels lie: the next one's may be under way, and of single slices the one's after.
+	__device__ __forceinline__ float *levels_of(int slices, int tile, int stage) const {
+		return levels + (slices == 1 ? stage : tile & 1) * TILE;
+	}
 };
 
 // Asks for what one step of the walk needs.
@@ -55,7 +60,7 @@ __device__ __forceinline__ void load(const brenier_locate_screen_params &p, cons
 	copy_slice(to, p.cells + ((int64_t)at.tile * p.slices + at.slice) * SLICE);
 	if (!p.resident) copy_slice(to + SLICE, p.samples + ((int64_t)blockIdx.x * p.slices + at.slice) * SLICE);
 	if (at.slice == p.slices - 1 && threadIdx.x < TILE / 4)
-		cp_async_16(s.levels + stage * TILE + threadIdx.x * 4, p.levels + (int64_t)at.tile * TILE + threadIdx.x * 4);
+		cp_async_16(s.levels_of(p.slices, at.tile, stage) + threadIdx.x * 4, p.levels + (int64_t)at.tile * TILE + threadIdx.x * 4);
 }
 
 // d[m] [16 samples, 128 cells] += the products over 16 dimensions, step `step` of a slice. `samples`
@@ -81,6 +86,11 @@ __device__ __forceinline__ void multiply(float (&d)[2][64], const unsigned char 
 			mma_f16(*(float(*)[4])(d[m] + 4 * j + 4), a[m], right);
 		}
 	}
+}
+
+__device__ __forceinline__ void clear(float (&d)[2][64]) {
+#pragma unroll
+	for (int i = 0; i < 64; i++) d[0][i] = d[1][i] = 0;
 }
 
 // candidates: keep cells for k = 1; otherwise write the maxima of groups.
@@ -120,6 +130,7 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 		}
 
 	float d[2][64];
+	clear(d);
 	int stage = 0;
 	for (Walk at = {first, 0}; at.tile < end; at.next(p.slices)) {
 		cp_async_wait<STAGES - 2>();
@@ -129,10 +140,6 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 		ahead.next(p.slices);
 		cp_async_commit();
 
-		if (at.slice == 0) {
-#pragma unroll
-			for (int i = 0; i < 64; i++) d[0][i] = d[1][i] = 0;
-		}
 		const unsigned char *const cells = s.stages + stage * s.stage_bytes;
 		const unsigned char *const samples = (p.resident ? s.samples + at.slice * SLICE : cells + SLICE) + warp * 32 * 128;
 		const int steps = min(4, p.steps - at.slice * 4);
@@ -145,14 +152,16 @@ __device__ __forceinline__ void screen(const brenier_locate_screen_params &p) {
 		}
 
 		if (at.slice == p.slices - 1) {
+			const float *const levels = s.levels_of(p.slices, at.tile, stage);
 #pragma unroll
 			for (int m = 0; m < 2; m++) {
-				const LocateMaxima maxima = locate_finish<0>(d[m], s.levels + stage * TILE, t, scale[m][0], scale[m][1]);
+				const LocateMaxima maxima = locate_finish<0>(d[m], levels, t, scale[m][0], scale[m][1]);
 				if (candidates)
 					locate_candidates<0>(d[m], maxima, found[m], p, row + m * 16, split, at.tile * TILE, t);
 				else
 					locate_write_maxima(maxima, p.maxima, row + m * 16, at.tile, p.tiles, t);
 			}
+			clear(d);
 		}
 		stage = stage == STAGES - 1 ? 0 : stage + 1;
 	}

@@ -27,11 +27,14 @@ type tileScreen struct {
 // newMMAScreen is the screen on mma.sync, for cards of compute capability 8.0 and later and any d.
 func newMMAScreen(v *device, slices int) (*tileScreen, error) {
 	const stages, threads = 3, 128
-	bytes := func(resident int, streamed int) int {
-		return (resident+stages*streamed)*C.BRENIER_LOCATE_SLICE_BYTES + stages*C.BRENIER_LOCATE_TILE*4
+	levels := stages
+	if slices > 1 {
+		levels = 2
+	}
+	bytes := func(resident, streamed int) int {
+		return (resident+stages*streamed)*C.BRENIER_LOCATE_SLICE_BYTES + levels*C.BRENIER_LOCATE_TILE*4
 	}
 	s := &tileScreen{name: "locate_mma", threads: threads, rowTiles: 1}
-	// Two blocks on a multiprocessor, each with its samples, or else at least one.
 	if s.shared = bytes(slices, 1); s.shared <= v.info.SharedPerBlock {
 		s.resident = true
 	} else {
