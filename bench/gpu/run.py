@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Callable
 
 HERE = Path(__file__).resolve().parent
+SANITIZED = "Noise|Extend|Locate|Decode"  # of the tests, with -short: each kernel at a few shapes
 BENCHMARK = re.compile(r"^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)$")
 
 
@@ -37,7 +38,7 @@ class Run:
     def left(self) -> float:
         return self.end - time.monotonic()
 
-    def command(self, *words: object, limit: float, log: str) -> str:
+    def command(self, *words: object, limit: float, log: str, cwd: Path = HERE) -> str:
         """Runs a program of the folder, its output kept in a log; an exit status is an exception."""
         environment = dict(os.environ, BRENIER_DEVICE="cuda")
         library = str(HERE / "lib")
@@ -52,7 +53,7 @@ class Run:
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
                 timeout=max(1.0, min(limit, self.left())),
-                cwd=HERE,
+                cwd=cwd,
                 env=environment,
             )
         text = path.read_text(errors="replace")
@@ -71,6 +72,14 @@ def device(run: Run) -> dict:
     return found
 
 
+KERNELS = HERE / "bin/engine-internal-cuda.test"
+
+
+def folder_of(program: Path) -> Path:
+    """Where a program of tests expects to run: beside what it reads."""
+    return HERE / "tree" / program.stem.replace("-", "/")
+
+
 def tests(run: Run) -> dict:
     counts = {"pass": 0, "fail": 0, "skip": 0}
     failed = []
@@ -79,7 +88,7 @@ def tests(run: Run) -> dict:
         if run.double:
             words += ["-test.short", "-test.run", "Noise|Extend"]
         try:
-            text = run.command(*words, limit=240, log=program.name)
+            text = run.command(*words, limit=240, log=program.name, cwd=folder_of(program))
         except RuntimeError as error:
             failed.append(f"{program.name}: {error}")
             text = (run.out / f"{program.name}.log").read_text(errors="replace")
@@ -95,17 +104,17 @@ def sanitizer(tool: str) -> Callable[[Run], str]:
         if run.double:
             return "not through the double"
         options = ["--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=brenier"]
-        words = ["compute-sanitizer", *options, HERE / "bin/cuda.test", "-test.short", "-test.run", "Sanitized"]
-        text = run.command(*words, limit=100, log=tool)
+        words = ["compute-sanitizer", *options, KERNELS, "-test.short", "-test.run", SANITIZED]
+        text = run.command(*words, limit=100, log=tool, cwd=folder_of(KERNELS))
         return next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), "no summary")
 
     return step
 
 
 def kernels(run: Run) -> dict:
-    words = [HERE / "bin/cuda.test", "-test.run", "^$", "-test.bench", "."]
+    words = [KERNELS, "-test.run", "^$", "-test.bench", "."]
     words += ["-test.short", "-test.benchtime", "1x"] if run.double else ["-test.benchtime", "20x"]
-    text = run.command(*words, limit=200, log="kernels")
+    text = run.command(*words, limit=200, log="kernels", cwd=folder_of(KERNELS))
     found = {}
     for line in text.splitlines():
         match = BENCHMARK.match(line)

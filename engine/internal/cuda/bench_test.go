@@ -1,0 +1,261 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cpu"
+	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/modelfile"
+	kernels "brenier/kernels/cpu"
+)
+
+// Rates that floors are stated against, of an H100 with 80 GB: float16 products, memory, a node of a
+// graph.
+const (
+	tensorRate = 735e12 // operations a second
+	memoryRate = 3.0e12 // bytes a second
+	nodeTime   = 1.2e-6 // seconds
+)
+
+// measure times b.N runs of f on a stream, each between two events, and reports their median beside a
+// floor in seconds. Through the double it only runs f.
+func measure(b *testing.B, v *device, floor float64, f func(q *driver.Stream) error) {
+	b.Helper()
+	onStream(b, v, func(q *driver.Stream) error {
+		var took []float64
+		from, err := v.ctx.NewEvent(true)
+		if err != nil {
+			return err
+		}
+		defer from.Destroy()
+		to, err := v.ctx.NewEvent(true)
+		if err != nil {
+			return err
+		}
+		defer to.Destroy()
+		for run := range b.N + 2 { // the first two warm up
+			if run == 2 {
+				b.ResetTimer()
+			}
+			if err := q.Record(from); err != nil {
+				return err
+			}
+			if err := f(q); err != nil {
+				return err
+			}
+			if err := q.Record(to); err != nil {
+				return err
+			}
+			if err := q.Synchronize(); err != nil {
+				return err
+			}
+			ms, err := driver.Elapsed(from, to)
+			if err != nil {
+				return err
+			}
+			if run >= 2 {
+				took = append(took, ms)
+			}
+		}
+		if v.info.Double {
+			b.ReportMetric(1, "rehearsed")
+			return nil
+		}
+		slices.Sort(took)
+		b.ReportMetric(1e3*took[len(took)/2], "us")
+		b.ReportMetric(1e6*floor, "floor-us")
+		return nil
+	})
+}
+
+// benchPoints are n Gaussian points of d dimensions and the heights that make each cell the points
+// nearest to it.
+func benchPoints(b *testing.B, n, d int) (points, heights []float32) {
+	pool := cpu.NewPool(8)
+	defer pool.Close()
+	path, err := kernels.ParsePath("")
+	if err != nil {
+		b.Fatal(err)
+	}
+	points, heights = make([]float32, n*d), make([]float32, n)
+	cpu.Noise(pool, path, backend.Gaussian, points, d, 7, 0, 1)
+	for i := range heights {
+		sum := 0.0
+		for _, y := range points[i*d : (i+1)*d] {
+			sum += float64(y) * float64(y)
+		}
+		heights[i] = float32(-sum / 2)
+	}
+	return points, heights
+}
+
+// BenchmarkLocate times the whole stage, from samples on the device to cells on the device.
+func BenchmarkLocate(b *testing.B) {
+	for _, c := range []struct{ batch, n, d, k int }{
+		{65536, 60000, 64, 1},
+		{65536, 60000, 128, 1},
+		{16384, 1281167, 256, 1},
+		{1, 1000000, 64, 1},
+		{1, 60000, 64, 1},
+		{1, 60000, 64, 8},
+		{64, 60000, 64, 8},
+		{4096, 60000, 64, 8},
+	} {
+		b.Run(fmt.Sprintf("%dx%dx%d/k=%d", c.batch, c.n, c.d, c.k), func(b *testing.B) {
+			v := newTestDevice(b)
+			if v.info.Double {
+				c.batch, c.n = min(c.batch, 200), min(c.n, 500)
+			}
+			points, heights := benchPoints(b, c.n, c.d)
+			t, err := newTransport(v, points, heights, nil, c.n, c.d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer t.close()
+			s, err := newLocate(v, t)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer s.close()
+			noise, err := newNoise(v, backend.Gaussian, c.d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var p plan
+			x, cells, scores := p.reserve(bytesOf(c.batch, c.d, 4)), p.reserve(bytesOf(c.batch, c.k, 4)), p.reserve(bytesOf(c.batch, c.k, 8))
+			scratch := s.newScratch(&p, c.batch, c.k)
+			base := scratchOn(b, v, p.bytes)
+			onStream(b, v, func(q *driver.Stream) error { return noise.launch(q, x.at(base), c.batch, 1, 0) })
+			arithmetic := 2 * float64(c.batch) * float64(c.n) * float64(c.d) / tensorRate
+			memory := 2 * float64(c.n) * float64(c.d) / memoryRate // the points once, in float16
+			measure(b, v, max(arithmetic, memory, nodeTime), func(q *driver.Stream) error {
+				return s.launch(q, scratch, base, x.at(base), c.batch, c.k, cells.at(base), scores.at(base))
+			})
+		})
+	}
+}
+
+// benchModels are the example models, as parts.
+func benchModels(b *testing.B) map[string]backend.Parts {
+	paths, err := filepath.Glob("../../../examples/models/*.safetensors")
+	if err != nil || len(paths) == 0 {
+		b.Fatalf("no example model: %v", err)
+	}
+	models := map[string]backend.Parts{}
+	for _, path := range paths {
+		file, err := modelfile.Open(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { file.Close() })
+		models[strings.TrimSuffix(filepath.Base(path), ".safetensors")] = file.Parts()
+	}
+	return models
+}
+
+// BenchmarkDecode times the decoders from codes to float16 images on the device, their launches
+// recorded as one graph.
+func BenchmarkDecode(b *testing.B) {
+	for name, parts := range benchModels(b) {
+		for _, batch := range []int{1, 16, 1024, 4096} {
+			b.Run(fmt.Sprintf("%s/%d", name, batch), func(b *testing.B) {
+				v := newTestDevice(b)
+				if v.info.Double && batch > 1 {
+					b.Skip("through the double one image is enough")
+				}
+				d, err := newDecoder(v, parts.Decoder, parts.Tensors)
+				if err != nil {
+					b.Fatal(err)
+				}
+				defer d.close()
+				noise, err := newNoise(v, backend.Gaussian, d.dim)
+				if err != nil {
+					b.Fatal(err)
+				}
+				operations := 2 * float64(d.program.MACs()) * float64(batch)
+				floor := max(operations/tensorRate, nodeTime*float64(len(d.steps)))
+				var p plan
+				z, image := p.reserve(bytesOf(batch, d.dim, 4)), p.reserve(bytesOf(batch, d.elements(), 2))
+				scratch := d.newScratch(&p, batch)
+				base := scratchOn(b, v, p.bytes)
+				out := target{address: image.at(base), dtype: backend.F16, layout: backend.NCHW}
+				onStream(b, v, func(q *driver.Stream) error { return noise.launch(q, z.at(base), batch, 1, 0) })
+				run := recorded(b, v, func(q *driver.Stream) error {
+					return d.launch(q, scratch, base, z.at(base), batch, out)
+				})
+				measure(b, v, floor, run)
+			})
+		}
+	}
+}
+
+// BenchmarkGenerate times everything, from seed to bytes on the device, as one graph.
+func BenchmarkGenerate(b *testing.B) {
+	for name, parts := range benchModels(b) {
+		for _, batch := range []int{1, 1024} {
+			b.Run(fmt.Sprintf("%s/%d", name, batch), func(b *testing.B) {
+				g := openTestBackend(b, nil)
+				if g.v.info.Double && batch > 1 {
+					b.Skip("through the double one image is enough")
+				}
+				m := prepare(b, g, parts)
+				const k = 8
+				w := newWorkspace(b, m, batch, k).(*workspace)
+				image := scratchOn(b, g.v, bytesOf(batch, m.(*model).decoder.elements()))
+				out := backend.Image{Address: uint64(image), DType: backend.U8, High: 1}
+				e := backend.Extension{Mode: backend.Simplex, K: k, MinCosine: math.Cos(0.5)}
+				seed := uint64(0)
+				for range 3 {
+					if err := w.Generate(batch, 1, 0, e, out); err != nil {
+						b.Fatal(err)
+					}
+				}
+				for b.Loop() {
+					seed++
+					if err := w.Generate(batch, 1, seed, e, out); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if !g.v.info.Double {
+					b.ReportMetric(1e6*b.Elapsed().Seconds()/float64(b.N), "us") // by the wall
+				}
+			})
+		}
+	}
+}
+
+// recorded is what f launches as a graph that is launched instead.
+func recorded(b *testing.B, v *device, f func(q *driver.Stream) error) func(q *driver.Stream) error {
+	b.Helper()
+	var x *driver.Executable
+	onStream(b, v, func(q *driver.Stream) error {
+		if err := q.BeginCapture(); err != nil {
+			return err
+		}
+		launched := f(q)
+		g, err := q.EndCapture()
+		if launched != nil {
+			return launched
+		}
+		if err != nil {
+			return err
+		}
+		defer g.Destroy()
+		x, err = g.Instantiate()
+		return err
+	})
+	b.Cleanup(func() {
+		if err := v.do(x.Destroy); err != nil {
+			b.Error(err)
+		}
+	})
+	return x.Launch
+}
