@@ -37,8 +37,10 @@ typedef struct {
 	int32_t steps;  // ceil(taps * in_channels / BRENIER_CUDA_CONV_STEP)
 } brenier_cuda_conv_phase;
 
-// The sum runs over k = (tap, channel of the group), the channel fastest, padded with zeros to whole
-// steps. Weights are packed
+// The sum runs over k, padded with zeros to whole steps: where the channels of a group are whole
+// steps, over blocks of 32 channels, then taps, then the channels of the block (taps_fastest), so that
+// the taps of a step's neighbours find their pixels in the first-level cache; else over taps, then
+// channels. Weights are packed
 // [phase][group][step][row of the group, padded][BRENIER_CUDA_CONV_STEP]. Row q of 32 packed ones is
 // output channel 8t + 2j + e of the 32, where q = 8j + 2t + e (t < 4, j < 4, e < 2), so that a
 // thread's results are neighbours in memory; rows of the kernel for few outputs are in order.
@@ -60,6 +62,7 @@ typedef struct {
 	int32_t out_channels;  // of a group, those that are written
 	int32_t packed_rows;   // of a group, a multiple of 32, or 8
 	int32_t phase_count;
+	int32_t taps_fastest;
 	brenier_cuda_activation activation;
 	int32_t row_pixel[BRENIER_CUDA_CONV_FEW], row_channel[BRENIER_CUDA_CONV_FEW];
 	brenier_cuda_conv_phase phases[BRENIER_CUDA_CONV_PHASES];

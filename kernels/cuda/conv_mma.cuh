@@ -83,22 +83,30 @@ struct ConvLoader {
 	// Begins at a step.
 	__device__ void seek(int first) {
 		step = first;
-		const int at = first * T::kPieces + piece;
-		tap = at / p.in_octets;
-		octet = at % p.in_octets;
+		if (p.taps_fastest) {
+			const int taps = phase.taps > 0 ? phase.taps : 1;
+			tap = first % taps;
+			octet = first / taps * T::kPieces + piece;
+		} else {
+			const int at = first * T::kPieces + piece;
+			tap = at / p.in_octets;
+			octet = at % p.in_octets;
+		}
 	}
 	// The same `count` steps further on.
 	__device__ void skip(int count) {
-		if (count == 1) {
-			step++;
-			octet += T::kPieces;
-			const bool next = octet >= p.in_octets;
-			octet -= next ? p.in_octets : 0;
-			tap += next ? 1 : 0;
-			if (p.in_octets < T::kPieces)  // a step may go through several taps
-				for (; octet >= p.in_octets; tap++) octet -= p.in_octets;
-		} else {
+		if (count > 1) {
 			seek(step + count);
+			return;
+		}
+		step++;
+		if (p.taps_fastest) {
+			const bool next = ++tap >= phase.taps;
+			tap = next ? 0 : tap;
+			octet += next ? T::kPieces : 0;
+		} else {
+			octet += T::kPieces;
+			for (; octet >= p.in_octets; tap++) octet -= p.in_octets;
 		}
 	}
 
@@ -121,7 +129,7 @@ struct ConvLoader {
 		for (int i = 0; i < kRowsA; i++) {
 			const bool valid = (unsigned)(y[i] + dy) < (unsigned)p.in_height && (unsigned)(x[i] + dx) < (unsigned)p.in_width;
 			if (T::BM % kStride == 0 || row + i * kStride < T::BM)
-				cp_async_16(a + i * kStride * 64, (const unsigned char *)p.in + (offset[i] + moved), valid);
+				cp_async_16_cached(a + i * kStride * 64, (const unsigned char *)p.in + (offset[i] + moved), valid);
 		}
 	}
 };

@@ -201,6 +201,7 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 	// The weights of all phases.
 	scales := k.rowScales(phases, packedRows)
 	const step = C.BRENIER_CUDA_CONV_STEP
+	tapsFastest := k.inChannels()%step == 0
 	steps, begins, size := make([]int, len(phases)), make([]int, len(phases)), 0
 	for i := range phases {
 		steps[i] = ceil(len(phases[i].taps)*k.inChannels(), step)
@@ -211,6 +212,9 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 	for i := range phases {
 		k.each(&phases[i], func(tap, group, channel, row int, w []float32) {
 			at := tap*k.inChannels() + k.channel(channel)
+			if c := k.channel(channel); tapsFastest {
+				at = (c/step*len(phases[i].taps)+tap)*step + c%step
+			}
 			begin := begins[i] + (group*steps[i]+at/step)*packedRows*step + at%step
 			for r, x := range w {
 				to := k.row(row + r)
@@ -249,6 +253,9 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 		in_height: C.int32_t(c.In.H), in_width: C.int32_t(c.In.W), in_pitch: C.int32_t(pitch), in_image: C.int32_t(k.in.elements()),
 		groups: C.int32_t(c.Groups), in_octets: C.int32_t(k.inChannels() / octet), out_channels: C.int32_t(k.outChannels()),
 		packed_rows: C.int32_t(packedRows), activation: k.activation,
+	}
+	if tapsFastest {
+		common.taps_fastest = 1
 	}
 	for r := range C.BRENIER_CUDA_CONV_FEW {
 		common.row_channel[r] = -1

@@ -13,6 +13,9 @@ void cp_async_wait_until(uint32_t pending);
 inline void cp_async_16(void *shared, const void *global, bool valid = true) {
 	host::cp_async(shared, global, 16, valid);
 }
+inline void cp_async_16_cached(void *shared, const void *global, bool valid = true) {
+	host::cp_async(shared, global, 16, valid);
+}
 inline void cp_async_4(void *shared, const void *global, bool valid = true) {
 	host::cp_async(shared, global, 4, valid);
 }

@@ -12,6 +12,13 @@ __device__ inline void cp_async_16(void *shared, const void *global, bool valid 
 	asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes)
 	             : "memory");
 }
+// The same through the first-level cache, for what other copies of the multiprocessor read soon.
+__device__ inline void cp_async_16_cached(void *shared, const void *global, bool valid = true) {
+	const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
+	const int bytes = valid ? 16 : 0;
+	asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(global), "r"(bytes)
+	             : "memory");
+}
 // 4 bytes, both addresses aligned to 4.
 __device__ inline void cp_async_4(void *shared, const void *global, bool valid = true) {
 	const uint32_t to = (uint32_t)__cvta_generic_to_shared(shared);
