@@ -3,7 +3,9 @@
 // with registers and occupancy the limit that binds. From that it predicts the time of known shapes,
 // and compares with the table in docs/, so that a kernel that grew is seen without a card.
 //
-//	go run ./bench/sass --nvdisasm PATH [--table docs/sass.json] [--update] CUBIN...
+//	go run ./bench/sass --nvdisasm PATH [--table docs/sass.json] [--update] FOLDER
+//
+// FOLDER holds cubins, as build/cuda/cubin does.
 //
 // Counts are along the shortest way through an iteration: what a loop does seldom, and may skip, is
 // left out. No memory latency, no bank conflict, no cache is modelled: a prediction is a lower bound.
@@ -22,15 +24,29 @@ func main() {
 	table := flag.String("table", "docs/sass.json", "the table to compare with; beside it, .md is the same to read")
 	update := flag.Bool("update", false, "write the table instead")
 	flag.Parse()
-	if err := run(*nvdisasm, *table, *update, flag.Args()); err != nil {
+	if flag.NArg() != 1 {
+		fmt.Fprintln(os.Stderr, "want one folder of cubins")
+		os.Exit(2)
+	}
+	if err := run(*nvdisasm, *table, *update, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(nvdisasm, table string, update bool, cubins []string) error {
+func run(nvdisasm, table string, update bool, folder string) error {
+	var cubins []string
+	err := filepath.WalkDir(folder, func(path string, _ os.DirEntry, err error) error {
+		if filepath.Ext(path) == ".cubin" {
+			cubins = append(cubins, path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
 	if len(cubins) == 0 {
-		return fmt.Errorf("no cubin given")
+		return fmt.Errorf("%s: no cubin in it", folder)
 	}
 	var budgets []Budget
 	for _, path := range cubins {

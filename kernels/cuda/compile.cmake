@@ -1,7 +1,8 @@
 # Runs the compiler after `--`. What it says on stderr is kept in REPORT, and shown only where it is more
-# than the resources that ptxas reports.
+# than the resources that ptxas reports. The cubins, one for each card, are kept in the folder CUBINS, for
+# bench/sass.
 #
-#     cmake -DREPORT=noise.txt -P compile.cmake -- nvcc ...
+#     cmake -DREPORT=noise.txt -DCUBINS=cubin/noise -P compile.cmake -- nvcc ...
 cmake_minimum_required(VERSION 3.25)
 
 set(command "")
@@ -15,7 +16,15 @@ foreach(i RANGE 1 ${CMAKE_ARGC})
 endforeach()
 
 file(REMOVE "${REPORT}")
-execute_process(COMMAND ${command} RESULT_VARIABLE status ERROR_VARIABLE text)
+file(REMOVE_RECURSE "${CUBINS}")
+set(between "${CUBINS}.between")
+file(MAKE_DIRECTORY "${CUBINS}" "${between}")
+execute_process(COMMAND ${command} --keep --keep-dir "${between}" RESULT_VARIABLE status ERROR_VARIABLE text)
+file(GLOB cubins "${between}/*.cubin")
+if(cubins)
+  file(COPY ${cubins} DESTINATION "${CUBINS}")
+endif()
+file(REMOVE_RECURSE "${between}")
 string(REGEX REPLACE "(ptxas info |    [0-9]+ bytes stack frame)[^\n]*\n" "" rest "${text}")
 if(NOT rest STREQUAL "")
   message("${rest}")
