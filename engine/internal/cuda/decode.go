@@ -130,6 +130,10 @@ type decodeScratch struct {
 	d     *decoder
 	chunk int // images at once, at most
 	arena span
+
+	// What a launch tells its steps, here so that it allocates nothing.
+	work  stepWork
+	image imageTarget
 }
 
 // newScratch plans memory for batches of up to batch images; more are decoded too, in chunks.
@@ -151,8 +155,8 @@ const (
 // launch decodes codes z [n,dim] to n images at out. base is where the memory of s's plan begins.
 // fault.ErrInvalidArgument where out's element does not fit.
 func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Address, n int, out target) error {
-	image, err := newImageTarget(d.shape, out)
-	if err != nil {
+	var err error
+	if s.image, err = newImageTarget(d.shape, out); err != nil {
 		return err
 	}
 	if n > 0 && out.address == 0 {
@@ -162,8 +166,9 @@ func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Addr
 	chunks := (n + s.chunk - 1) / s.chunk
 	for chunk := range chunks { // of nearly one size
 		first := chunk * n / chunks
-		w := stepWork{n: (chunk+1)*n/chunks - first}
-		image.first = first
+		w := &s.work
+		w.n = (chunk+1)*n/chunks - first
+		s.image.first = first
 		for i := range d.steps {
 			step := &d.steps[i]
 			w.in, w.out, w.image = [maxInputs]driver.Address{}, 0, nil
@@ -174,11 +179,11 @@ func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Addr
 				}
 			}
 			if step.out < 0 {
-				w.image = &image
+				w.image = &s.image
 			} else {
 				w.out = d.value(arena, step.out, s.chunk)
 			}
-			if err := step.launch(q, &w); err != nil {
+			if err := step.launch(q, w); err != nil {
 				return err
 			}
 		}
