@@ -19,8 +19,17 @@ constexpr uint32_t poison = 0x7fff7fffu;
 constexpr size_t guard_bytes = 4096;  // poison behind dynamic shared memory, which nobody may write
 
 void fill_poison(unsigned char *at, size_t bytes) {
-	for (; bytes >= 4; at += 4, bytes -= 4) memcpy(at, &poison, 4);
-	memset(at, 0x7f, bytes);
+	size_t done = std::min(bytes, sizeof poison);
+	if (done) memcpy(at, &poison, done);
+	for (size_t n; done < bytes; done += n) memcpy(at + done, at, n = std::min(done, bytes - done));
+}
+
+// Offset of the first word that is not poison; bytes, a multiple of 4, if all are.
+size_t find_unpoisoned(const unsigned char *at, size_t bytes) {
+	if (memcmp(at, &poison, 4) == 0 && memcmp(at, at + 4, bytes - 4) == 0) return bytes;
+	size_t i = 0;
+	while (memcmp(at + i, &poison, 4) == 0) i += 4;
+	return i;
 }
 
 // Index of a set bit of a mask that has one, each as likely.
@@ -74,7 +83,8 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		}
 	}
 	shared_bytes = bytes;
-	fill_poison(shared, bytes + guard_bytes);
+	fill_poison(shared, bytes);
+	fill_poison(shared + bytes, guard_bytes);
 
 	while (threads.size() < count) threads.push_back(std::make_unique<Thread>());
 	free_fibers.clear();
@@ -214,11 +224,9 @@ void Block::check_ending() {
 		snprintf(text, sizeof text, format, values...);
 		report(f, text);
 	};
-	for (size_t i = 0; i + 4 <= guard_bytes && shared_bytes % 4 == 0; i += 4)
-		if (memcmp(shared + shared_bytes + i, &poison, 4) != 0) {
-			note(Fault::illegal_address, "somebody wrote %zu bytes behind the %zu bytes of dynamic shared memory", i, shared_bytes);
-			break;
-		}
+	const size_t behind = find_unpoisoned(shared + shared_bytes, guard_bytes);
+	if (behind < guard_bytes)
+		note(Fault::illegal_address, "somebody wrote %zu bytes behind the %zu bytes of dynamic shared memory", behind, shared_bytes);
 	const Fault illegal = Fault::illegal_instruction;
 	if (!bulk_copies.empty())
 		note(illegal, "the block ended with %zu bulk copies under way: nobody waited for them", bulk_copies.size());

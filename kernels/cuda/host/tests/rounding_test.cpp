@@ -137,7 +137,9 @@ void random_cases(Format format, int capability) {
 	int wrong = 0;
 	for (int round = 0; round < 2000; round++) {
 		// Exponents drawn near each other, so that terms overlap, cancel and fall off.
-		const int spread = 1 + (int)(draw() % 30), centre = (int)(draw() % 40) - 20;
+		// A bfloat16 has the exponents of a float: its products reach far below and above float16's.
+		const unsigned range = format == Format::float16 ? 40 : 200;
+		const int spread = 1 + (int)(draw() % 30), centre = (int)(draw() % range) - (int)range / 2;
 		const auto value = [&] {
 			if (draw() % 8 == 0) return (uint16_t)(draw() % 2 ? 0 : draw() & 0x83ff);  // zeros and subnormal float16
 			const float v = ldexpf(1 + (float)(draw() % 4096) / 4096, centre / 2 + (int)(draw() % (unsigned)spread) - spread / 2);
@@ -172,6 +174,27 @@ void random_cases(Format format, int capability) {
 	}
 	check::that(wrong == 0, "random sums, format " + std::to_string((int)format) + ", sm_" + std::to_string(capability) + ": " +
 	                            std::to_string(wrong) + " of 48000 wrong");
+}
+
+// Plain sums: one float multiplication-addition after another, k upwards.
+void plain() {
+	std::mt19937 draw(5);
+	uint16_t a[2][16], b[16][8];
+	float d[2][8], want[2][8];
+	for (auto &row : a)
+		for (uint16_t &v : row) v = half_bits((float)(draw() % 2000) / 999 - 1);
+	for (auto &row : b)
+		for (uint16_t &v : row) v = half_bits((float)(draw() % 2000) / 999 - 1);
+	for (int i = 0; i < 2; i++)
+		for (int j = 0; j < 8; j++) {
+			d[i][j] = want[i][j] = (float)i + 0.1f * (float)j;
+			for (int k = 0; k < 16; k++) want[i][j] = fmaf(half_value(a[i][k]), half_value(b[k][j]), want[i][j]);
+		}
+	host::multiply_add(host::TensorCoreModel::of(80), host::Rounding::plain, Format::float16, 2, 8, a[0], b[0], d[0], true);
+	check::that(memcmp(d, want, sizeof d) == 0, "plain sums are a chain of fmaf");
+	host::multiply_add(host::TensorCoreModel::of(80), host::Rounding::plain, Format::float16, 2, 8, a[0], b[0], d[0], false);
+	host::multiply_add(host::TensorCoreModel::of(80), host::Rounding::plain, Format::float16, 2, 8, a[0], b[0], want[0], false);
+	check::that(memcmp(d, want, sizeof d) == 0, "what d held does not count where nothing is accumulated");
 }
 
 // half.h against conversions by way of double arithmetic.
@@ -215,6 +238,7 @@ int main() {
 		random_cases(Format::float16, capability);
 		random_cases(Format::bfloat16, capability);
 	}
+	plain();
 	conversions();
 	return check::summary();
 }
