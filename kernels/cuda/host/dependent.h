@@ -1,5 +1,6 @@
-// Twin of ptx/dependent.cuh. Kernels run one after another here; but a kernel that is launched to
-// overlap the one before it, and never waits for it, is an error (scheduler.cpp).
+// Twin of ptx/dependent.cuh. A kernel that is launched to overlap the one before it may have it run as
+// late as here (Options::prerequisite): what it touches earlier is then as it was before. One that
+// never waits is an error (scheduler.cpp).
 #pragma once
 #include "device.h"
 

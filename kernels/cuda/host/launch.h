@@ -104,6 +104,16 @@ enum class Rounding {
 };
 Rounding rounding_from_environment();  // BRENIER_DOUBLE_ROUNDING=plain, else modelled
 
+// The kernel before one that is launched to overlap it.
+class Prerequisite {
+public:
+	virtual ~Prerequisite() = default;
+	// Returns once that kernel has ended. Called by the threads of the later one that come to wait for
+	// it, from any of its OS threads, and more than once.
+	virtual void complete() = 0;
+	virtual bool completed() const = 0;
+};
+
 struct Options {
 	Schedule schedule = Schedule::from_environment();
 	Rounding rounding = rounding_from_environment();
@@ -111,6 +121,7 @@ struct Options {
 	size_t shared_limit = 227 * 1024; // dynamic shared bytes a block may ask for
 	int workers = 1;                  // OS threads
 	bool dependent = false;           // launched to overlap the kernel before it (dependent.h)
+	Prerequisite *prerequisite = nullptr;  // which is that one; null: it has ended
 	// Whether the bytes lie in memory of the device: asked by the instructions that take an address
 	// of global memory as an operand. Null: any address but 0.
 	bool (*is_device_memory)(const void *at, size_t bytes) = nullptr;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cudadouble.h"
+#include "planted.h"
 
 namespace {
 
@@ -455,6 +456,102 @@ void work_on_memory_that_is_gone_loses_the_context() {
 	CHECK(std::strstr(said, "freed allocation of 4 bytes") != nullptr);
 }
 
+// ---- kernels ----
+
+CUfunction planted(const char *kernel) {
+	alignas(64) static const char image[192] = "BRENIER image planted";
+	CUmodule module = nullptr;
+	CUfunction function = nullptr;
+	OK(cuModuleLoadData(&module, image + 64));
+	OK(cuModuleGetFunction(&function, module, kernel));
+	return function;
+}
+
+uint32_t *pointer(CUdeviceptr memory) { return reinterpret_cast<uint32_t *>(memory); }
+
+void launch(const char *kernel, CUstream s, brenier_planted_params p, bool dependent) {
+	void *params[] = {&p};
+	CUlaunchAttribute attribute = {};
+	attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+	attribute.value.programmaticStreamSerializationAllowed = 1;
+	CUlaunchConfig config = {};
+	config.gridDimX = config.gridDimY = config.gridDimZ = 1;
+	config.blockDimX = 64;
+	config.blockDimY = config.blockDimZ = 1;
+	config.hStream = s;
+	config.attrs = &attribute;
+	config.numAttrs = dependent;
+	OK(cuLaunchKernelEx(&config, planted(kernel), params, nullptr));
+}
+
+// Puts two kernels into a stream, the second to overlap the first, one by one or as a graph.
+void launch_both(CUstream s, bool in_graph, const char *first, brenier_planted_params first_params, const char *second,
+                 brenier_planted_params second_params) {
+	if (in_graph) OK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	launch(first, s, first_params, false);
+	launch(second, s, second_params, true);
+	if (!in_graph) return;
+	CUgraph graph = nullptr;
+	CUgraphExec exec = nullptr;
+	OK(cuStreamEndCapture(s, &graph));
+	OK(cuGraphInstantiate(&exec, graph, 0));
+	cuGraphLaunch(exec, s);  // may tell already of a fault
+	OK(cuGraphDestroy(graph));
+	cuGraphExecDestroy(exec);
+}
+
+// How often of 20 times a copy that is launched to overlap what it copies misses that.
+int missed(const char *copy, const char *schedule, bool in_graph) {
+	Fixture fixture;
+	CHECK(cudadouble_configure("schedule", schedule) == 0);
+	int wrong = 0;
+	for (int round = 0; round < 20; ++round) {
+		const CUdeviceptr a = words(64), b = words(64);
+		const CUstream s = stream(CU_STREAM_NON_BLOCKING);
+		launch_both(s, in_graph, "brenier_cuda_planted_write", {pointer(a), nullptr, 64, 7}, copy,
+		            {pointer(b), pointer(a), 64, 0});
+		OK(cuStreamSynchronize(s));
+		std::vector<unsigned> copied(64);
+		OK(cuMemcpyDtoH(copied.data(), b, 256));
+		wrong += copied != std::vector<unsigned>(64, 7);
+	}
+	return wrong;
+}
+
+void a_read_before_the_wait_for_the_kernel_ahead_is_caught() {
+	for (const char *schedule : {"late", "early", "random:1", "random:2"}) {
+		CHECK(missed("brenier_cuda_planted_copy", schedule, false) == 0);
+		CHECK(missed("brenier_cuda_planted_copy", schedule, true) == 0);
+	}
+	CHECK(missed("brenier_cuda_planted_early_copy", "early", true) == 20);
+	for (const char *schedule : {"random:1", "random:2"}) {
+		CHECK(missed("brenier_cuda_planted_early_copy", schedule, false) > 0);
+		CHECK(missed("brenier_cuda_planted_early_copy", schedule, true) > 0);
+	}
+}
+
+void a_fault_of_either_of_two_overlapping_kernels_is_told() {
+	for (const bool first_fails : {true, false}) {
+		Fixture fixture;
+		CHECK(cudadouble_configure("schedule", "early") == 0);
+		const CUdeviceptr a = words(64), b = words(64), small = words(1);
+		const CUstream s = stream(CU_STREAM_NON_BLOCKING);
+		launch_both(s, true, "brenier_cuda_planted_write", {pointer(first_fails ? small : a), nullptr, 64, 7},
+		            "brenier_cuda_planted_copy", {pointer(first_fails ? b : small), pointer(a), 64, 0});
+		EXPECT(CUDA_ERROR_ILLEGAL_ADDRESS, cuStreamSynchronize(s));
+		char said[400];
+		cudadouble_last_message(said, sizeof said);
+		CHECK(std::strstr(said, first_fails ? "brenier_cuda_planted_write" : "brenier_cuda_planted_copy") != nullptr);
+	}
+}
+
+void a_division_by_zero_ends_the_kernel_and_not_the_process() {
+	Fixture fixture;
+	const CUdeviceptr a = words(1);
+	launch("brenier_cuda_planted_divide", nullptr, {pointer(a), nullptr, 1, 0}, false);
+	EXPECT(CUDA_ERROR_ILLEGAL_INSTRUCTION, cuCtxSynchronize());
+}
+
 // ---- orders ----
 
 void calls_fail_on_order_and_are_noted() {
@@ -499,6 +596,9 @@ const struct {
 	TEST(the_primary_context_is_counted),
 	TEST(copies_stay_inside_of_allocations),
 	TEST(work_on_memory_that_is_gone_loses_the_context),
+	TEST(a_read_before_the_wait_for_the_kernel_ahead_is_caught),
+	TEST(a_fault_of_either_of_two_overlapping_kernels_is_told),
+	TEST(a_division_by_zero_ends_the_kernel_and_not_the_process),
 	TEST(calls_fail_on_order_and_are_noted),
 };
 

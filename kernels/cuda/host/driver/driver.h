@@ -126,6 +126,7 @@ struct Driver {
 	std::map<int, Primary> primary;  // by device
 
 	double clock = 0;                // one tick for every operation done; never a time
+	uint64_t launches = 0;           // of kernels, ever
 	std::vector<Injection> injections;
 	bool recording = false;
 	std::vector<std::string> calls;  // since the recording began

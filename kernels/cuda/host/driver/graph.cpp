@@ -144,10 +144,19 @@ Fault perform_plan(const GraphPlan &plan) {
 		size_t next = ready.front();
 		if (driver().options.streams == host::When::late) next = ready.back();
 		if (driver().options.streams == host::When::random) next = ready[driver().random() % ready.size()];
-		const Fault fault = perform(plan.nodes[next].work);
-		if (fault.code != CUDA_SUCCESS) return fault;
-		driver().clock += 1;
+		std::vector<const KernelWork *> chain{std::get_if<KernelWork>(&plan.nodes[next].work)};
 		done[next] = true;
+		for (size_t last = next; chain.back() != nullptr; chain.push_back(std::get_if<KernelWork>(&plan.nodes[last].work))) {
+			const auto follows = [&](const PlannedNode &node) { return node.after == std::vector<size_t>{last}; };
+			const auto follower = std::find_if(plan.nodes.begin() + static_cast<ptrdiff_t>(last), plan.nodes.end(), follows);
+			if (follower == plan.nodes.end() || !overlaps(follower->work, chain.size())) break;
+			last = static_cast<size_t>(follower - plan.nodes.begin());
+			done[last] = true;
+			--left;
+		}
+		const Fault fault = chain.size() == 1 ? perform(plan.nodes[next].work) : perform_overlapping(chain);
+		if (fault.code != CUDA_SUCCESS) return fault;
+		driver().clock += static_cast<double>(chain.size());
 	}
 	return {};
 }

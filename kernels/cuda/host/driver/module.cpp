@@ -1,6 +1,7 @@
 #include "module.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 #include "kernel_faults.h"
@@ -162,17 +163,63 @@ KernelWork make_launch(Context &context, CUfunction handle, std::array<unsigned,
 	return {function, grid, block, shared, read_params(kernel, params, extra), dependent};
 }
 
-Fault perform_kernel(const KernelWork &work) {
+namespace {
+
+// The kernels of a chain up to one, to be run when the next one waits for them.
+class Earlier : public host::Prerequisite {
+public:
+	explicit Earlier(std::vector<const KernelWork *> chain) : chain_(std::move(chain)) {}
+	void complete() override {
+		std::call_once(once_, [this] {
+			fault_ = perform_overlapping(chain_);
+			completed_ = true;
+		});
+	}
+	bool completed() const override { return completed_; }
+	const Fault &fault() const { return fault_; }
+
+private:
+	const std::vector<const KernelWork *> chain_;
+	std::once_flag once_;
+	std::atomic<bool> completed_{false};
+	Fault fault_;
+};
+
+}  // namespace
+
+bool overlaps(const Work &work, size_t length) {
+	constexpr size_t longest = 3;  // each takes OS threads of its own
+	const auto *kernel = std::get_if<KernelWork>(&work);
+	if (kernel == nullptr || !kernel->dependent || length == 0 || length >= longest) return false;
+	switch (driver().options.kernels.copies) {
+	case host::When::late: return false;
+	case host::When::early: return true;
+	case host::When::random: break;
+	}
+	return driver().random() % 2 == 0;
+}
+
+Fault perform_overlapping(const std::vector<const KernelWork *> &chain) {
+	const KernelWork &last = *chain.back();
+	if (chain.size() == 1) return perform_kernel(last);
+	Earlier earlier({chain.begin(), chain.end() - 1});
+	const Fault fault = perform_kernel(last, &earlier);
+	earlier.complete();  // where the last one failed before its wait
+	return earlier.fault().code != CUDA_SUCCESS ? earlier.fault() : fault;
+}
+
+Fault perform_kernel(const KernelWork &work, host::Prerequisite *prerequisite) {
 	catch_kernel_faults();
 	const Options &options = driver().options;
 	const host::Kernel &kernel = *work.function->kernel;
 	host::Options how;
 	how.schedule = options.kernels;
-	how.schedule.seed += static_cast<uint64_t>(driver().clock);  // no two launches alike
+	how.schedule.seed += driver().launches++;  // no two launches alike
 	how.capability = options.capability;
 	how.shared_limit = static_cast<size_t>(shared_per_block_opt_in(options.capability));
 	how.workers = static_cast<int>(options.workers);
 	how.dependent = work.dependent;
+	how.prerequisite = prerequisite;
 	how.is_device_memory = is_device_memory;
 	const dim3 grid(work.grid[0], work.grid[1], work.grid[2]);
 	const dim3 block(work.block[0], work.block[1], work.block[2]);

@@ -33,6 +33,14 @@ int threads_per_multiprocessor(int capability);
 // Checks a launch as the driver does when it is asked for, and packs it; parameters are copied now.
 KernelWork make_launch(Context &context, CUfunction function, std::array<unsigned, 3> grid,
                        std::array<unsigned, 3> block, unsigned shared, void **params, void **extra, bool dependent);
-Fault perform_kernel(const KernelWork &work);
+Fault perform_kernel(const KernelWork &work, host::Prerequisite *prerequisite = nullptr);
+
+// Whether a kernel that is launched to overlap the one before it does so this time, as the schedule
+// has it, when already `length` kernels do.
+bool overlaps(const Work &work, size_t length);
+// Runs kernels of which each overlaps the one before it: every one begins, and comes to its wait, before
+// the one ahead of it has begun. (On a card a chain of them does that as well, since kernels let
+// their dependents start at once.)
+Fault perform_overlapping(const std::vector<const KernelWork *> &chain);
 
 }  // namespace brenier::cudadouble

@@ -62,21 +62,39 @@ Fault perform_host(const HostWork &host) {
 	return {};
 }
 
+// Takes the first operation from a stream, with the kernels behind it that overlap it.
+std::vector<std::shared_ptr<Operation>> take_front(Stream &stream) {
+	std::vector<std::shared_ptr<Operation>> taken;
+	const auto is_done = [](const std::shared_ptr<Operation> &operation) { return operation->done(); };
+	do {
+		taken.push_back(stream.queue.front());
+		stream.queue.pop_front();
+	} while (!stream.queue.empty() && std::holds_alternative<KernelWork>(taken.back()->work) &&
+	         std::all_of(stream.queue.front()->after.begin(), stream.queue.front()->after.end(), is_done) &&
+	         overlaps(stream.queue.front()->work, taken.size()));
+	return taken;
+}
+
 // Runs the first operation of a stream, whose prerequisites are done.
 void run_front(Stream &stream) {
-	const auto operation = stream.queue.front();
-	stream.queue.pop_front();
+	const auto operations = take_front(stream);
 	stream.queries = 0;
-	Context &context = *operation->context;
-	operation->stream = nullptr;
-	operation->after.clear();
+	Context &context = *operations.front()->context;
+	std::vector<const KernelWork *> chain;
+	for (const auto &operation : operations) {
+		operation->stream = nullptr;
+		operation->after.clear();
+		chain.push_back(std::get_if<KernelWork>(&operation->work));
+	}
 	if (context.lost == CUDA_SUCCESS) {
-		const Fault fault = perform(operation->work);
+		const Fault fault = operations.size() == 1 ? perform(operations.front()->work) : perform_overlapping(chain);
 		if (fault.code != CUDA_SUCCESS) context.lose(fault.code, fault.text);
 	}
-	operation->work = EmptyWork{};
-	driver().clock += 1;
-	operation->finished = driver().clock;
+	for (const auto &operation : operations) {
+		operation->work = EmptyWork{};
+		driver().clock += 1;
+		operation->finished = driver().clock;
+	}
 }
 
 std::vector<Stream *> streams_of(Context &context) {
