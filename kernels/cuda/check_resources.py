@@ -1,8 +1,7 @@
 """What ptxas says of the kernels: check_resources.py FOLDER STEM... [--may-use-local-memory KERNEL...]
 
-Prints registers, static shared memory and the threads that the registers leave room for, for every
-kernel and card; fails where a kernel spills registers or keeps anything in local memory, unless it is
-named, and where a named one no longer does.
+Prints registers and static shared memory of every kernel for every card. Fails where a kernel spills
+registers or keeps anything in local memory, unless it is named, and where a named one no longer does.
 """
 
 import argparse
@@ -52,7 +51,8 @@ def main() -> int:
                     )
             elif match := USED.search(line):
                 shared = SHARED.search(line)
-                print(f"{stem:20} {kernel:50} {target:8} {match[1]:>4} registers {shared[1] if shared else 0:>7} bytes shared")
+                size = shared[1] if shared else 0
+                print(f"{stem:16} {kernel:40} {target:8} {match[1]:>3} registers {size:>6} bytes shared")
         if not entries:
             faults.append(f"{stem}.cu: ptxas reports no kernel")
     for kernel in sorted(set(options.may_use_local_memory) - kernels):
