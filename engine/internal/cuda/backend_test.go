@@ -594,3 +594,35 @@ func TestCallsDoNotAllocate(t *testing.T) {
 		}
 	}
 }
+
+// A matrix's outputs may be the pixels of an image of one channel. All numbers are multiples of 1/8,
+// which float16 holds exactly.
+func TestMatrixMakesPixels(t *testing.T) {
+	weight, bias := []float32{1, 0, 0, 1, 1, -1, 0.5, 2}, []float32{0.5, -0.25, 0, 1}
+	p := backend.Parts{
+		Dim: 2,
+		Decoder: &graph.Graph{
+			Input: graph.Value{Name: "z", Shape: []int{2}}, Output: "image",
+			Nodes: []graph.Node{
+				{Name: "linear", Op: graph.Gemm, Inputs: []string{"z", "weight", "bias"}, Output: "flat", Attributes: graph.Attributes{TransB: 1}},
+				{Name: "square", Op: graph.Reshape, Inputs: []string{"flat"}, Output: "image", Attributes: graph.Attributes{Shape: []int{-1, 1, 2, 2}}},
+			},
+		},
+		Tensors: map[string]backend.Tensor{"weight": {Shape: []int{4, 2}, Data: weight}, "bias": {Shape: []int{4}, Data: bias}},
+	}
+	codes := []float32{1, 2, -0.5, 0.125, 3, -4}
+	const n = 3
+	w := newWorkspace(t, prepare(t, openTestBackend(t, nil), p), n, 1)
+	for _, layout := range []backend.Layout{backend.NCHW, backend.NHWC} {
+		images := make([]float32, 4*n)
+		if err := errors.Join(w.PutCodes(codes), w.Decode(n, hostImage(images, layout))); err != nil {
+			t.Fatal(err)
+		}
+		for i, got := range images {
+			z, pixel := codes[i/4*2:], i%4
+			if want := weight[2*pixel]*z[0] + weight[2*pixel+1]*z[1] + bias[pixel]; got != want {
+				t.Errorf("layout %d, image %d, pixel %d: got %v, want %v", layout, i/4, pixel, got, want)
+			}
+		}
+	}
+}

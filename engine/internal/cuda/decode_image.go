@@ -31,6 +31,9 @@ func newImageTarget(s lower.Shape, t target) (imageTarget, error) {
 	switch t.layout {
 	case backend.NCHW:
 		i.out.pixel_step, i.out.channel_step = 1, C.int32_t(s.Pixels())
+		if s.C == 1 { // the channels of a matrix may be the image's pixels
+			i.out.channel_step = 1
+		}
 	case backend.NHWC:
 		i.out.pixel_step, i.out.channel_step = C.int32_t(s.C), 1
 	default:
