@@ -39,7 +39,8 @@ struct SampleChunks {
 
 // 16 cells by 64 dimensions, as one lane holds them: rows g and g+8, chunks t and t+4 of each.
 struct Strip {
-	uint4 low[2], high[2];  // [chunk t, t+4]; of row g, of row g+8
+	uint4 low[2], high[2];        // [chunk t, t+4]; of row g, of row g+8
+	float low_level, high_level;  // with the last slice
 };
 
 // A warp's way through its tiles: slice by slice, strip by strip.
@@ -66,6 +67,10 @@ __device__ __forceinline__ void load(const brenier_locate_few_params &p, Walk at
 		to.low[chunk] = load_constant_16(row + place);
 		to.high[chunk] = load_constant_16(row + 8 * 128 + place);
 	}
+	if (at.slice < p.slices - 1) return;
+	const float *const level = p.levels + (int64_t)at.tile * BRENIER_LOCATE_TILE + at.strip * 16 + g;
+	to.low_level = level[0];
+	to.high_level = level[8];
 }
 
 // d[n] [16 cells, 8 samples] += the products over one slice.
@@ -150,11 +155,10 @@ __device__ __forceinline__ void screen(const brenier_locate_few_params &p) {
 				}
 			}
 			multiply<columns>(d, strips[i], samples + at.slice * columns * 1024);
+			const float low = strips[i].low_level, high = strips[i].high_level;
 			load(p, ahead, strips[i]);
 			ahead.next(p.slices, stride);
 			if (at.slice == p.slices - 1) {
-				const float *const level = p.levels + (int64_t)at.tile * BRENIER_LOCATE_TILE + at.strip * 16 + g;
-				const float low = level[0], high = level[8];
 #pragma unroll
 				for (int n = 0; n < columns; n++) {
 #pragma unroll
@@ -183,7 +187,7 @@ __device__ __forceinline__ void screen(const brenier_locate_few_params &p) {
 }  // namespace
 
 BRENIER_KERNEL(brenier_cuda_locate_few_8, brenier_locate_few_params, THREADS, 2) { screen<1>(p); }
-BRENIER_KERNEL(brenier_cuda_locate_few_16, brenier_locate_few_params, THREADS, 2) { screen<2>(p); }
+BRENIER_KERNEL(brenier_cuda_locate_few_16, brenier_locate_few_params, THREADS, 1) { screen<2>(p); }
 BRENIER_KERNEL(brenier_cuda_locate_few_32, brenier_locate_few_params, THREADS, 1) { screen<4>(p); }
 BRENIER_KERNEL(brenier_cuda_locate_few_64, brenier_locate_few_params, THREADS, 1) { screen<8>(p); }
 

@@ -6,7 +6,8 @@
 namespace brenier {
 namespace {
 
-template <int threads>
+// ahead: quads of a point that a lane asks for at once.
+template <int threads, int ahead>
 __device__ __forceinline__ void select(const brenier_locate_decide_params &p) {
 	__shared__ LocateSelection<threads> s;
 	launch_dependents();
@@ -20,16 +21,16 @@ __device__ __forceinline__ void select(const brenier_locate_decide_params &p) {
 	const LocateGroups<threads> groups = {p.maxima, row, p.tiles};
 	const int listed = margin < 0 ? -1 : locate_list_groups(s, groups, p.k, margin);
 	if (listed >= 0 || !p.exact_count)
-		locate_decide(s, p, row, lifted_x, listed);
+		locate_decide<threads, ahead>(s, p, row, lifted_x, listed);
 	else if (threadIdx.x == 0)
 		p.exact_rows[atomic_add(p.exact_count, 1u)] = (int32_t)row;
 }
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_locate_select, brenier_locate_decide_params, 128, 8) { select<128>(p); }
+BRENIER_KERNEL(brenier_cuda_locate_select, brenier_locate_decide_params, 128, 8) { select<128, 4>(p); }
 
-// The same where there are few rows and many cells.
-BRENIER_KERNEL(brenier_cuda_locate_select_wide, brenier_locate_decide_params, 512, 2) { select<512>(p); }
+// The same for few rows, where a row has a multiprocessor to itself.
+BRENIER_KERNEL(brenier_cuda_locate_select_wide, brenier_locate_decide_params, 512, 1) { select<512, 16>(p); }
 
 }  // namespace brenier

@@ -1,6 +1,6 @@
 // The k best cells of one row from the maxima of its groups, by one block.
 //
-//   1. a lower bound of the k-th largest maximum: the k-th largest among the threads' own
+//   1. a lower bound of the k-th largest maximum: the k-th largest among the maxima of 128 subsets
 //   2. the groups that reach its cut are listed
 //   3. the k-th largest maximum itself is among them; the list is cut again
 //   4. cells of what is left are scored exactly, a group a warp, and the warps' lists merged
@@ -15,11 +15,14 @@ namespace brenier {
 // Groups that may be listed: more than near ties leave of real data, few enough for shared memory.
 constexpr int LOCATE_LISTED = 512;
 
+// Subsets of the groups whose maxima give the lower bound.
+constexpr int LOCATE_SUBSETS = 128;
+
 // What a block of `threads` selects in.
 template <int threads>
 struct LocateSelection {
 	Scored tops[threads / 32][32];
-	float reached[LOCATE_LISTED > threads ? LOCATE_LISTED : threads];
+	__align__(16) float reached[LOCATE_LISTED + 4];
 	int32_t listed[LOCATE_LISTED];
 	uint32_t count;
 	uint32_t kth;  // ordered
@@ -32,18 +35,35 @@ __device__ inline uint32_t ordered(float v) {
 }
 __device__ inline float from_ordered(uint32_t v) { return float_value(v & 0x80000000u ? v & 0x7fffffffu : ~v); }
 
-// The k-th largest of s.reached [count], -infinity if there are fewer: the largest value that at
-// least k of them, itself among them, reach. All threads of the block take part.
+// The k-th largest of s.reached [count], which has room for 4 more: the largest value that at least k
+// of them, itself among them, reach; -infinity if there are fewer. All threads of the block take part.
 template <int threads>
 __device__ inline float locate_kth_largest(LocateSelection<threads> &s, int count, int k) {
 	if (threadIdx.x == 0) s.kth = ordered(-locate_infinity());
-	sync_threads();  // and reached is written
+	if (threadIdx.x < 4) s.reached[count + threadIdx.x] = -locate_infinity();
+	sync_threads();  // and the values are written
 	for (int i = threadIdx.x; i < count; i += threads) {
 		const float mine = s.reached[i];
 		int reaching = 0;
-		for (int j = 0; j < count; j++) reaching += s.reached[j] >= mine;
+#pragma unroll 4
+		for (int j = 0; j < count; j += 4) {
+			const float4 others = *(const float4 *)(s.reached + j);
+			reaching += (others.x >= mine) + (others.y >= mine) + (others.z >= mine) + (others.w >= mine);
+		}
 		if (reaching >= k) atomic_max(&s.kth, ordered(mine));
 	}
+	sync_threads();
+	return from_ordered(s.kth);
+}
+
+// The largest value of all threads of the block.
+template <int threads>
+__device__ inline float locate_largest(LocateSelection<threads> &s, float mine) {
+	if (threadIdx.x == 0) s.kth = ordered(-locate_infinity());
+	sync_threads();
+#pragma unroll
+	for (int mask = 16; mask > 0; mask /= 2) mine = fmaxf(mine, shuffle_xor(mine, mask));
+	if (lane_id() == 0) atomic_max(&s.kth, ordered(mine));
 	sync_threads();
 	return from_ordered(s.kth);
 }
@@ -84,9 +104,18 @@ __device__ inline int locate_list_groups(LocateSelection<threads> &s, const Loca
                                          float margin) {
 	float most = -locate_infinity();
 	groups.each([&](float maximum, int) { most = fmaxf(most, maximum); });
-	s.reached[threadIdx.x] = most;
 	if (threadIdx.x == 0) s.count = 0;
-	const float low = locate_cut(locate_kth_largest(s, threads, k), margin);
+	float low;
+	if (k == 1) {
+		low = locate_largest(s, most);
+	} else {
+		float subset = most;
+#pragma unroll
+		for (int mask = 1; mask < threads / LOCATE_SUBSETS; mask *= 2) subset = fmaxf(subset, shuffle_xor(subset, mask));
+		if (threadIdx.x % (threads / LOCATE_SUBSETS) == 0) s.reached[threadIdx.x / (threads / LOCATE_SUBSETS)] = subset;
+		low = locate_kth_largest(s, LOCATE_SUBSETS, k);
+	}
+	low = locate_cut(low, margin);
 	if (most >= low)
 		groups.each([&](float maximum, int group) {
 			if (!(maximum >= low)) return;
@@ -113,9 +142,32 @@ __device__ inline void locate_lift(double *lifted_x, const float *x, int d) {
 	for (int k = threadIdx.x; k < d; k += threads) lifted_x[k] = lifted(x[k]);
 }
 
+// exact_chain with `ahead` quads of the point under way at once: where few warps share a multiprocessor
+// the memory's latency is what scoring costs.
+template <int ahead>
+__device__ __forceinline__ double locate_exact_score(const double *lifted_x, const float *y, int d, float height) {
+	double sum = (double)height;
+	int k = 0;
+	if (d % 4 == 0) {
+		for (; k + 4 * ahead <= d; k += 4 * ahead) {
+			float4 quads[ahead];
+#pragma unroll
+			for (int i = 0; i < ahead; i++) quads[i] = ((const float4 *)(y + k))[i];
+#pragma unroll
+			for (int i = 0; i < ahead; i++) {
+				sum = fma(lifted_x[k + 4 * i], lowered(quads[i].x), sum);
+				sum = fma(lifted_x[k + 4 * i + 1], lowered(quads[i].y), sum);
+				sum = fma(lifted_x[k + 4 * i + 2], lowered(quads[i].z), sum);
+				sum = fma(lifted_x[k + 4 * i + 3], lowered(quads[i].w), sum);
+			}
+		}
+	}
+	return exact_chain(lifted_x + k, y + k, d - k, sum);
+}
+
 // Decides a row from its `listed` groups, or from all cells if that is negative, and writes its k
 // best. lifted_x may be null. All threads of the block take part.
-template <int threads>
+template <int threads, int ahead>
 __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_locate_decide_params &p, int64_t row,
                                      const double *lifted_x, int listed) {
 	const int warp = threadIdx.x / 32, lane = lane_id();
@@ -126,7 +178,8 @@ __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_
 		if (cell < p.cells) {
 			const float *const y = p.points + cell * p.dim;
 			const float h = p.heights[cell];
-			mine = {lifted_x != nullptr ? exact_score(lifted_x, y, p.dim, h) : exact_score(x, y, p.dim, h), (int32_t)cell};
+			mine.score = lifted_x != nullptr ? locate_exact_score<ahead>(lifted_x, y, p.dim, h) : exact_score(x, y, p.dim, h);
+			mine.cell = (int32_t)cell;
 		}
 		top_offer(top, mine, p.k);
 	};

@@ -107,6 +107,9 @@ func (s *locateStage) choose() (err error) {
 			return err
 		}
 	}
+	if s.few == nil && s.tiles == nil { // none fits
+		s.close()
+	}
 	return nil
 }
 
@@ -146,7 +149,7 @@ func (s *locateStage) setHeights(h []float32) error {
 // kernels says which kernels serve.
 func (s *locateStage) kernels() []backend.Kernel {
 	var list []backend.Kernel
-	if s.few != nil && len(s.few.variants) > 0 {
+	if s.few != nil {
 		list = append(list, backend.Kernel{Part: "locate, few samples", Name: "locate_few"})
 	}
 	name := "locate_plain"
@@ -345,8 +348,8 @@ func (s *locateStage) launchSamples(q *driver.Stream, scratch *locateScratch, ba
 // launchSelect decides rows from maxima, a block a row.
 func (s *locateStage) launchSelect(q *driver.Stream, d *C.brenier_locate_decide_params) error {
 	f, threads := s.selects, 128
-	if wide := 512; int(d.row_count) <= s.v.info.Multiprocessors && int(d.tiles) >= wide {
-		f, threads = s.selectsWide, wide
+	if int(d.row_count) <= s.v.info.Multiprocessors {
+		f, threads = s.selectsWide, 512
 	}
 	return q.LaunchDependent(f, driver.Dim{X: int(d.row_count)}, driver.Dim{X: threads}, s.lifted, unsafe.Pointer(d))
 }

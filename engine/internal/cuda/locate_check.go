@@ -32,7 +32,7 @@ func (s *locateStage) checks() []check {
 		}
 	}
 	list := []check{{kernel: "locate_plain", run: ask(rungs{}, 20)}}
-	if s.few != nil && len(s.few.variants) > 0 {
+	if s.few != nil {
 		list = append(list, check{
 			kernel:  "locate_few" + variant,
 			run:     ask(rungs{few: true}, 3, 12),

@@ -95,7 +95,7 @@ func (s *tileScreen) launch(q *driver.Stream, p *C.brenier_locate_screen_params,
 
 // fewScreen is the rung of locate for few samples, locate_few.cu.
 type fewScreen struct {
-	variants []fewVariant // smaller first; none where d is too large
+	variants []fewVariant // smaller first
 }
 
 type fewVariant struct {
@@ -105,6 +105,8 @@ type fewVariant struct {
 	blocks   int // that the card holds at once
 }
 
+// newFewScreen is the screen for few samples, for cards of compute capability 8.0 and later; nil where
+// d is too large for shared memory.
 func newFewScreen(v *device, slices int) (*fewScreen, error) {
 	s := &fewScreen{}
 	for _, variant := range []struct {
@@ -128,6 +130,9 @@ func newFewScreen(v *device, slices int) (*fewScreen, error) {
 			return nil, err
 		}
 		s.variants = append(s.variants, fewVariant{variant.rows, f, shared, max(1, resident*v.info.Multiprocessors)})
+	}
+	if len(s.variants) == 0 {
+		return nil, nil
 	}
 	return s, nil
 }
