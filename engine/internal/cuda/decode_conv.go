@@ -7,6 +7,9 @@ import "C"
 
 import (
 	"math"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	"brenier/engine/internal/cuda/driver"
@@ -142,21 +145,37 @@ func (p *packedPhase) add(t *lower.Tap, row int) {
 	p.taps = append(p.taps, packedTap{t.DY, t.DX, []tapSource{{t, row}}})
 }
 
-// each calls f with the weights of every tap and channel: those of rows `row` and on of a group.
+// packedRows is how many rows are packed together: channel after channel, so that the tensor is read
+// and the packed weights are written by whole cache lines.
+const packedRows = 64
+
+// each calls f with the weights of every tap and channel, for some rows of a group at a time: those
+// from `row` on. Calls for other rows run at the same time.
 func (k *convPacking) each(p *packedPhase, f func(tap, group, channel, row int, weights []float32)) {
 	c := k.conv
 	rows := c.Out.C / c.Groups
-	weights := make([]float32, rows)
-	for t := range p.taps {
-		for _, s := range p.taps[t].sources {
-			for group := range c.Groups {
-				for channel := range c.In.C / c.Groups {
-					c.Weights(weights, s.tap, group*rows, channel)
-					f(t, group, channel, s.row, weights)
+	blocks := ceil(rows, packedRows)
+	var next atomic.Int64
+	var done sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), blocks*c.Groups) {
+		done.Add(1)
+		go func() {
+			defer done.Done()
+			for part := int(next.Add(1)) - 1; part < blocks*c.Groups; part = int(next.Add(1)) - 1 {
+				group, first := part/blocks, part%blocks*packedRows
+				weights := make([]float32, min(packedRows, rows-first))
+				for t := range p.taps {
+					for _, s := range p.taps[t].sources {
+						for channel := range c.In.C / c.Groups {
+							c.Weights(weights, s.tap, group*rows+first, channel)
+							f(t, group, channel, s.row+first, weights)
+						}
+					}
 				}
 			}
-		}
+		}()
 	}
+	done.Wait()
 }
 
 // convMMA is a convolution on the tensor cores: launches of up to 16 phases.
@@ -184,9 +203,9 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 		rows *= len(c.Phases)
 	}
 	few := rows <= C.BRENIER_CUDA_CONV_FEW
-	packedRows := C.BRENIER_CUDA_CONV_FEW
+	groupRows := C.BRENIER_CUDA_CONV_FEW
 	if !few {
-		packedRows = ceil(rows, C.BRENIER_CUDA_CONV_GROUP) * C.BRENIER_CUDA_CONV_GROUP
+		groupRows = ceil(rows, C.BRENIER_CUDA_CONV_GROUP) * C.BRENIER_CUDA_CONV_GROUP
 	}
 	s := &convMMA{d: d, image: k.out.elements(), pitch: k.out.elements() / c.Out.Pixels()}
 	var err error
@@ -199,14 +218,14 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 	}
 
 	// The weights of all phases.
-	scales := k.rowScales(phases, packedRows)
+	scales := k.rowScales(phases, groupRows)
 	const step = C.BRENIER_CUDA_CONV_STEP
 	tapsFastest := k.inChannels()%step == 0
 	steps, begins, size := make([]int, len(phases)), make([]int, len(phases)), 0
 	for i := range phases {
 		steps[i] = ceil(len(phases[i].taps)*k.inChannels(), step)
 		begins[i] = size
-		size += c.Groups * steps[i] * packedRows * step
+		size += c.Groups * steps[i] * groupRows * step
 	}
 	weights := make([]uint16, size)
 	for i := range phases {
@@ -215,14 +234,14 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 			if c := k.channel(channel); tapsFastest {
 				at = (c/step*len(phases[i].taps)+tap)*step + c%step
 			}
-			begin := begins[i] + (group*steps[i]+at/step)*packedRows*step + at%step
+			begin := begins[i] + (group*steps[i]+at/step)*groupRows*step + at%step
 			for r, x := range w {
 				to := k.row(row + r)
 				place := to
 				if !few {
 					place = packedRow(to)
 				}
-				weights[begin+place*step] = d.element.bits(x / scales[group*packedRows+to])
+				weights[begin+place*step] = d.element.bits(x / scales[group*groupRows+to])
 			}
 		})
 	}
@@ -230,11 +249,11 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 	if err != nil {
 		return nil, err
 	}
-	scaleBias := make([]float32, 2*c.Groups*packedRows)
+	scaleBias := make([]float32, 2*c.Groups*groupRows)
 	for r := range c.Out.C {
 		group := r / (c.Out.C / c.Groups)
 		for phase := range len(c.Phases) {
-			to := group*packedRows + k.row(r%(c.Out.C/c.Groups))
+			to := group*groupRows + k.row(r%(c.Out.C/c.Groups))
 			if k.merges() {
 				to += phase * c.Out.C
 			}
@@ -252,7 +271,7 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 		residual_image: C.int32_t(s.image), residual_pixel: C.int32_t(s.pitch),
 		in_height: C.int32_t(c.In.H), in_width: C.int32_t(c.In.W), in_pitch: C.int32_t(pitch), in_image: C.int32_t(k.in.elements()),
 		groups: C.int32_t(c.Groups), in_octets: C.int32_t(k.inChannels() / octet), out_channels: C.int32_t(k.outChannels()),
-		packed_rows: C.int32_t(packedRows), activation: k.activation,
+		packed_rows: C.int32_t(groupRows), activation: k.activation,
 	}
 	if tapsFastest {
 		common.taps_fastest = 1
@@ -268,7 +287,7 @@ func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
 		}
 	}
 	for i := 0; i < len(phases); {
-		l := convLaunch{params: common, shape: convShape{rows: packedRows, groups: c.Groups}}
+		l := convLaunch{params: common, shape: convShape{rows: groupRows, groups: c.Groups}}
 		for taps := 0; i < len(phases) && l.shape.phases < C.BRENIER_CUDA_CONV_PHASES && taps+len(phases[i].taps) <= C.BRENIER_CUDA_CONV_TAPS; i++ {
 			p := &phases[i]
 			for t, tap := range p.taps {
@@ -308,14 +327,14 @@ func (k *convPacking) packPhase(p *packedPhase, weights, firstTap int) C.brenier
 	}
 }
 
-// rowScales are the powers of two that bring each row's largest weight to within 1..2, by group and
-// output channel.
-func (k *convPacking) rowScales(phases []packedPhase, packedRows int) []float32 {
-	scales := make([]float32, k.conv.Groups*packedRows)
+// rowScales are the powers of two that bring each row's largest weight to within 1..2, by group, each
+// of `groupRows` packed rows, and output channel.
+func (k *convPacking) rowScales(phases []packedPhase, groupRows int) []float32 {
+	scales := make([]float32, k.conv.Groups*groupRows)
 	for i := range phases {
 		k.each(&phases[i], func(_, group, _, row int, weights []float32) {
 			for r, w := range weights {
-				most := &scales[group*packedRows+k.row(row+r)]
+				most := &scales[group*groupRows+k.row(row+r)]
 				*most = max(*most, float32(math.Abs(float64(w))))
 			}
 		})
@@ -400,10 +419,10 @@ func (d *decoder) newConvPlain(k *convPacking) (operation, error) {
 	weights, bias := make([]float32, size), make([]float32, rows)
 	place := func(group, r int) int { return group*(c.Out.C/c.Groups) + k.row(r) }
 	for i := range packed {
-		k.each(&packed[i], func(tap, group, channel, _ int, w []float32) {
+		k.each(&packed[i], func(tap, group, channel, first int, w []float32) {
 			row := weights[begins[i]+(tap*ins+k.channel(channel))*rows:][:rows]
 			for r, x := range w {
-				row[place(group, r)] = x
+				row[place(group, first+r)] = x
 			}
 		})
 	}

@@ -97,28 +97,37 @@ func (s convShape) blocks(t *convTile) int {
 	return ceil(s.pixels, t.bm) * s.phases * ceil(s.rows, t.bn) * s.groups
 }
 
-// Of a multiprocessor, per clock: multiply-adds through mma.sync, and bytes from the second-level
-// cache. And clocks that nothing hides but other blocks: of a block's begin and end, of a step's
-// barrier and loads, and of a product that waits for the one before.
+// Of a multiprocessor, per clock: multiply-adds through mma.sync (on Hopper; others have fewer, which
+// changes the choice little), bytes from the second-level cache, and bytes to and from shared memory.
+// And clocks: of a block's begin and end, of a step's barrier, copies and addresses in a warp, and of
+// a product until the next one may add to it.
 const (
-	convProducts   = 1024
-	convBytes      = 40
-	convBlock      = 1500
-	convStep       = 40
-	convProduct    = 33
-	convWarpRate   = convProducts / 4 // of a warp: a quarter of the multiprocessor's
-	convStepLength = C.BRENIER_CUDA_CONV_STEP
+	convProducts    = 1270
+	convCacheBytes  = 36
+	convSharedBytes = 128
+	convBlock       = 1800
+	convStep        = 110
+	convProduct     = 33
 )
 
-// clocks estimates a launch: the larger of what the tensor cores and the caches need for all blocks
-// of a multiprocessor, and of the blocks' latencies, one set of resident ones after another.
+// clocks estimates a launch: the larger of what the busiest unit needs for all blocks of a
+// multiprocessor, and of the blocks' latencies, one set of resident ones after another.
 func (s convShape) clocks(t *convTile, v *driver.Device) int {
+	const length, row = C.BRENIER_CUDA_CONV_STEP, 2 * C.BRENIER_CUDA_CONV_STEP // of a step: k, bytes
+	warps := t.threads / 32 / t.wk
+	products := t.wm * t.wn / (16 * 8) * (length / 16) // of a warp
+	issue := convStep + 3*products/2
+	step := max(
+		t.bm*t.bn*length/convProducts,
+		(t.bm/2+t.bn)*row/convCacheBytes, // half of the pixels are found in the first-level cache
+		(warps*(t.wm+t.wn)+t.bm+t.bn)*row/convSharedBytes,
+		warps*issue/4,
+	)
 	blocks := ceil(s.blocks(t), max(v.Multiprocessors, 1))
+	resident := max(1, min(t.resident, v.SharedPerMultiprocessor/(t.bytes(s.chunks())+1024)))
 	serial := min(s.steps, ceil(s.chunks(), t.wk)*C.BRENIER_CUDA_CONV_CHUNK)
-	work := s.steps * max(t.bm*t.bn*convStepLength/convProducts, (t.bm+t.bn)*convStepLength*2/convBytes)
-	warp := max(t.wm*t.wn*convStepLength/convWarpRate, convStepLength/16*convProduct)
-	resident := max(1, min(t.resident, v.SharedPerMultiprocessor/t.bytes(s.chunks())))
-	return max(blocks*work, ceil(blocks, resident)*(convBlock+serial*(convStep+warp)))
+	latency := convBlock + serial*(issue+length/16*convProduct)
+	return max(blocks*s.steps*step, ceil(blocks, resident)*latency)
 }
 
 // fastest is the tile that the estimate prefers.
