@@ -117,6 +117,8 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		warps[w].meeting.arrived = 0;
 		if (n) ready_warps |= 1u << w;
 	}
+	// A quarter of the warps lags behind: who relies on another to have come first is found out.
+	slow_warps = (uint32_t)(random.next() & random.next());
 	current_warp = draw_bit(ready_warps, random);
 	for (Meeting &m : warpgroup_meetings) m.arrived = 0;
 	for (NamedBarrier &b : barriers) b = NamedBarrier();
@@ -270,7 +272,11 @@ void Block::make_warp_ready(unsigned w, uint32_t mask) {
 Thread *Block::choose() {
 	if (options.schedule.copies == When::random || options.schedule.products == When::random) advance_at_random();
 	if (fault != Fault::none || !ready_warps) return nullptr;
-	if (!(ready_warps >> current_warp & 1) || random.one_in(8)) current_warp = draw_bit(ready_warps, random);
+	if (!((ready_warps & ~slow_warps) >> current_warp & 1) || random.one_in(8)) {
+		const uint32_t fast = ready_warps & ~slow_warps;
+		// Now and then a slow one has its turn too: a fast one may wait for it in a loop.
+		current_warp = draw_bit(fast && !random.one_in(64) ? fast : ready_warps, random);
+	}
 	Warp &warp = warps[current_warp];
 	const unsigned lane = draw_lane(warp.ready, random);
 	warp.ready &= ~(1u << lane);

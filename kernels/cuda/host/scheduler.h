@@ -178,6 +178,7 @@ private:
 	unsigned alive = 0;
 	unsigned at_barrier = 0;  // threads in sync_threads
 	uint32_t ready_warps = 0;
+	uint32_t slow_warps = 0;  // go on only where no other can, most of the time
 	unsigned current_warp = 0;
 	uint3 index{};
 

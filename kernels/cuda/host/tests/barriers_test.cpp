@@ -1,6 +1,7 @@
 // Named barriers and mbarriers: what they promise, and what they refuse.
 #include "../../ptx/block.cuh"
 #include "../../ptx/mbarrier.cuh"
+#include "../../ptx/warp.cuh"
 #include "runner.h"
 
 using namespace brenier;
@@ -64,6 +65,10 @@ BRENIER_KERNEL(brenier_cuda_test_barrier_misuse, Params, 128, 1) {
 	case 16:
 		if (threadIdx.x == 0) mbarrier_init(barriers, 1), mbarrier_init(barriers, 1);
 		break;
+	case 17:
+		if (threadIdx.x % 2) sync_threads();
+		else sync_warp();
+		break;
 	}
 }
 
@@ -93,6 +98,7 @@ static void test_barriers() {
 	expect_refusal(name, 128, 0, 14, deadlock, "parity 1 of the mbarrier");
 	expect_refusal(name, 128, 0, 15, illegal, "64 bytes outstanding");
 	expect_refusal(name, 128, 0, 16, illegal, "in use");
+	expect_refusal(name, 128, 0, 17, deadlock, "64 threads (first 1) in sync_threads; 64 threads (first 0) in sync_warp");
 }
 
 // Phases as the manual has them: after init, the phase before (parity 1) counts as completed; each
