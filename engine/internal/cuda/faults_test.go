@@ -296,7 +296,7 @@ func TestDriverCallsOfSelfChecksFail(t *testing.T) {
 	}
 	// All of the questions to noise, which are asked first; of the others, whose kernels take longer
 	// on the host, one call in many.
-	const all, step = 80, 149
+	const all, step = 80, 311
 	for i := 1; i <= len(calls); i++ {
 		if i > all && i%step != 0 {
 			continue

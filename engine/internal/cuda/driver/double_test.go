@@ -407,7 +407,7 @@ func TestLostContext(t *testing.T) {
 		"no memory at all": {illegalAddress, "no allocation is near", func(t *testing.T, b *bench) error {
 			return b.noise(0, n, d)
 		}},
-		"a misaligned vector": {misalignedAddress, "not aligned", func(t *testing.T, b *bench) error {
+		"a misaligned vector": {misalignedAddress, "no multiple of 16", func(t *testing.T, b *bench) error {
 			return b.noise(b.alloc(t, 4*n*d+64)+4, n, d)
 		}},
 		"a failure ordered": {launchFailed, "failed on order", func(t *testing.T, b *bench) error {

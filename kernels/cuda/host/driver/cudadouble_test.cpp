@@ -77,6 +77,32 @@ CUevent event() {
 	return made;
 }
 
+CUfunction planted(const char *kernel) {
+	alignas(64) static const char image[192] = "BRENIER image planted";
+	CUmodule module = nullptr;
+	CUfunction function = nullptr;
+	OK(cuModuleLoadData(&module, image + 64));
+	OK(cuModuleGetFunction(&function, module, kernel));
+	return function;
+}
+
+uint32_t *pointer(CUdeviceptr memory) { return reinterpret_cast<uint32_t *>(memory); }
+
+void launch(const char *kernel, CUstream s, brenier_planted_params p, bool dependent) {
+	void *params[] = {&p};
+	CUlaunchAttribute attribute = {};
+	attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
+	attribute.value.programmaticStreamSerializationAllowed = 1;
+	CUlaunchConfig config = {};
+	config.gridDimX = config.gridDimY = config.gridDimZ = 1;
+	config.blockDimX = 64;
+	config.blockDimY = config.blockDimZ = 1;
+	config.hStream = s;
+	config.attrs = &attribute;
+	config.numAttrs = dependent;
+	OK(cuLaunchKernelEx(&config, planted(kernel), params, nullptr));
+}
+
 // ---- streams ----
 
 void blocking_streams_and_the_null_stream_wait_for_each_other() {
@@ -330,6 +356,33 @@ void graphs_can_be_built_by_hand() {
 	OK(cuGraphExecDestroy(exec));
 }
 
+void edges_of_overlapping_kernels_are_told_in_full() {
+	Fixture fixture;
+	const CUdeviceptr a = words(64);
+	const CUstream s = stream(CU_STREAM_NON_BLOCKING);
+	const brenier_planted_params params = {pointer(a), nullptr, 64, 7};
+	CUgraph graph = nullptr;
+	OK(cuStreamBeginCapture(s, CU_STREAM_CAPTURE_MODE_RELAXED));
+	OK(cuMemsetD32Async(a, 0, 64, s));
+	for (int i = 0; i < 2; ++i) launch("brenier_cuda_planted_write", s, params, true);
+	OK(cuStreamEndCapture(s, &graph));
+	CUgraphNode nodes[3] = {};
+	size_t count = 3;
+	OK(cuGraphGetNodes(graph, nodes, &count));
+	int programmatic = 0;
+	for (const CUgraphNode node : nodes) {
+		CUgraphNode before[1] = {};
+		CUgraphEdgeData edge[1] = {};
+		count = 1;
+		OK(cuGraphNodeGetDependencies(node, before, edge, &count));
+		if (count == 0 || edge[0].type != CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC) continue;
+		++programmatic;
+		EXPECT(CUDA_ERROR_LOSSY_QUERY, cuGraphNodeGetDependencies(node, before, nullptr, &count));
+	}
+	CHECK(programmatic == 1);  // a kernel does not overlap a memset
+	OK(cuGraphDestroy(graph));
+}
+
 // ---- handles and contexts ----
 
 void handles_belong_to_their_context() {
@@ -458,32 +511,6 @@ void work_on_memory_that_is_gone_loses_the_context() {
 
 // ---- kernels ----
 
-CUfunction planted(const char *kernel) {
-	alignas(64) static const char image[192] = "BRENIER image planted";
-	CUmodule module = nullptr;
-	CUfunction function = nullptr;
-	OK(cuModuleLoadData(&module, image + 64));
-	OK(cuModuleGetFunction(&function, module, kernel));
-	return function;
-}
-
-uint32_t *pointer(CUdeviceptr memory) { return reinterpret_cast<uint32_t *>(memory); }
-
-void launch(const char *kernel, CUstream s, brenier_planted_params p, bool dependent) {
-	void *params[] = {&p};
-	CUlaunchAttribute attribute = {};
-	attribute.id = CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION;
-	attribute.value.programmaticStreamSerializationAllowed = 1;
-	CUlaunchConfig config = {};
-	config.gridDimX = config.gridDimY = config.gridDimZ = 1;
-	config.blockDimX = 64;
-	config.blockDimY = config.blockDimZ = 1;
-	config.hStream = s;
-	config.attrs = &attribute;
-	config.numAttrs = dependent;
-	OK(cuLaunchKernelEx(&config, planted(kernel), params, nullptr));
-}
-
 // Puts two kernels into a stream, the second to overlap the first, one by one or as a graph.
 void launch_both(CUstream s, bool in_graph, const char *first, brenier_planted_params first_params, const char *second,
                  brenier_planted_params second_params) {
@@ -590,6 +617,7 @@ const struct {
 	TEST(forked_and_joined_streams_make_one_graph),
 	TEST(captures_refuse_what_the_driver_refuses),
 	TEST(graphs_can_be_built_by_hand),
+	TEST(edges_of_overlapping_kernels_are_told_in_full),
 	TEST(handles_belong_to_their_context),
 	TEST(stale_and_foreign_handles_are_refused),
 	TEST(a_context_is_current_on_one_thread),

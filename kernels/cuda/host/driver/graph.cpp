@@ -48,10 +48,31 @@ void give(const std::vector<CUgraphNode> &found, CUgraphNode *nodes, size_t *cou
 	*count = std::min(*count, found.size());
 }
 
+// In no order that a program could count on, as the driver promises none.
 std::vector<CUgraphNode> handles_of(const Graph &graph) {
 	std::vector<CUgraphNode> handles;
 	for (const auto &node : graph.nodes) handles.push_back(node->handle);
+	switch (driver().options.streams) {
+	case host::When::early: break;
+	case host::When::late: std::reverse(handles.begin(), handles.end()); break;
+	case host::When::random: std::shuffle(handles.begin(), handles.end(), driver().random); break;
+	}
 	return handles;
+}
+
+bool is_dependent(const Work &work) {
+	const auto *kernel = std::get_if<KernelWork>(&work);
+	return kernel != nullptr && kernel->dependent;
+}
+
+// What the edge from one node to another says: of a kernel that may overlap another, more than nothing.
+CUgraphEdgeData edge_between(const GraphNode &from, const GraphNode &to) {
+	CUgraphEdgeData edge = {};
+	if (is_dependent(to.work) && from.type == CU_GRAPH_NODE_TYPE_KERNEL) {
+		edge.from_port = CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC;
+		edge.type = CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC;
+	}
+	return edge;
 }
 
 std::shared_ptr<const GraphPlan> make_plan(const Graph &graph) {
@@ -104,6 +125,36 @@ void replace(GraphExec &exec, size_t place, Work work) {
 	exec.plan = plan;
 }
 
+// A node whose prerequisites are done, and after it the kernels that overlap it.
+std::vector<size_t> choose_next(const GraphPlan &plan, const std::vector<bool> &done) {
+	std::vector<size_t> ready;
+	for (size_t i = 0; i < plan.nodes.size(); ++i) {
+		const auto &after = plan.nodes[i].after;
+		if (!done[i] && std::all_of(after.begin(), after.end(), [&done](size_t earlier) { return done[earlier]; }))
+			ready.push_back(i);
+	}
+	size_t next = ready.front();
+	if (driver().options.streams == host::When::late) next = ready.back();
+	if (driver().options.streams == host::When::random) next = ready[driver().random() % ready.size()];
+
+	std::vector<size_t> chain{next};
+	while (std::holds_alternative<KernelWork>(plan.nodes[next].work)) {
+		const auto follows = [next](const PlannedNode &node) { return node.after == std::vector<size_t>{next}; };
+		const auto follower = std::find_if(plan.nodes.begin(), plan.nodes.end(), follows);
+		if (follower == plan.nodes.end() || !overlaps(follower->work, chain.size())) break;
+		next = static_cast<size_t>(follower - plan.nodes.begin());
+		chain.push_back(next);
+	}
+	return chain;
+}
+
+Fault perform_nodes(const GraphPlan &plan, const std::vector<size_t> &nodes) {
+	if (nodes.size() == 1) return perform(plan.nodes[nodes[0]].work);
+	std::vector<const KernelWork *> chain;
+	for (const size_t node : nodes) chain.push_back(&std::get<KernelWork>(plan.nodes[node].work));
+	return perform_overlapping(chain);
+}
+
 CUresult instantiate(CUgraphExec *out, CUgraph handle) {
 	require(out != nullptr, CUDA_ERROR_INVALID_VALUE);
 	Context &context = current();
@@ -134,27 +185,11 @@ void drop_nodes(const Graph &graph) {
 
 Fault perform_plan(const GraphPlan &plan) {
 	std::vector<bool> done(plan.nodes.size(), false);
-	for (size_t left = plan.nodes.size(); left > 0; --left) {
-		std::vector<size_t> ready;
-		for (size_t i = 0; i < plan.nodes.size(); ++i) {
-			const auto &after = plan.nodes[i].after;
-			if (!done[i] && std::all_of(after.begin(), after.end(), [&done](size_t earlier) { return done[earlier]; }))
-				ready.push_back(i);
-		}
-		size_t next = ready.front();
-		if (driver().options.streams == host::When::late) next = ready.back();
-		if (driver().options.streams == host::When::random) next = ready[driver().random() % ready.size()];
-		std::vector<const KernelWork *> chain{std::get_if<KernelWork>(&plan.nodes[next].work)};
-		done[next] = true;
-		for (size_t last = next; chain.back() != nullptr; chain.push_back(std::get_if<KernelWork>(&plan.nodes[last].work))) {
-			const auto follows = [&](const PlannedNode &node) { return node.after == std::vector<size_t>{last}; };
-			const auto follower = std::find_if(plan.nodes.begin() + static_cast<ptrdiff_t>(last), plan.nodes.end(), follows);
-			if (follower == plan.nodes.end() || !overlaps(follower->work, chain.size())) break;
-			last = static_cast<size_t>(follower - plan.nodes.begin());
-			done[last] = true;
-			--left;
-		}
-		const Fault fault = chain.size() == 1 ? perform(plan.nodes[next].work) : perform_overlapping(chain);
+	for (size_t left = plan.nodes.size(); left > 0;) {
+		const std::vector<size_t> chain = choose_next(plan, done);
+		for (const size_t node : chain) done[node] = true;
+		left -= chain.size();
+		const Fault fault = perform_nodes(plan, chain);
 		if (fault.code != CUDA_SUCCESS) return fault;
 		driver().clock += static_cast<double>(chain.size());
 	}
@@ -236,9 +271,17 @@ CUresult CUDAAPI cuGraphNodeGetType(CUgraphNode node, CUgraphNodeType *type) {
 	});
 }
 
-CUresult CUDAAPI cuGraphNodeGetDependencies(CUgraphNode node, CUgraphNode *after, CUgraphEdgeData *, size_t *count) {
+CUresult CUDAAPI cuGraphNodeGetDependencies(CUgraphNode handle, CUgraphNode *after, CUgraphEdgeData *edges, size_t *count) {
 	return entry(__func__, [&] {
-		give(find_node(node).after, after, count);
+		const GraphNode &node = find_node(handle);
+		require(edges == nullptr || after != nullptr, CUDA_ERROR_INVALID_VALUE);
+		give(node.after, after, count);
+		if (after == nullptr) return CUDA_SUCCESS;
+		for (size_t i = 0; i < *count; ++i) {
+			const CUgraphEdgeData edge = edge_between(find_node(after[i]), node);
+			require(edges != nullptr || edge.type == CU_GRAPH_DEPENDENCY_TYPE_DEFAULT, CUDA_ERROR_LOSSY_QUERY);
+			if (edges != nullptr) edges[i] = edge;
+		}
 		return CUDA_SUCCESS;
 	});
 }
