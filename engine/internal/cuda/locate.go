@@ -169,9 +169,9 @@ func (s *locateStage) close() {
 
 // locateScratch is what a workspace keeps for locate.
 type locateScratch struct {
-	plain *locatePlainScratch
+	plain *locatePlainScratch // nil where few samples are all that there can be
 
-	piece   int  // samples that go through the screens at once, whole tiles; 0: none do
+	piece   int  // samples that are packed at once, whole tiles; 0: none
 	samples span // [piece/128][slices][16384]
 	rows    span // [piece] brenier_locate_row
 	exact   span // [piece] int32, rows that are scored exactly
@@ -180,59 +180,81 @@ type locateScratch struct {
 	// What a screen keeps: maxima, or lists.
 	maxima             span
 	best, counts, kept span
-	splits             int // most that the lists have room for
 }
 
 // newScratch plans for up to batch samples with up to k cells each.
 func (s *locateStage) newScratch(p *plan, batch, k int) *locateScratch {
-	scratch := &locateScratch{plain: s.plain.newScratch(p, k)}
-	if s.m == nil {
-		return scratch
+	scratch := &locateScratch{}
+	few := 0 // rows that the screen for few samples writes at most
+	for n := 1; s.few != nil && n <= batch; n++ {
+		f := s.few.of(n)
+		if f == nil {
+			break
+		}
+		few = f.rows
+		if !f.packsItself() {
+			scratch.piece = C.BRENIER_LOCATE_TILE
+		}
 	}
-	const tile, candidate = C.BRENIER_LOCATE_TILE, C.sizeof_brenier_locate_candidate
-	rowMaxima := bytesOf(s.m.tiles, C.BRENIER_LOCATE_GROUPS, 4)
-	tilesOf := func(rows int) int { return (rows + tile - 1) / tile }
-	most := mostPieceRows
-	if k > 1 {
-		most = max(1, min(mostPieceRows, mostScreenScratch/rowMaxima)/tile) * tile
+	all := s.few != nil && s.few.of(batch) != nil // few serves every call
+	if !all {
+		scratch.plain = s.plain.newScratch(p, k)
+		if s.tiles != nil {
+			scratch.piece = s.pieceRows(batch, k)
+		}
 	}
-	pieces := (batch + most - 1) / most
-	rowTiles := tilesOf((batch + pieces - 1) / max(1, pieces))
-	scratch.piece = rowTiles * tile
-	scratch.samples = p.reserve(bytesOf(rowTiles, s.m.slices, C.BRENIER_LOCATE_SLICE_BYTES))
-	scratch.rows = p.reserve(bytesOf(scratch.piece, C.sizeof_brenier_locate_row))
+	tiles := scratch.piece / C.BRENIER_LOCATE_TILE
+	scratch.samples = p.reserve(bytesOf(tiles, s.slices(), C.BRENIER_LOCATE_SLICE_BYTES))
+	scratch.rows = p.reserve(bytesOf(max(few, scratch.piece), C.sizeof_brenier_locate_row))
 	scratch.exact = p.reserve(bytesOf(scratch.piece, 4))
 	scratch.count = p.reserve(4)
 	p.alternatives(
 		func(p *plan) {
-			rows := 0
-			if k > 1 && s.tiles != nil {
-				rows = scratch.piece
+			rows := few
+			if k > 1 && !all && s.tiles != nil {
+				rows = max(few, scratch.piece)
 			}
-			if s.few != nil {
-				for n := range min(batch, C.BRENIER_LOCATE_TILE) {
-					if f := s.few.of(n + 1); f != nil {
-						rows = max(rows, f.rows)
-					}
-				}
-			}
-			scratch.maxima = p.reserve(bytesOf(rows, rowMaxima))
+			scratch.maxima = p.reserve(bytesOf(rows, s.rowMaxima()))
 		},
 		func(p *plan) {
-			if s.tiles == nil {
-				return
-			}
-			// Fewer samples are cut into more splits.
-			lists := 0
-			for t := 1; t <= rowTiles; t++ {
-				lists = max(lists, t*tile*s.tiles.splits(t, s.m.tiles))
+			lists := 0 // rows times splits; fewer rows are cut into more splits
+			for t := 1; t <= tiles && !all && s.tiles != nil; t++ {
+				lists = max(lists, t*C.BRENIER_LOCATE_TILE*s.tiles.splits(t, s.m.tiles))
 			}
 			scratch.best = p.reserve(bytesOf(lists, 4))
 			scratch.counts = p.reserve(bytesOf(lists, 4))
-			scratch.kept = p.reserve(bytesOf(lists, listCapacity, candidate))
+			scratch.kept = p.reserve(bytesOf(lists, listCapacity, C.sizeof_brenier_locate_candidate))
 		},
 	)
 	return scratch
+}
+
+// slices is how many slices of 64 dimensions the packed map has, if there is one.
+func (s *locateStage) slices() int {
+	if s.m == nil {
+		return 0
+	}
+	return s.m.slices
+}
+
+// rowMaxima is the bytes of a row's maxima.
+func (s *locateStage) rowMaxima() int {
+	if s.m == nil {
+		return 0
+	}
+	return bytesOf(s.m.tiles, C.BRENIER_LOCATE_GROUPS, 4)
+}
+
+// pieceRows is how many samples of a batch go through a screen of tiles at once: whole tiles, pieces
+// of nearly one size.
+func (s *locateStage) pieceRows(batch, k int) int {
+	const tile = C.BRENIER_LOCATE_TILE
+	most := mostPieceRows
+	if k > 1 {
+		most = max(1, min(mostPieceRows, mostScreenScratch/s.rowMaxima())/tile) * tile
+	}
+	pieces := max(1, (batch+most-1)/most)
+	return ((batch+pieces-1)/pieces + tile - 1) / tile * tile
 }
 
 // launch writes the k best cells [n,k] int32 of the samples x [n,d] float32, best first, and their

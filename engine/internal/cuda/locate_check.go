@@ -20,16 +20,7 @@ func (s *locateStage) checks() []check {
 		d, variant = 70, ", d > 64"
 	}
 	ask := func(allow rungs, samples ...int) func(q *driver.Stream) error {
-		return func(q *driver.Stream) error {
-			for _, n := range samples {
-				for _, k := range []int{1, 5} {
-					if err := askLocate(s.v, q, allow, n, d, k); err != nil {
-						return err
-					}
-				}
-			}
-			return nil
-		}
+		return func(q *driver.Stream) error { return askLocate(s.v, q, allow, samples, d) }
 	}
 	list := []check{{kernel: "locate_plain", run: ask(rungs{}, 20)}}
 	if s.few != nil {
@@ -59,20 +50,29 @@ func (s *locateStage) without(r rungs) func() error {
 	}
 }
 
-// askLocate asks one rung for the k best of 300 cells of n samples in R^d. The samples are near
-// points of the map, so that a wrong product is a wrong cell, and some cells are twice in it.
-func askLocate(v *device, q *driver.Stream, allow rungs, n, d, k int) error {
-	const N, seed, stream = 300, 1, 3
+// askLocate asks one rung for the best cell and for the five best of 150 of batches of samples in R^d.
+// The samples are near points of the map, so that a wrong product is a wrong cell, and some cells are
+// twice in it.
+func askLocate(v *device, q *driver.Stream, allow rungs, batches []int, d int) error {
+	const N, most, seed, stream = 150, 5, 1, 3
 	points := make([]float32, N*d)
 	cpu.Noise(cpu.Portable, cpu.Gaussian, points, d, seed, 0, stream)
-	copy(points[200*d:], points[:50*d])
+	copy(points[100*d:], points[:30*d])
 	heights := make([]float32, N)
 	for i := range heights {
 		heights[i] = float32(i%50) / 8
 	}
+	n := slices.Max(batches)
 	x := make([]float32, n*d)
-	for i := range x {
-		x[i] = points[(i/d*37%N)*d+i%d] * float32(1+i/d%3)
+	var wantCells []int32
+	var wantScores []float64
+	for row := range n {
+		sample := x[row*d : (row+1)*d]
+		for i := range sample {
+			sample[i] = points[row*37%N*d+i] * float32(1+row%3)
+		}
+		c, s := bestCells(sample, points, heights, most)
+		wantCells, wantScores = append(wantCells, c...), append(wantScores, s...)
 	}
 
 	t, err := newTransport(v, points, heights, nil, N, d)
@@ -86,8 +86,8 @@ func askLocate(v *device, q *driver.Stream, allow rungs, n, d, k int) error {
 	}
 	defer s.close()
 	var p plan
-	scratch := s.newScratch(&p, n, k)
-	xs, cells, scores := p.reserve(4*n*d), p.reserve(4*n*k), p.reserve(8*n*k)
+	scratch := s.newScratch(&p, n, most)
+	xs, cells, scores := p.reserve(4*n*d), p.reserve(4*n*most), p.reserve(8*n*most)
 	base, err := v.alloc(p.bytes)
 	if err != nil {
 		return err
@@ -96,21 +96,24 @@ func askLocate(v *device, q *driver.Stream, allow rungs, n, d, k int) error {
 	if err := v.ctx.ToDevice(xs.at(base), unsafe.Pointer(&x[0]), xs.bytes); err != nil {
 		return err
 	}
-	if err := s.launch(q, scratch, base, xs.at(base), n, k, cells.at(base), scores.at(base)); err != nil {
-		return err
-	}
-	gotCells, err := downloadValues[int32](v, q, cells.at(base), n*k)
-	if err != nil {
-		return err
-	}
-	gotScores, err := downloadValues[float64](v, q, scores.at(base), n*k)
-	if err != nil {
-		return err
-	}
-	for row := range n {
-		wantCells, wantScores := bestCells(x[row*d:(row+1)*d], points, heights, k)
-		if !slices.Equal(gotCells[row*k:(row+1)*k], wantCells) || !slices.Equal(gotScores[row*k:(row+1)*k], wantScores) {
-			return fmt.Errorf("the %d best cells of a sample in dimension %d are not the right ones", k, d)
+	for _, n := range batches {
+		for _, k := range []int{1, most} {
+			if err := s.launch(q, scratch, base, xs.at(base), n, k, cells.at(base), scores.at(base)); err != nil {
+				return err
+			}
+			gotCells, err := downloadValues[int32](v, q, cells.at(base), n*k)
+			if err != nil {
+				return err
+			}
+			gotScores, err := downloadValues[float64](v, q, scores.at(base), n*k)
+			if err != nil {
+				return err
+			}
+			for i := range gotCells {
+				if want := i/k*most + i%k; gotCells[i] != wantCells[want] || gotScores[i] != wantScores[want] {
+					return fmt.Errorf("the %d best cells of a sample in dimension %d are not the right ones", k, d)
+				}
+			}
 		}
 	}
 	return nil
