@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 )
 
@@ -42,24 +43,40 @@ func budget(name string, m machine, k kernel) Budget {
 		return b
 	}
 	inside := all[hot]
-	total := f.clocks(m, f.through(inside, f.heaviest(m, inside)))
-	b.Loops = append(b.Loops, Loop{f.address(inside.head), total})
+	b.Loops = append(b.Loops, Loop{f.address(inside.head), f.clocks(m, f.iteration(m, inside, nil))})
 	for _, around := range all[hot+1:] {
-		if len(around.body) <= len(inside.body) || !around.body[inside.head] || around.head == inside.head {
+		if !around.body[inside.head] || around.head == inside.head {
 			continue
 		}
-		way := append(f.path(around, around.head, inside.head), f.path(around, inside.latch, around.latch)...)
-		c := f.clocks(m, way)
-		c.subtract(f.clocks(m, []int{inside.head}))
-		if inside.latch != inside.head {
-			c.subtract(f.clocks(m, []int{inside.latch}))
-		} else if len(way) > 0 {
-			c.subtract(f.clocks(m, []int{inside.head}))
-		}
-		b.Loops = append(b.Loops, Loop{f.address(around.head), c})
+		b.Loops = append(b.Loops, Loop{f.address(around.head), f.clocks(m, f.iteration(m, around, &inside))})
 		inside = around
 	}
 	return b
+}
+
+// iteration is the shortest way through an iteration that passes all tensor work, without the blocks of
+// a loop inside it.
+func (f *flow) iteration(m machine, l loop, inside *loop) []int {
+	stops := []int{}
+	for id := range l.body {
+		if inside != nil && id == inside.head || (inside == nil || !inside.body[id]) && f.clocks(m, []int{id}).Tensor > 0 {
+			stops = append(stops, id)
+		}
+	}
+	sort.Ints(stops) // in the order of addresses, which is that of an iteration
+	way := []int{l.head}
+	for _, stop := range stops {
+		if rest := f.path(l, way[len(way)-1], stop); len(rest) > 1 {
+			way = append(way, rest[1:]...)
+		}
+	}
+	if rest := f.path(l, way[len(way)-1], l.latches...); len(rest) > 1 {
+		way = append(way, rest[1:]...)
+	}
+	if inside == nil {
+		return way
+	}
+	return slices.DeleteFunc(way, func(id int) bool { return inside.body[id] })
 }
 
 // tensorWork is more than any other work of a loop.
@@ -92,35 +109,6 @@ func (f *flow) innermost(m machine, all []loop, l loop) bool {
 		}
 	}
 	return true
-}
-
-// heaviest is the block of a loop with the most tensor work, or its head.
-func (f *flow) heaviest(m machine, l loop) int {
-	found, most := l.head, 0.0
-	ids := make([]int, 0, len(l.body))
-	for id := range l.body {
-		ids = append(ids, id)
-	}
-	sort.Ints(ids)
-	for _, id := range ids {
-		if tensor := f.clocks(m, []int{id}).Tensor; tensor > most {
-			found, most = id, tensor
-		}
-	}
-	return found
-}
-
-// through is an iteration's shortest way that passes a block.
-func (f *flow) through(l loop, block int) []int {
-	way := f.path(l, l.head, block)
-	if block == l.latch {
-		return way
-	}
-	rest := f.path(l, block, l.latch)
-	if len(rest) == 0 {
-		return way
-	}
-	return append(way, rest[1:]...)
 }
 
 func (f *flow) clocks(m machine, way []int) clocks {

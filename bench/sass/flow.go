@@ -58,10 +58,12 @@ func (i instruction) leaves() bool {
 	return false
 }
 
-// loop is a natural loop: what can reach its latch without passing its head.
+// loop is a natural loop: what can reach a latch, which leads back to the head, without passing the
+// head.
 type loop struct {
-	head, latch int
-	body        map[int]bool // blocks, both included
+	head    int
+	latches []int
+	body    map[int]bool // blocks, the head and the latches included
 }
 
 // loops finds the loops, the innermost first.
@@ -72,28 +74,28 @@ func (f *flow) loops() []loop {
 			before[n] = append(before[n], b)
 		}
 	}
+	at := map[int]int{} // a head's place in found
 	var found []loop
 	for latch := range f.blocks {
 		for _, head := range f.blocks[latch].next {
-			if head > latch {
+			if head > latch || !f.dominates(head, latch) {
 				continue
 			}
-			l := loop{head, latch, map[int]bool{head: true, latch: true}}
+			i, known := at[head]
+			if !known {
+				i = len(found)
+				at[head] = i
+				found = append(found, loop{head: head, body: map[int]bool{head: true}})
+			}
+			l := &found[i]
+			l.latches = append(l.latches, latch)
 			for stack := []int{latch}; len(stack) > 0; {
 				b := stack[len(stack)-1]
 				stack = stack[:len(stack)-1]
-				if b == head {
-					continue
+				if !l.body[b] {
+					l.body[b] = true
+					stack = append(stack, before[b]...)
 				}
-				for _, p := range before[b] {
-					if !l.body[p] {
-						l.body[p] = true
-						stack = append(stack, p)
-					}
-				}
-			}
-			if f.dominates(head, latch) {
-				found = append(found, l)
 			}
 		}
 	}
@@ -123,18 +125,18 @@ func (f *flow) dominates(a, b int) bool {
 	return true
 }
 
-// path is the shortest way, in instructions, from one block of a loop to another, both included,
-// that does not pass the loop's head again: what an iteration costs when it leaves out all that it
-// may leave out. nil where there is none.
-func (f *flow) path(l loop, from, to int) []int {
+// path is the shortest way, in instructions, from one block of a loop to the nearest of some others,
+// both included, that does not pass the loop's head again: what an iteration costs when it leaves out
+// all that it may leave out. nil where there is none.
+func (f *flow) path(l loop, from int, to ...int) []int {
 	type step struct{ length, via int }
 	best := map[int]step{from: {f.length(from), -1}}
 	queue := &shortest{{from, f.length(from)}}
 	for queue.Len() > 0 {
 		at := heap.Pop(queue).(reach)
-		if at.block == to {
+		if slices.Contains(to, at.block) {
 			var way []int
-			for b := to; b >= 0; b = best[b].via {
+			for b := at.block; b >= 0; b = best[b].via {
 				way = append(way, b)
 			}
 			slices.Reverse(way)
