@@ -100,7 +100,7 @@ func TestCost(t *testing.T) {
 		machine, opcode string
 		want            clocks
 	}{
-		{"sm_90", "HGMMA.64x128x16.F32", clocks{Issue: 1, Tensor: 64, Shared: (64 + 128) * 32 / 128 / 4}},
+		{"sm_90", "HGMMA.64x128x16.F32 R24,gdesc[UR12],R24", clocks{Issue: 1, Tensor: 64, Shared: (64 + 128) * 32 / 128 / 4}},
 		{"sm_90", "HMMA.16816.F32", clocks{Issue: 1, Tensor: 8}},
 		{"sm_89", "HMMA.16816.F32", clocks{Issue: 1, Tensor: 32}},
 		{"sm_90", "FMNMX", clocks{Issue: 1, ALU: 2}},
@@ -109,8 +109,9 @@ func TestCost(t *testing.T) {
 		{"sm_90", "LDS.128", clocks{Issue: 1, Shared: 4}},
 		{"sm_90", "LDGSTS.E.BYPASS.128", clocks{Issue: 1, Shared: 4, Global: 1}},
 		{"sm_90", "UIADD3", clocks{Issue: 1}},
+		{"sm_90", "HGMMA.64x128x16.F32 R24,R168,gdesc[UR12],R24", clocks{Issue: 1, Tensor: 64, Shared: 128 * 32 / 128 / 4}},
 	} {
-		if got := machines[c.machine].cost(instruction{Opcode: c.opcode}); got != c.want {
+		if got := machines[c.machine].cost(assemble(c.opcode)[0]); got != c.want {
 			t.Errorf("%s on %s: want %+v, got %+v", c.opcode, c.machine, c.want, got)
 		}
 	}

@@ -88,6 +88,9 @@ func (m machine) cost(i instruction) clocks {
 	case base == "HGMMA":
 		rows, cells, depth := gmmaShape(i.Opcode)
 		c.Tensor = rows * cells * depth / 4 / m.wgmma // a warp's quarter, on its own sub-core
+		if first, _, _ := strings.Cut(i.Operands, "gdesc"); strings.Count(first, ",") > 1 {
+			rows = 0 // they are in registers
+		}
 		c.Shared = (rows + cells) * depth * 2 / 128 / 4
 	case strings.HasPrefix(base, "U") && base != "UBLKCP": // the uniform datapath
 	case base == "FFMA", base == "FADD", base == "FMUL", base == "HFMA2", base == "HADD2", base == "HMUL2":
