@@ -15,7 +15,8 @@ endif()
 if(TARGET cudadouble)
   # The CUDA backend on the driver's double, which runs the kernels on the host.
   add_test(NAME go.cuda COMMAND ${go} ${go_test} "${brenier_go}" ./engine/internal/cuda/... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-  set_tests_properties(go.cuda PROPERTIES TIMEOUT 1800 ENVIRONMENT "BRENIER_CUDA_DRIVER=$<TARGET_FILE:cudadouble>")
+  add_test(NAME go.cuda.engine COMMAND ${go} ${go_test} "${brenier_go}" -run=CUDA ./engine WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  set_tests_properties(go.cuda go.cuda.engine PROPERTIES TIMEOUT 1800 ENVIRONMENT "BRENIER_CUDA_DRIVER=$<TARGET_FILE:cudadouble>")
 endif()
 
 # The tree is installed, moved, and used from there by way of find_package and of pkg-config.

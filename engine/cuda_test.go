@@ -198,7 +198,7 @@ func TestCUDAMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = newCUDA(t, Config{CUDA: CUDAConfig{Memory: 10 << 10}}).OpenBytes(data)
-	if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "MB") {
+	if !errors.Is(err, ErrOutOfMemory) || !strings.Contains(err.Error(), "KB") {
 		t.Errorf("got %v, want out of memory with numbers", err)
 	}
 	if _, err := New(Config{Device: "cuda", CUDA: CUDAConfig{Memory: -1}}); !errors.Is(err, ErrInvalidArgument) {

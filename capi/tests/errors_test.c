@@ -354,7 +354,10 @@ static void last_error_belongs_to_a_thread(void) {
 }
 
 int main(void) {
-    CHECK_OK(brenier_engine_create(NULL, &engine));
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.device = "cpu";
+    CHECK_OK(brenier_engine_create(&options, &engine));
     model = open_parts(3);
     handles();
     engine_with_open_models();

@@ -454,7 +454,7 @@ func TestMemoryBudget(t *testing.T) {
 		if !errors.Is(err, fault.ErrOutOfMemory) {
 			t.Fatalf("got %v, %v; want out of memory", m, err)
 		}
-		for _, number := range []string{"0.0 MB more", "of which"} {
+		for _, number := range []string{"KB more", "budget of 16.4 KB, of which"} {
 			if !strings.Contains(err.Error(), number) {
 				t.Errorf("%q lacks %q", err, number)
 			}

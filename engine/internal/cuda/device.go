@@ -233,7 +233,7 @@ func (v *device) alloc(bytes int) (driver.Address, error) {
 	v.used -= bytes
 	if driver.IsOutOfMemory(err) {
 		return 0, fault.New(fault.ErrOutOfMemory, "cuda:%d (%s) has no room for %s beside the %s that this engine has there: %w",
-			v.info.Index, v.info.Name, megabytes(bytes), megabytes(v.used), err)
+			v.info.Index, v.info.Name, memorySize(bytes), memorySize(v.used), err)
 	}
 	return 0, err
 }
@@ -244,7 +244,7 @@ func (v *device) charge(bytes int) error {
 	defer v.mu.Unlock()
 	if bytes < 0 || bytes > v.budget-v.used {
 		return fault.New(fault.ErrOutOfMemory, "cuda:%d (%s): %s more do not fit in the budget of %s, of which %s are used",
-			v.info.Index, v.info.Name, megabytes(bytes), megabytes(v.budget), megabytes(v.used))
+			v.info.Index, v.info.Name, memorySize(bytes), memorySize(v.budget), memorySize(v.used))
 	}
 	v.used += bytes
 	return nil
@@ -293,8 +293,13 @@ func uploadValues[T any](v *device, values []T) (driver.Address, error) {
 	return v.upload(unsafe.Pointer(unsafe.SliceData(values)), len(values)*int(unsafe.Sizeof(one)))
 }
 
-// megabytes is a number of bytes for a sentence.
-func megabytes(bytes int) string { return fmt.Sprintf("%.1f MB", float64(bytes)/1e6) }
+// memorySize is a number of bytes for a sentence.
+func memorySize(bytes int) string {
+	if bytes < 1e6 {
+		return fmt.Sprintf("%.1f KB", float64(bytes)/1e3)
+	}
+	return fmt.Sprintf("%.1f MB", float64(bytes)/1e6)
+}
 
 // close gives everything back. No stage of the device may be in use.
 func (v *device) close() error {

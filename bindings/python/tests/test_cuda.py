@@ -1,0 +1,49 @@
+"""The CUDA backend from Python: on the driver's double, or what else BRENIER_CUDA_DRIVER names."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+
+import brenier
+from conftest import Parts
+
+pytestmark = pytest.mark.skipif(
+    "BRENIER_CUDA_DRIVER" not in os.environ, reason="no GPU: BRENIER_CUDA_DRIVER does not name the driver's double"
+)
+
+
+def test_the_same_codes_as_on_the_cpu(parts: Parts) -> None:
+    with (
+        brenier.load(parts.path, device="cuda") as cuda,
+        brenier.load(parts.path, device="cpu") as cpu,
+    ):
+        for mode in ("cell", "simplex", "pair"):
+            np.testing.assert_array_equal(
+                cuda.codes(20, seed=3, first=1 << 40, mode=mode), cpu.codes(20, seed=3, first=1 << 40, mode=mode)
+            )
+        x = cpu.noise(9, seed=1)
+        for got, want in zip(cuda.locate(x, k=5), cpu.locate(x, k=5)):
+            np.testing.assert_array_equal(got, want)
+        images = cuda.sample(20, seed=3)
+        np.testing.assert_allclose(images, cpu.sample(20, seed=3), atol=2e-3 * 2)  # of the range [-1, 1]
+        np.testing.assert_array_equal(images[5], cuda.sample(1, seed=3, first=5)[0])
+
+
+def test_info(parts: Parts) -> None:
+    with brenier.load(parts.path, device="cuda:0") as model:
+        info = model.info
+        assert info.engine.device == "cuda:0" and info.engine.path.startswith("sm_")
+        assert info.notes == [] and any(k["part"] == "locate" for k in info.kernels)
+
+
+def test_memory_limit(parts: Parts) -> None:
+    with pytest.raises(brenier.OutOfMemoryError, match="budget"):
+        brenier.load(parts.path, device="cuda", cuda=brenier.CudaOptions(memory=8192))
+
+
+def test_no_such_device(parts: Parts) -> None:
+    with pytest.raises(brenier.DeviceError, match="cuda:99: no such device"):
+        brenier.load(parts.path, device="cuda:99")
