@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -446,6 +447,23 @@ func TestLostContext(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The double catches the faults of kernels by signals; those of Go stay Go's.
+func TestGoKeepsItsPanics(t *testing.T) {
+	onBench(t, func(b *bench) {
+		x := b.alloc(t, 4)
+		must(t, b.noise(x, 1, 1))
+		must(t, b.stream.Synchronize())
+		b.free(t, x)
+		defer func() {
+			if err, ok := recover().(runtime.Error); !ok || !strings.Contains(err.Error(), "nil pointer") {
+				t.Errorf("a read through a nil pointer ended in %v", err)
+			}
+		}()
+		var none *bench
+		t.Error(none.ctx)
+	})
 }
 
 // Every call of the layer hands on the driver's failure: its name, its code, and nothing else happens.

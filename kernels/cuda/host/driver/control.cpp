@@ -51,7 +51,8 @@ int cudadouble_clear_failures() {
 void cudadouble_lose_device() {
 	const auto lock = locked();
 	driver().device_lost = true;
-	for (const auto &entry : driver().contexts.all()) entry.second->lose(CUDA_ERROR_DEVICE_UNAVAILABLE, "the device was lost on order");
+	for (const auto &entry : driver().contexts.all())
+		entry.second->lose(CUDA_ERROR_DEVICE_UNAVAILABLE, "the device was lost on order", true);
 }
 
 void cudadouble_restore_device() {

@@ -132,10 +132,14 @@ void Driver::destroy_context(const std::shared_ptr<Context> &context) {
 	contexts.remove(context->handle);
 }
 
-void Context::lose(CUresult code, const std::string &message) {
+void Context::lose(CUresult code, const std::string &message, bool ordered) {
 	if (lost != CUDA_SUCCESS) return;
 	lost = code;
-	Driver::instance().say(message);
+	if (ordered) {
+		Driver::instance().last_message = message;
+	} else {
+		Driver::instance().say(message);
+	}
 }
 
 std::vector<CUcontext> &context_stack() {

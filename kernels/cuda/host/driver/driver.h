@@ -90,7 +90,8 @@ struct Context {
 	std::shared_ptr<Stream> null_stream;
 	CUresult lost = CUDA_SUCCESS;  // once set, the answer of every later call
 
-	void lose(CUresult code, const std::string &message);
+	// The message goes to stderr too where no test has ordered the loss.
+	void lose(CUresult code, const std::string &message, bool ordered = false);
 };
 
 // A failure ordered by a test.
@@ -164,7 +165,7 @@ CUresult entry(const char *function, Body &&body, Releases releases = Releases::
 	Injection storage;
 	const Injection *injected = driver.arrive(function, storage);
 	if (injected != nullptr && injected->sticky) {
-		if (const auto context = current_or_null()) context->lose(injected->code, std::string(function) + ": failed on order");
+		if (const auto context = current_or_null()) context->lose(injected->code, std::string(function) + ": failed on order", true);
 	}
 	if (injected != nullptr && releases == Releases::no) return injected->code;
 	try {
