@@ -1,10 +1,17 @@
 // Convolution of float16 values on the tensor cores: the shipped tiles.
+#include "conv_few.cuh"
 #include "conv_mma.cuh"
 
-#define CONV_KERNEL(bm, bn, wm, wn, wk, stages, blocks)                                                   \
-	BRENIER_KERNEL(brenier_cuda_conv_f16_##bm##x##bn, brenier_cuda_conv,                                   \
-	               (brenier::ConvTile<bm, bn, wm, wn, wk, stages>::kThreads), blocks) {                    \
-		brenier::conv<brenier::Half, brenier::ConvTile<bm, bn, wm, wn, wk, stages>>(p);                    \
+#define CONV_KERNEL(bm, bn, wm, wn, wk, stages, blocks)                                             \
+	BRENIER_KERNEL(brenier_cuda_conv_f16_##bm##x##bn, brenier_cuda_conv,                             \
+	               BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), blocks) {                          \
+		brenier::conv<brenier::Half, brenier::ConvTile<bm, bn, wm, wn, wk, stages>>(p);             \
 	}
 BRENIER_CUDA_CONV_TILES(CONV_KERNEL)
-BRENIER_CUDA_CONV_FEW_TILES(CONV_KERNEL)
+
+#define CONV_FEW_KERNEL(bm, bn, wm, wn, wk, depth, blocks)                                          \
+	BRENIER_KERNEL(brenier_cuda_conv_f16_##bm##x##bn, brenier_cuda_conv,                             \
+	               BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), blocks) {                          \
+		brenier::conv_few<brenier::Half, brenier::ConvFewTile<bm, bn, wm, wn, wk, depth>>(p);       \
+	}
+BRENIER_CUDA_CONV_FEW_TILES(CONV_FEW_KERNEL)

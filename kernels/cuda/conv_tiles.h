@@ -14,10 +14,12 @@
 	X(16, 32, 16, 32, 4, 6, 2)      \
 	X(16, 16, 16, 16, 4, 8, 2)
 
-// Those for few outputs: 8 rows.
+// Those for few outputs, 8 rows; instead of the stages, the steps that are loaded together. Their
+// shared memory is the sums alone.
 #define BRENIER_CUDA_CONV_FEW_TILES(X) \
-	X(128, 8, 32, 8, 1, 4, 4)          \
-	X(16, 8, 16, 8, 4, 8, 2)
+	X(256, 8, 64, 8, 1, 1, 3)          \
+	X(128, 8, 32, 8, 1, 2, 3)          \
+	X(16, 8, 16, 8, 4, 4, 3)
 
 // Threads of a group of warps along k, and of a block.
 #define BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn) (32 * ((bm) / (wm)) * ((bn) / (wn)))

@@ -15,7 +15,10 @@ typedef struct {
 #define TILE(bm, bn, wm, wn, wk, stages, resident)                                          \
 	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, \
 	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages), BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
-static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)}, few_tiles[] = {BRENIER_CUDA_CONV_FEW_TILES(TILE)};
+#define FEW_TILE(bm, bn, wm, wn, wk, depth, resident)                                              \
+	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, 0, \
+	 BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
+static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)}, few_tiles[] = {BRENIER_CUDA_CONV_FEW_TILES(FEW_TILE)};
 enum { conv_tile_count = sizeof tiles / sizeof *tiles, conv_few_tile_count = sizeof few_tiles / sizeof *few_tiles };
 static const conv_tile *conv_tiles(void) { return tiles; }
 static const conv_tile *conv_few_tiles(void) { return few_tiles; }
