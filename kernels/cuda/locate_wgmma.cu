@@ -168,34 +168,49 @@ struct Rows {
 	float cut[2];
 };
 
+// The highest f of the lane's 32 cells, of its two rows, and of the quarters of a row: even and odd
+// columns with j < 8, then with j >= 8.
+struct Maxima {
+	float quarter[2][4];
+	LocateMaxima whole;
+};
+__device__ __forceinline__ int quarter_of(int j, int side) { return j / 8 * 2 + side; }
+
 // Turns accumulators into f = a + scale*level and takes the maxima of the lane's group: two
-// instructions a score.
-__device__ __forceinline__ LocateMaxima finish(float (&f)[64], const Levels &levels, const Rows &rows) {
-	// Two chains for a row, so that one's latency hides behind the other.
-	float top[2][2];
+// instructions a score. Quarters are chains of maxima, so that the latency of one hides behind others.
+__device__ __forceinline__ Maxima finish(float (&f)[64], const Levels &levels, const Rows &rows) {
+	Maxima m;
 #pragma unroll
 	for (int j = 0; j < 16; j++) {
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
 			float &v = f[4 * j + i];
+			float &top = m.quarter[i / 2][quarter_of(j, i % 2)];
 			v = fmaf(levels.value[2 * j + i % 2], rows.scale[i / 2], v);
-			top[i / 2][i % 2] = j == 0 ? v : fmaxf(top[i / 2][i % 2], v);
+			top = j % 8 == 0 ? v : fmaxf(top, v);
 		}
 	}
-	return {{fmaxf(top[0][0], top[0][1]), fmaxf(top[1][0], top[1][1])}};
+#pragma unroll
+	for (int half = 0; half < 2; half++) {
+		const float(&q)[4] = m.quarter[half];
+		m.whole.row[half] = fmaxf(fmaxf(q[0], q[1]), fmaxf(q[2], q[3]));
+	}
+	return m;
 }
 
 // Keeps the cells of the tile that reach the row's cut, after raising it. All lanes of the warp take
 // part. half: 0 for row g, 1 for row g+8. As seldom as this is, it must be short: the warpgroup's next
 // product waits for it.
 template <int half>
-__device__ __forceinline__ void keep(const float (&f)[64], float maximum, float &cut, Found &found,
+__device__ __forceinline__ void keep(const float (&f)[64], const Maxima &m, float &cut, Found &found,
                                      brenier_locate_candidate *list, int capacity, int cell) {
+	const float maximum = m.whole.row[half];
 	float top = fmaxf(maximum, shuffle_xor(maximum, 1));
 	top = fmaxf(top, shuffle_xor(top, 2));
 	const float best = found.best;
 	const bool higher = top > best;
-	if (higher) cut = locate_cut(top, found.margin);
+	const float raised = locate_cut(top, found.margin);
+	cut = higher ? raised : cut;
 	sync_warp();
 	if (higher && lane_id() % 4 == 0) {
 		found.best = top;
@@ -206,10 +221,13 @@ __device__ __forceinline__ void keep(const float (&f)[64], float maximum, float 
 	if (!(maximum >= cut)) return;
 	uint32_t reaching = 0;  // bit 2j+side: column 8j+2t+side
 #pragma unroll
-	for (int j = 0; j < 16; j++) {
+	for (int quarter = 0; quarter < 4; quarter++) {
+		if (!(m.quarter[half][quarter] >= cut)) continue;
 #pragma unroll
-		for (int side = 0; side < 2; side++)
+		for (int i = 0; i < 8; i++) {
+			const int j = quarter / 2 * 8 + i, side = quarter % 2;
 			if (f[4 * j + 2 * half + side] >= cut) reaching |= 1u << (2 * j + side);
+		}
 	}
 	// Where several of a group are kept at once, the highest score stands for each: more than theirs
 	// may only keep a cell too many. No loop: with one around here the compiler would make each product
@@ -247,14 +265,14 @@ struct KeepCandidates {
 	}
 	template <int upper>
 	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
-		const LocateMaxima m = finish(f, levels, rows);
-		const bool reaches0 = m.row[0] >= rows.cut[0], reaches1 = m.row[1] >= rows.cut[1];
+		const Maxima m = finish(f, levels, rows);
+		const bool reaches0 = m.whole.row[0] >= rows.cut[0], reaches1 = m.whole.row[1] >= rows.cut[1];
 		if (!any(reaches0 || reaches1)) return;
 		brenier_locate_candidate *list = p.candidates + ((row + 64 * upper) * p.splits + split) * p.capacity;
 		const int cell = tile * tile_rows + 2 * t;
-		if (any(reaches0)) keep<0>(f, m.row[0], rows.cut[0], found[64 * upper], list, p.capacity, cell);
+		if (any(reaches0)) keep<0>(f, m, rows.cut[0], found[64 * upper], list, p.capacity, cell);
 		list += (int64_t)8 * p.splits * p.capacity;
-		if (any(reaches1)) keep<1>(f, m.row[1], rows.cut[1], found[64 * upper + 8], list, p.capacity, cell);
+		if (any(reaches1)) keep<1>(f, m, rows.cut[1], found[64 * upper + 8], list, p.capacity, cell);
 	}
 	__device__ __forceinline__ void end(bool present) {
 		sync_warp();
@@ -282,7 +300,7 @@ struct WriteMaxima {
 	}
 	template <int upper>
 	__device__ __forceinline__ void take(float (&f)[64], const Levels &levels, Rows &rows, int tile) {
-		LocateMaxima m = finish(f, levels, rows);
+		LocateMaxima m = finish(f, levels, rows).whole;
 		wgmma_hold(m.row);  // the stores alone depend on what follows
 		if (tile >= first) locate_write_maxima(m, p.maxima, row + 64 * upper, tile, p.tiles, t);
 	}
