@@ -1,6 +1,7 @@
 #include "launch.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -147,7 +148,9 @@ bool Schedule::parse(const char *text, Schedule *schedule) {
 
 Schedule Schedule::from_environment() {
 	Schedule s;
-	if (const char *text = getenv("BRENIER_DOUBLE_SCHEDULE")) parse(text, &s);
+	const char *text = getenv("BRENIER_DOUBLE_SCHEDULE");
+	if (text && !parse(text, &s))
+		fprintf(stderr, "BRENIER_DOUBLE_SCHEDULE is '%s', none of late, early, early-copies, late-copies, random, with or without :<seed>; random:1 is used\n", text);
 	return s;
 }
 

@@ -8,6 +8,9 @@
 // allows, or at random between. Which thread goes on is drawn from the seed. Shared memory starts
 // poisoned. What the card would leave undefined is an error where it can be seen: it ends the
 // launch, the fibers are dropped, and launch() says what happened.
+//
+// A new instruction is a wrapper in ../ptx, its twin here, and in tests/ both its definition written a
+// second time and its misuse.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

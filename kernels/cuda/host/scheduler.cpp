@@ -61,15 +61,23 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 	kernel = &k;
 	index = block_index;
 	count = alive = thread_count.x * thread_count.y * thread_count.z;
-	at_barrier = 0;
-	ready_warps = 0;
 	fault = Fault::none;
 	message.clear();
 	waited_for_prerequisites = false;
 	answered_polls = 0;
-	view.clear();
-	fence_pending = false;
+	at_barrier = 0;
+	for (Meeting &m : warpgroup_meetings) m.arrived = 0;
+	for (NamedBarrier &b : barriers) b = NamedBarrier();
+	for (ProductQueue &q : products) q.clear();
+	std::fill(std::begin(registers), std::end(registers), 0);
+	mbarriers.clear();
+	bulk_copies.clear();
+	if (!set_up_shared(bytes)) return false;
+	set_up_threads(blocks, thread_count);
+	return true;
+}
 
+bool Block::set_up_shared(size_t bytes) {
 	const size_t wanted = (bytes + guard_bytes + 4095) / 4096 * 4096;
 	if (wanted > shared_capacity) {
 		if (shared) munmap(shared, shared_capacity);
@@ -77,22 +85,34 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		shared = p == MAP_FAILED ? nullptr : static_cast<unsigned char *>(p);
 		shared_capacity = shared ? wanted : 0;
 		if (!shared) {
-			fault = Fault::configuration;
-			message = "no memory for the block's shared memory";
+			report(Fault::configuration, "no memory for the block's shared memory");
 			return false;
 		}
 	}
 	shared_bytes = bytes;
 	fill_poison(shared, bytes);
 	fill_poison(shared + bytes, guard_bytes);
+	view.clear();
+	fence_pending = false;
 
+	if (static_shared_of != kernel->function) {
+		place = nullptr;  // touches the thread-local memory, which may not exist before
+		static_shared = find_static_shared(reinterpret_cast<const void *>(kernel->function));
+		static_shared_of = kernel->function;
+	}
+	fill_poison(static_shared.begin, static_shared.bytes);
+	place = nullptr;  // it may lie among the kernels' variables
+	return true;
+}
+
+void Block::set_up_threads(dim3 blocks, dim3 thread_count) {
 	while (threads.size() < count) threads.push_back(std::make_unique<Thread>());
 	free_fibers.clear();
 	for (const auto &fiber : fibers) free_fibers.push_back(fiber.get());
 	for (unsigned i = 0; i < count; i++) {
 		Thread &t = *threads[i];
 		t.thread = {i % thread_count.x, i / thread_count.x % thread_count.y, i / thread_count.x / thread_count.y};
-		t.block = block_index;
+		t.block = index;
 		t.threads = thread_count;
 		t.blocks = blocks;
 		t.dynamic_shared = shared;
@@ -109,6 +129,7 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 		t.products_issued = t.product_groups = 0;
 		t.fenced = false;
 	}
+	ready_warps = 0;
 	for (unsigned w = 0; w < max_warps; w++) {
 		const unsigned first = w * lanes;
 		const unsigned n = count > first ? std::min<unsigned>(lanes, count - first) : 0;
@@ -120,22 +141,6 @@ bool Block::set_up(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_
 	// A quarter of the warps lags behind: who relies on another to have come first is found out.
 	slow_warps = (uint32_t)(random.next() & random.next());
 	current_warp = draw_bit(ready_warps, random);
-	for (Meeting &m : warpgroup_meetings) m.arrived = 0;
-	for (NamedBarrier &b : barriers) b = NamedBarrier();
-	for (ProductQueue &q : products) q.clear();
-	std::fill(std::begin(registers), std::end(registers), 0);
-	mbarriers.clear();
-	bulk_copies.clear();
-
-	// `place` is thread-local too, and may lie among the kernels' variables.
-	if (static_shared_of != k.function) {
-		place = nullptr;
-		static_shared = find_static_shared(reinterpret_cast<const void *>(k.function));
-		static_shared_of = k.function;
-	}
-	fill_poison(static_shared.begin, static_shared.bytes);
-	place = nullptr;
-	return true;
 }
 
 bool Block::run(const Kernel &k, dim3 blocks, dim3 thread_count, uint3 block_index, size_t bytes,

@@ -161,7 +161,8 @@ private:
 	static void enter(void *first_thread);
 	Fiber *fiber_of(Thread &thread);
 	bool set_up(const Kernel &kernel, dim3 blocks, dim3 thread_count, uint3 index, size_t shared_bytes);
-	void tear_down();
+	bool set_up_shared(size_t bytes);
+	void set_up_threads(dim3 blocks, dim3 thread_count);
 	Thread *choose();
 	bool advance();       // does one action that somebody waits for; false if there is none
 	void advance_at_random();
