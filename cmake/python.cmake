@@ -19,3 +19,6 @@ add_test(NAME python
   COMMAND ${CMAKE_COMMAND} -E env "CMAKE_ARGS=${wheel_build}" "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(python PROPERTIES TIMEOUT 1800)
+if(TARGET cudadouble)
+  set_tests_properties(python PROPERTIES ENVIRONMENT "BRENIER_CUDA_DRIVER=$<TARGET_FILE:cudadouble>")
+endif()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ import pytest
 
 import brenier
 import modelfile
+
+# What "auto" is in these tests, on a machine with a GPU too; test_cuda.py asks for the GPU by name.
+os.environ.setdefault("BRENIER_DEVICE", "cpu")
 
 
 @dataclass(frozen=True)
