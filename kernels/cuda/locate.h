@@ -116,6 +116,9 @@ typedef struct {
 	BRENIER_ADDRESS(const float) points;             // [N,d]
 	BRENIER_ADDRESS(const float) heights;            // [N]
 	BRENIER_ADDRESS(const brenier_locate_row) rows;  // [rows] or more
+	BRENIER_ADDRESS(const unsigned char) packed_cells;    // [tiles][slices][16384]; select, not _wide, as
+	BRENIER_ADDRESS(const unsigned char) packed_samples;  // [rows/128][slices][16384]
+	BRENIER_ADDRESS(const float) levels;             // [tiles*128]
 	BRENIER_ADDRESS(const float) maxima;             // [rows/8][tiles][8][4]; select
 	BRENIER_ADDRESS(const float) best;               // [rows, splits]; rescore, as
 	BRENIER_ADDRESS(const uint32_t) counts;          // [rows, splits]
@@ -126,7 +129,7 @@ typedef struct {
 	BRENIER_ADDRESS(double) best_scores;             // [rows,k]
 	int64_t cells;      // N
 	int32_t row_count;
-	int32_t dim, tiles, k;
+	int32_t dim, tiles, slices, k;
 	int32_t splits, capacity;
 	int32_t lifted;     // select: there are d float64 of dynamic shared memory
 } brenier_locate_decide_params;

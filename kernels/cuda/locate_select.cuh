@@ -3,7 +3,11 @@
 //   1. a lower bound of the k-th largest maximum: the k-th largest among the maxima of 128 subsets
 //   2. the groups that reach its cut are listed
 //   3. the k-th largest maximum itself is among them; the list is cut again
-//   4. cells of what is left are scored exactly, a group a warp, and the warps' lists merged
+//   4. where there are many rows: cells of what is left are screened again, one by one
+//   5. what is then left is scored exactly and the warps' lists are merged
+//
+// Step 4 is there because a group that is left has 32 cells, of which one or two matter: packed they
+// are half as many bytes, and eight lanes read a cell together.
 #pragma once
 #include "exact_score.cuh"
 #include "locate_bound.cuh"
@@ -18,13 +22,17 @@ constexpr int LOCATE_LISTED = 512;
 // Subsets of the groups whose maxima give the lower bound.
 constexpr int LOCATE_SUBSETS = 128;
 
+// Cells that may be left by the second screening.
+constexpr int LOCATE_CELLS = 256;
+
 // What a block of `threads` selects in.
 template <int threads>
 struct LocateSelection {
 	Scored tops[threads / 32][32];
 	__align__(16) float reached[LOCATE_LISTED + 4];
 	int32_t listed[LOCATE_LISTED];
-	uint32_t count;
+	int32_t cells[LOCATE_CELLS];
+	uint32_t listed_count, cell_count;
 	uint32_t kth;  // ordered
 };
 
@@ -98,45 +106,109 @@ struct LocateGroups {
 };
 
 // Lists in s the groups of a row that may hold one of its k best cells, and returns their number;
-// -1 if there are more than there is room for. All threads of the block take part.
+// -1 if there are more than there is room for. Those below `cut`, which is set, are -1 in the list. All
+// threads of the block take part.
 template <int threads>
 __device__ inline int locate_list_groups(LocateSelection<threads> &s, const LocateGroups<threads> &groups, int k,
-                                         float margin) {
+                                         float margin, float &cut) {
 	float most = -locate_infinity();
 	groups.each([&](float maximum, int) { most = fmaxf(most, maximum); });
-	if (threadIdx.x == 0) s.count = 0;
-	float low;
+	if (threadIdx.x == 0) s.listed_count = s.cell_count = 0;
+	float kth;
 	if (k == 1) {
-		low = locate_largest(s, most);
+		kth = locate_largest(s, most);
 	} else {
 		float subset = most;
 #pragma unroll
 		for (int mask = 1; mask < threads / LOCATE_SUBSETS; mask *= 2) subset = fmaxf(subset, shuffle_xor(subset, mask));
 		if (threadIdx.x % (threads / LOCATE_SUBSETS) == 0) s.reached[threadIdx.x / (threads / LOCATE_SUBSETS)] = subset;
-		low = locate_kth_largest(s, LOCATE_SUBSETS, k);
+		kth = locate_kth_largest(s, LOCATE_SUBSETS, k);
 	}
-	low = locate_cut(low, margin);
+	cut = locate_cut(kth, margin);
+	const float low = cut;
 	if (most >= low)
 		groups.each([&](float maximum, int group) {
 			if (!(maximum >= low)) return;
-			const uint32_t at = atomic_add(&s.count, 1u);
+			const uint32_t at = atomic_add(&s.listed_count, 1u);
 			if (at < (uint32_t)LOCATE_LISTED) {
 				s.listed[at] = group;
 				s.reached[at] = maximum;
 			}
 		});
 	sync_threads();
-	const int listed = (int)s.count;
+	const int listed = (int)s.listed_count;
 	if (listed > LOCATE_LISTED) return -1;
 	if (k == 1 || listed <= k) return listed;  // the bound was the k-th itself, or none can go
-	const float cut = locate_cut(locate_kth_largest(s, listed, k), margin);
+	cut = locate_cut(locate_kth_largest(s, listed, k), margin);
 	for (int i = threadIdx.x; i < listed; i += threads)
 		if (!(s.reached[i] >= cut)) s.listed[i] = -1;
 	sync_threads();
 	return listed;
 }
 
-// x [d] as exact_score wants it. All threads of the block take part.
+// The cell of place `at`, 0 .. 31, of a group.
+__device__ __forceinline__ int locate_cell_of(int group, int at) {
+	return group / BRENIER_LOCATE_GROUPS * BRENIER_LOCATE_TILE + at / 2 * 8 + group % BRENIER_LOCATE_GROUPS * 2 + at % 2;
+}
+
+// The two float16 of a word.
+__device__ __forceinline__ float2 locate_halves(uint32_t word) {
+	return {half_value((uint16_t)(word & 0xffff)), half_value((uint16_t)(word >> 16))};
+}
+
+// Lists in s, after locate_list_groups, the cells of the listed groups whose own screened score reaches
+// the cut, and returns their number, which may be more than there is room for. A sum of float32, in any
+// order, keeps the bound of locate_bound.cuh with much to spare. All threads of the block take part.
+template <int threads>
+__device__ inline int locate_list_cells(LocateSelection<threads> &s, const brenier_locate_decide_params &p, int64_t row,
+                                        int listed, float cut) {
+	const int lane = lane_id(), chunk = lane % 8;
+	const float scale = p.rows[row].scale;
+	const unsigned char *const sample = p.packed_samples +
+	                                    row / BRENIER_LOCATE_TILE * p.slices * BRENIER_LOCATE_SLICE_BYTES +
+	                                    row % BRENIER_LOCATE_TILE * 128 + (chunk ^ (int)(row % 8)) * 16;
+	for (int i = threadIdx.x / 32; i < listed; i += threads / 32) {
+		const int group = s.listed[i];
+		if (group < 0) continue;
+		const unsigned char *const tile =
+			p.packed_cells + (int64_t)(group / BRENIER_LOCATE_GROUPS) * p.slices * BRENIER_LOCATE_SLICE_BYTES;
+		const int cell = locate_cell_of(group, lane / 8);  // the lane's first; the others are 16 apart
+		const unsigned char *const points = tile + cell % BRENIER_LOCATE_TILE * 128 + (chunk ^ cell % 8) * 16;
+		float sums[8] = {0, 0, 0, 0, 0, 0, 0, 0};
+		for (int slice = 0; slice < p.slices; slice++) {
+			const int64_t at = (int64_t)slice * BRENIER_LOCATE_SLICE_BYTES;
+			const uint4 x = *(const uint4 *)(sample + at);
+			const float2 x0 = locate_halves(x.x), x1 = locate_halves(x.y), x2 = locate_halves(x.z), x3 = locate_halves(x.w);
+#pragma unroll
+			for (int j = 0; j < 8; j++) {
+				const uint4 y = *(const uint4 *)(points + at + j * 16 * 128);
+				const float2 y0 = locate_halves(y.x), y1 = locate_halves(y.y), y2 = locate_halves(y.z), y3 = locate_halves(y.w);
+				sums[j] = fmaf(x0.x, y0.x, sums[j]);
+				sums[j] = fmaf(x0.y, y0.y, sums[j]);
+				sums[j] = fmaf(x1.x, y1.x, sums[j]);
+				sums[j] = fmaf(x1.y, y1.y, sums[j]);
+				sums[j] = fmaf(x2.x, y2.x, sums[j]);
+				sums[j] = fmaf(x2.y, y2.y, sums[j]);
+				sums[j] = fmaf(x3.x, y3.x, sums[j]);
+				sums[j] = fmaf(x3.y, y3.y, sums[j]);
+			}
+		}
+#pragma unroll
+		for (int j = 0; j < 8; j++) {
+			float sum = sums[j];
+#pragma unroll
+			for (int mask = 1; mask < 8; mask *= 2) sum += shuffle_xor(sum, mask);
+			if (chunk != j) continue;  // one lane a cell
+			if (cell + j * 16 >= p.cells || !(fmaf(p.levels[cell + j * 16], scale, sum) >= cut)) continue;
+			const uint32_t place = atomic_add(&s.cell_count, 1u);
+			if (place < (uint32_t)LOCATE_CELLS) s.cells[place] = cell + j * 16;
+		}
+	}
+	sync_threads();
+	return (int)s.cell_count;
+}
+
+// x [d] as exact_score wants it. All threads of the block take part, and meet before it is read.
 template <int threads>
 __device__ inline void locate_lift(double *lifted_x, const float *x, int d) {
 	for (int k = threadIdx.x; k < d; k += threads) lifted_x[k] = lifted(x[k]);
@@ -165,11 +237,12 @@ __device__ __forceinline__ double locate_exact_score(const double *lifted_x, con
 	return exact_chain(lifted_x + k, y + k, d - k, sum);
 }
 
-// Decides a row from its `listed` groups, or from all cells if that is negative, and writes its k
-// best. lifted_x may be null. All threads of the block take part.
+// Scores cells of a row exactly and writes its k best: the `cells` listed ones or, if that is
+// negative, those of the `groups` listed ones or, if that is too, all. lifted_x may be null. All threads
+// of the block take part.
 template <int threads, int ahead>
 __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_locate_decide_params &p, int64_t row,
-                                     const double *lifted_x, int listed) {
+                                     const double *lifted_x, int groups, int cells) {
 	const int warp = threadIdx.x / 32, lane = lane_id();
 	const float *const x = p.x + row * p.dim;
 	Scored top = no_cell();
@@ -183,12 +256,14 @@ __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_
 		}
 		top_offer(top, mine, p.k);
 	};
-	if (listed < 0)
+	if (cells >= 0) {
+		for (int first = warp * 32; first < cells; first += threads)
+			offer(first + lane < cells ? (int64_t)s.cells[first + lane] : p.cells);
+	} else if (groups >= 0) {
+		for (int i = warp; i < groups; i += threads / 32)
+			if (s.listed[i] >= 0) offer(locate_cell_of(s.listed[i], lane));
+	} else {
 		for (int64_t first = warp * 32; first < p.cells; first += threads) offer(first + lane);
-	for (int i = warp; i < listed; i += threads / 32) {
-		const int group = s.listed[i];
-		if (group < 0) continue;
-		offer((int64_t)(group / 4) * BRENIER_LOCATE_TILE + lane / 2 * 8 + group % 4 * 2 + lane % 2);
 	}
 	s.tops[warp][lane] = lane < p.k ? top : no_cell();
 	sync_threads();

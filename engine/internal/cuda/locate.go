@@ -292,12 +292,14 @@ func (s *locateStage) launch(q *driver.Stream, scratch *locateScratch, base, x d
 func (s *locateStage) decision(scratch *locateScratch, base, x driver.Address, n, k int, cells, scores driver.Address) C.brenier_locate_decide_params {
 	return C.brenier_locate_decide_params{
 		x: C.uint64_t(x), points: C.uint64_t(s.t.points), heights: C.uint64_t(s.t.heights),
-		rows: C.uint64_t(scratch.rows.at(base)), maxima: C.uint64_t(scratch.maxima.at(base)),
-		best: C.uint64_t(scratch.best.at(base)), counts: C.uint64_t(scratch.counts.at(base)),
+		rows: C.uint64_t(scratch.rows.at(base)), packed_cells: C.uint64_t(s.m.packed),
+		packed_samples: C.uint64_t(scratch.samples.at(base)), levels: C.uint64_t(s.m.levels),
+		maxima: C.uint64_t(scratch.maxima.at(base)),
+		best:   C.uint64_t(scratch.best.at(base)), counts: C.uint64_t(scratch.counts.at(base)),
 		candidates: C.uint64_t(scratch.kept.at(base)),
 		best_cells: C.uint64_t(cells), best_scores: C.uint64_t(scores),
 		cells: C.int64_t(s.t.n), row_count: C.int32_t(n), dim: C.int32_t(s.t.d), tiles: C.int32_t(s.m.tiles),
-		k: C.int32_t(k), capacity: listCapacity, lifted: C.int32_t(min(s.lifted, 1)),
+		slices: C.int32_t(s.m.slices), k: C.int32_t(k), capacity: listCapacity, lifted: C.int32_t(min(s.lifted, 1)),
 	}
 }
 
@@ -316,7 +318,7 @@ func (s *locateStage) launchFew(q *driver.Stream, f *fewVariant, scratch *locate
 	if err := f.launch(q, &p); err != nil {
 		return err
 	}
-	return s.launchSelect(q, d)
+	return s.launchSelect(q, d, true)
 }
 
 // launchPiece screens samples in whole tiles and decides them.
@@ -344,7 +346,7 @@ func (s *locateStage) launchPiece(q *driver.Stream, scratch *locateScratch, base
 	}
 	var err error
 	if k > 1 {
-		err = s.launchSelect(q, &d)
+		err = s.launchSelect(q, &d, n <= s.v.info.Multiprocessors)
 	} else {
 		err = s.launchRescore(q, &d)
 	}
@@ -367,10 +369,11 @@ func (s *locateStage) launchSamples(q *driver.Stream, scratch *locateScratch, ba
 	return q.LaunchDependent(s.samples, grid, driver.Dim{X: 32 * warps}, 0, unsafe.Pointer(&p))
 }
 
-// launchSelect decides rows from maxima, a block a row.
-func (s *locateStage) launchSelect(q *driver.Stream, d *C.brenier_locate_decide_params) error {
+// launchSelect decides rows from maxima, a block a row: a large one where there are few rows, which
+// reads the samples as they are.
+func (s *locateStage) launchSelect(q *driver.Stream, d *C.brenier_locate_decide_params, wide bool) error {
 	f, threads := s.selects, 128
-	if int(d.row_count) <= s.v.info.Multiprocessors {
+	if wide {
 		f, threads = s.selectsWide, 512
 	}
 	return q.LaunchDependent(f, driver.Dim{X: int(d.row_count)}, driver.Dim{X: threads}, s.lifted, unsafe.Pointer(d))

@@ -132,6 +132,12 @@ func closeMaps() map[string]mapCase {
 			c.heights[i] = c.heights[i%10]
 		}
 	})
+	add("more_ties_than_cells_may_be_listed", func(c mapCase) {
+		for i := range N {
+			copy(c.points[i*d:(i+1)*d], c.points[:d])
+			c.heights[i] = c.heights[0]
+		}
+	})
 	add("heights_of_a_million", func(c mapCase) {
 		for i := range c.heights {
 			c.heights[i] *= 1e6
