@@ -482,12 +482,12 @@ func TestConfig(t *testing.T) {
 		{name: "defaults"},
 		{name: "the environment names the device", device: "tpu", want: ErrInvalidArgument},
 		{name: "the configuration goes before it", device: "tpu", config: Config{Device: "cpu"}},
-		{name: "threads", threads: "3"},
+		{name: "threads", device: "cpu", threads: "3"},
 		{name: "threads that are no number", threads: "many", want: ErrInvalidArgument},
 		{name: "threads below one", threads: "0", want: ErrInvalidArgument},
 		{name: "negative threads", config: Config{Threads: -1}, want: ErrInvalidArgument},
-		{name: "path", path: "portable"},
-		{name: "no such path", path: "mmx", want: ErrInvalidArgument},
+		{name: "path", device: "cpu", path: "portable"},
+		{name: "no such path", device: "cpu", path: "mmx", want: ErrInvalidArgument},
 		{name: "no such device", config: Config{Device: "cuda:x"}, want: ErrDevice},
 	} {
 		t.Run(c.name, func(t *testing.T) {
