@@ -17,7 +17,7 @@
 // Those for few outputs, 8 rows; instead of the stages, the steps that are loaded together. Their
 // shared memory is the sums alone.
 #define BRENIER_CUDA_CONV_FEW_TILES(X) \
-	X(256, 8, 64, 8, 1, 1, 3)          \
+	X(256, 8, 64, 8, 1, 1, 2)          \
 	X(128, 8, 32, 8, 1, 2, 3)          \
 	X(16, 8, 16, 8, 4, 4, 3)
 
