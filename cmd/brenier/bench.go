@@ -72,6 +72,9 @@ func setupBench(flags *flag.FlagSet) func(*console, []string) error {
 			return err
 		}
 		defer e.Close()
+		if on := e.Info(); on.Name != "cpu" {
+			return usagef("the floors are a processor's and the engine runs on %s: add --device cpu (a GPU is timed by bench/gpu)", on.Name)
+		}
 		c.progress(0, "measuring the machine's floor")
 		floor, err := measureFloor(e.Info())
 		if err != nil {
