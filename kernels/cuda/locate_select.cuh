@@ -98,9 +98,9 @@ struct LocateGroups {
 				visit(m.w, tile * 4 + 3);
 			}
 		} else {
+			const float *at = mine + threadIdx.x / 4 * 32 + threadIdx.x % 4;
 #pragma unroll 8
-			for (int group = threadIdx.x; group < tiles * 4; group += threads)
-				visit(mine[(int64_t)(group / 4) * 32 + group % 4], group);
+			for (int group = threadIdx.x; group < tiles * 4; group += threads, at += threads / 4 * 32) visit(*at, group);
 		}
 	}
 };
@@ -246,7 +246,15 @@ __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_
 	const int warp = threadIdx.x / 32, lane = lane_id();
 	const float *const x = p.x + row * p.dim;
 	Scored top = no_cell();
-	auto offer = [&](int64_t cell) {
+	const int64_t rounds = cells >= 0 ? (cells + 31) / 32 : groups >= 0 ? groups : (p.cells + 31) / 32;
+	for (int64_t i = warp; i < rounds; i += threads / 32) {
+		int64_t cell = i * 32 + lane;
+		if (cells >= 0) {
+			cell = cell < cells ? s.cells[cell] : p.cells;
+		} else if (groups >= 0) {
+			if (s.listed[i] < 0) continue;
+			cell = locate_cell_of(s.listed[i], lane);
+		}
 		Scored mine = no_cell();
 		if (cell < p.cells) {
 			const float *const y = p.points + cell * p.dim;
@@ -255,15 +263,6 @@ __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_
 			mine.cell = (int32_t)cell;
 		}
 		top_offer(top, mine, p.k);
-	};
-	if (cells >= 0) {
-		for (int first = warp * 32; first < cells; first += threads)
-			offer(first + lane < cells ? (int64_t)s.cells[first + lane] : p.cells);
-	} else if (groups >= 0) {
-		for (int i = warp; i < groups; i += threads / 32)
-			if (s.listed[i] >= 0) offer(locate_cell_of(s.listed[i], lane));
-	} else {
-		for (int64_t first = warp * 32; first < p.cells; first += threads) offer(first + lane);
 	}
 	s.tops[warp][lane] = lane < p.k ? top : no_cell();
 	sync_threads();
