@@ -114,7 +114,8 @@ const (
 )
 
 // clocks estimates a launch: the larger of what the busiest unit needs for all blocks of a
-// multiprocessor, and of the blocks' latencies, one set of resident ones after another.
+// multiprocessor, and of the blocks' latencies, one set of resident ones after another. The tiles for
+// few outputs read through the first-level cache what the others read from shared memory.
 func (s convShape) clocks(t *convTile, v *driver.Device) int {
 	const length, row = C.BRENIER_CUDA_CONV_STEP, 2 * C.BRENIER_CUDA_CONV_STEP // of a step: k, bytes
 	warps := t.threads / 32 / t.wk
