@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"brenier/engine/internal/cuda/double"
 	"brenier/engine/internal/cuda/driver"
 )
 
@@ -210,6 +211,29 @@ func TestLocate_rows_that_overflow(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The answers do not depend on when copies land and products are made, within what the kernels' waits
+// allow: stages are come by several times, samples stay in shared memory or stream along with the cells.
+func TestLocate_any_schedule(t *testing.T) {
+	v := newTestDevice(t)
+	if !double.Present() {
+		t.Skip("a card has a schedule of its own")
+	}
+	t.Cleanup(func() { double.Configure("schedule", "") })
+	for _, schedule := range []string{"late", "early", "random:3"} {
+		if err := double.Configure("schedule", schedule); err != nil {
+			t.Fatal(err)
+		}
+		for _, rung := range locateRungs {
+			for _, size := range []struct{ N, d, n int }{{900, 64, 20}, {400, 200, 3}, {150, 1030, 10}} {
+				t.Run(fmt.Sprintf("%s/%s/d=%d", schedule, rung.name, size.d), func(t *testing.T) {
+					c := randomMap(size.N, size.d, size.n)
+					c.equalsOracle(t, v, c.locateOf(t, v, rung.allow), 1, 3)
+				})
+			}
+		}
 	}
 }
 
