@@ -97,19 +97,34 @@ func benchPoints(b *testing.B, n, d int) (points, heights []float32) {
 	return points, heights
 }
 
+// benchLocate are the shapes that locate is timed at.
+var benchLocate = []locateShape{
+	{65536, 60000, 64, 1},
+	{65536, 60000, 128, 1},
+	{16384, 1281167, 256, 1},
+	{1, 1000000, 64, 1},
+	{1, 60000, 64, 1},
+	{1, 60000, 64, 8},
+	{64, 60000, 64, 8},
+	{4096, 60000, 64, 8},
+}
+
+type locateShape struct{ batch, n, d, k int }
+
+func (c locateShape) String() string { return fmt.Sprintf("%dx%dx%d/k=%d", c.batch, c.n, c.d, c.k) }
+
+// The batches that decoders and all stages together are timed at, and the neighbours of the latter.
+var (
+	benchDecode   = []int{1, 16, 1024, 4096}
+	benchGenerate = []int{1, 1024}
+)
+
+const benchNeighbours = 8
+
 // BenchmarkLocate times the whole stage, from samples on the device to cells on the device.
 func BenchmarkLocate(b *testing.B) {
-	for _, c := range []struct{ batch, n, d, k int }{
-		{65536, 60000, 64, 1},
-		{65536, 60000, 128, 1},
-		{16384, 1281167, 256, 1},
-		{1, 1000000, 64, 1},
-		{1, 60000, 64, 1},
-		{1, 60000, 64, 8},
-		{64, 60000, 64, 8},
-		{4096, 60000, 64, 8},
-	} {
-		b.Run(fmt.Sprintf("%dx%dx%d/k=%d", c.batch, c.n, c.d, c.k), func(b *testing.B) {
+	for _, c := range benchLocate {
+		b.Run(c.String(), func(b *testing.B) {
 			v := newTestDevice(b)
 			if v.info.Double {
 				c.batch, c.n = min(c.batch, 200), min(c.n, 500)
@@ -144,7 +159,7 @@ func BenchmarkLocate(b *testing.B) {
 }
 
 // benchModels are the example models, as parts.
-func benchModels(b *testing.B) map[string]backend.Parts {
+func benchModels(b testing.TB) map[string]backend.Parts {
 	paths, err := filepath.Glob("../../../examples/models/*.safetensors")
 	if err != nil || len(paths) == 0 {
 		b.Fatalf("no example model: %v", err)
@@ -165,7 +180,7 @@ func benchModels(b *testing.B) map[string]backend.Parts {
 // recorded as one graph.
 func BenchmarkDecode(b *testing.B) {
 	for name, parts := range benchModels(b) {
-		for _, batch := range []int{1, 16, 1024, 4096} {
+		for _, batch := range benchDecode {
 			b.Run(fmt.Sprintf("%s/%d", name, batch), func(b *testing.B) {
 				v := newTestDevice(b)
 				if v.info.Double && batch > 1 {
@@ -200,14 +215,14 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkGenerate times everything, from seed to bytes on the device, as one graph.
 func BenchmarkGenerate(b *testing.B) {
 	for name, parts := range benchModels(b) {
-		for _, batch := range []int{1, 1024} {
+		for _, batch := range benchGenerate {
 			b.Run(fmt.Sprintf("%s/%d", name, batch), func(b *testing.B) {
 				g := openTestBackend(b, nil)
 				if g.v.info.Double && batch > 1 {
 					b.Skip("through the double one image is enough")
 				}
 				m := prepare(b, g, parts)
-				const k = 8
+				const k = benchNeighbours
 				w := newWorkspace(b, m, batch, k).(*workspace)
 				image := scratchOn(b, g.v, bytesOf(batch, m.(*model).decoder.elements()))
 				out := backend.Image{Address: uint64(image), DType: backend.U8, High: 1}

@@ -23,7 +23,8 @@ func NewRewrite(to *Executable, nodes []Node) *Stream {
 	return &Stream{rewrite: &rewrite{to: to, nodes: nodes}}
 }
 
-// Again makes the next launch the first one again, and returns how many there have been.
+// Again makes the next launch into a stream of NewRewrite the first one again, and returns how many
+// there have been.
 func (s *Stream) Again() int {
 	launches := s.rewrite.launches
 	s.rewrite.launches = 0

@@ -20,8 +20,12 @@ type Stream struct {
 	handle cu.Stream
 	owned  bool
 
-	rewrite *rewrite // where the stream runs nothing; else nil
+	// Of a stream that runs nothing, what takes its launches; else both are nil.
+	rewrite *rewrite
+	listing listing
 }
+
+func (s *Stream) runsNothing() bool { return s.rewrite != nil || s.listing != nil }
 
 // NewStream returns a stream that does not wait for the default stream of the context, nor it for this.
 func (c *Context) NewStream() (*Stream, error) {
@@ -67,6 +71,10 @@ func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.
 	if s.rewrite != nil {
 		return s.rewrite.launch(f, grid, block, shared, params)
 	}
+	if s.listing != nil {
+		s.listing.launch(f, grid, block, shared, params)
+		return nil
+	}
 	return status("cuLaunchKernel", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), (*C.uchar)(params), 0))
 }
 
@@ -74,7 +82,7 @@ func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.
 // ended: up to its own wait (ptx/dependent.cuh) it may touch nothing that the other writes. Where the
 // card has no such launches (before compute capability 9.0) it is Launch.
 func (s *Stream) LaunchDependent(f *Function, grid, block Dim, shared int, params unsafe.Pointer) error {
-	if !f.dependent || s.rewrite != nil {
+	if !f.dependent || s.runsNothing() {
 		return s.Launch(f, grid, block, shared, params)
 	}
 	return status("cuLaunchKernelEx", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), (*C.uchar)(params), 1))
@@ -94,7 +102,7 @@ func (s *Stream) ToHost(dst unsafe.Pointer, src Address, bytes int) error {
 
 // OnDevice copies bytes within the device; the two ranges may not overlap.
 func (s *Stream) OnDevice(dst, src Address, bytes int) error {
-	if s.rewrite != nil {
+	if s.runsNothing() {
 		return nil
 	}
 	return result("cuMemcpyDtoDAsync", cu.MemcpyDtoDAsync(cu.DevicePtr(dst), cu.DevicePtr(src), int64(bytes), s.handle))
@@ -102,7 +110,7 @@ func (s *Stream) OnDevice(dst, src Address, bytes int) error {
 
 // Clear sets bytes on the device to zero.
 func (s *Stream) Clear(dst Address, bytes int) error {
-	if s.rewrite != nil {
+	if s.runsNothing() {
 		return nil
 	}
 	return result("cuMemsetD8Async", cu.MemsetD8Async(cu.DevicePtr(dst), 0, int64(bytes), s.handle))

@@ -1,0 +1,206 @@
+//go:build cuda
+
+// Package workload says what a launch of a kernel asks of a card: how often its loops go round and how
+// many bytes they move. With what an iteration takes, counted from the machine code by bench/sass, that
+// predicts how long the launch takes, before any card has run it.
+package workload
+
+/*
+#cgo CFLAGS: -std=c11 -O2 -Wall -Wextra -I${SRCDIR}/../../../../kernels/cuda
+#include "conv.h"
+#include "conv_tiles.h"
+#include "extend.h"
+#include "gather.h"
+#include "locate.h"
+#include "locate_wgmma.h"
+#include "noise.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"brenier/engine/internal/cuda/driver"
+)
+
+// Launch is one launch of a kernel, and its work.
+type Launch struct {
+	Kernel  string
+	Times   int // that it is made
+	Blocks  int
+	Threads int // of a block
+	Shared  int // bytes of dynamic shared memory of a block
+
+	// Warps of a block walk the loops, each Loops[0] times the hot one in all, Loops[1] times the one
+	// around it, and so on outwards; of blocks that do not do the same, the one that does most.
+	Warps int
+	Loops []float64
+
+	Trips  int     // times that a block waits for memory, one after another
+	Memory float64 // bytes to and from the device's memory: what no earlier launch left in the cache
+	Cache  float64 // bytes to and from the second-level cache
+}
+
+// Of returns the work of one launch by its parameters. It panics on a kernel that it does not know: every
+// kernel that a stage launches has its line here.
+func Of(f *driver.Function, grid, block driver.Dim, shared int, params unsafe.Pointer) Launch {
+	l := Launch{
+		Kernel: f.Name, Times: 1, Blocks: max(1, grid.X) * max(1, grid.Y) * max(1, grid.Z),
+		Threads: max(1, block.X) * max(1, block.Y), Shared: shared, Trips: 2,
+	}
+	l.Warps = l.Threads / 32
+	name := strings.TrimPrefix(f.Name, "brenier_cuda_")
+	switch {
+	case strings.HasPrefix(name, "noise_"):
+		l.noise((*C.brenier_noise_params)(params))
+	case name == "locate_samples":
+		l.samples((*C.brenier_locate_samples_params)(params))
+	case strings.HasPrefix(name, "locate_wgmma_"):
+		l.wgmma((*C.brenier_locate_screen_params)(params), strings.HasSuffix(name, "_sliced"))
+	case strings.HasPrefix(name, "locate_few_"):
+		l.few((*C.brenier_locate_few_params)(params), strings.TrimPrefix(name, "locate_few_"))
+	case strings.HasPrefix(name, "locate_select"):
+		l.selects((*C.brenier_locate_decide_params)(params))
+	case name == "locate_rescore":
+		l.rescore((*C.brenier_locate_decide_params)(params))
+	case name == "locate_plain":
+		l.Trips = 1 // it looks for rows left undecided, of which there are next to none
+	case name == "extend":
+		l.extend((*C.brenier_extend_params)(params))
+	case strings.HasPrefix(name, "conv_plain_"):
+		panic(name + ": no workload is known of it")
+	case strings.HasPrefix(name, "conv_"):
+		l.conv((*C.brenier_cuda_conv)(params), name[strings.LastIndexByte(name, '_')+1:])
+	case strings.HasPrefix(name, "code_"):
+		p := (*C.brenier_cuda_code)(params)
+		l.Cache = float64(p.n) * float64(p.dim) * (4 + 2)
+	case strings.HasPrefix(name, "image_"):
+		p := (*C.brenier_cuda_image)(params)
+		l.Cache = float64(p.n) * float64(p.pixels*p.channels) * 2
+		l.Memory = float64(p.n) * float64(p.pixels*p.channels) * elementBytes(p.out.kind)
+	case name == "gather_units":
+		p := (*C.brenier_cuda_gather)(params)
+		l.Cache = 2 * float64(p.n) * float64(p.count) * float64(p.unit)
+	default:
+		panic(name + ": no workload is known of it")
+	}
+	return l
+}
+
+func (l *Launch) noise(p *C.brenier_noise_params) {
+	l.Trips = 1
+	l.Cache = 4 * float64(p.n) * float64(p.d)
+}
+
+// samples: a warp a row, 32 chunks of 8 dimensions at a time.
+func (l *Launch) samples(p *C.brenier_locate_samples_params) {
+	l.Loops = []float64{float64((p.slices*8 + 31) / 32)}
+	l.Trips = 3 // the row, twice, and the map's constants
+	l.Cache = float64(p.row_count) * (4*float64(p.dim) + 128*float64(p.slices))
+}
+
+// wgmma: the two warpgroups that multiply go through all cell tiles of their units. A block's share of
+// the units is a whole number, and so is a split's of the tiles.
+func (l *Launch) wgmma(p *C.brenier_locate_screen_params, sliced bool) {
+	l.Warps = 8
+	units := ceil(int((p.row_tiles+1)/2*p.splits), l.Blocks)
+	tiles := units * ceil(int(p.tiles), int(p.splits))
+	l.Loops = []float64{float64(tiles), float64(units)}
+	if sliced { // the first two slices are in the loop over tiles
+		l.Loops = append([]float64{float64(tiles * int(p.slices-2))}, l.Loops...)
+	}
+	tileBytes := float64(p.slices)*C.BRENIER_LOCATE_SLICE_BYTES + 4*C.BRENIER_LOCATE_TILE
+	l.Memory = float64(p.tiles) * tileBytes
+	l.Cache = float64(l.Blocks*tiles)*tileBytes + float64(p.row_tiles)*float64(p.slices)*C.BRENIER_LOCATE_SLICE_BYTES
+}
+
+// few: a warp a tile of cells, 32 strips of 16 cells by 64 dimensions in 8 rounds of 4 for every slice.
+func (l *Launch) few(p *C.brenier_locate_few_params, rows string) {
+	const rounds = 2 // of 4 strips, for the 8 strips of a tile and each of its slices
+	l.Loops = []float64{float64(ceil(int(p.tiles), l.Blocks*l.Warps) * rounds * int(p.slices))}
+	bytes := float64(p.tiles) * (float64(p.slices)*C.BRENIER_LOCATE_SLICE_BYTES + 4*C.BRENIER_LOCATE_TILE)
+	var count float64
+	if _, err := fmt.Sscan(rows, &count); err != nil {
+		panic(err)
+	}
+	l.Memory, l.Cache = bytes, bytes+count*float64(p.tiles)*C.BRENIER_LOCATE_GROUPS*4
+	l.Trips = 3 // the samples and the map's constants, then the cells
+}
+
+// selects: a block a row reads the row's maxima twice, then scores the cells of a group or two.
+func (l *Launch) selects(p *C.brenier_locate_decide_params) {
+	maxima := float64(p.tiles) * C.BRENIER_LOCATE_GROUPS
+	l.Loops = []float64{2 * maxima / float64(8*l.Threads)}
+	l.Trips = 6 // margin, maxima, maxima again, the cells' levels and points
+	l.Cache = float64(p.row_count) * (maxima*4 + float64(p.dim)*4*(1+C.BRENIER_LOCATE_GROUP_CELLS))
+}
+
+// rescore: a warp a row reads a list or two and scores about one cell.
+func (l *Launch) rescore(p *C.brenier_locate_decide_params) {
+	l.Loops = []float64{float64(p.dim) / 16, 1, float64(p.splits)}
+	l.Trips = 5
+	l.Cache = float64(p.row_count) * (float64(p.splits)*12 + 2*float64(p.dim)*4)
+}
+
+// extend: 16 dimensions of 32 cells at a time.
+func (l *Launch) extend(p *C.brenier_extend_params) {
+	l.Loops = []float64{float64(ceil(int(p.d), 16))}
+	l.Trips = 4
+	l.Cache = float64(p.n) * float64(p.d) * 4 * (2*float64(p.k) + 2)
+}
+
+// conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.
+func (l *Launch) conv(p *C.brenier_cuda_conv, shape string) {
+	t, shipped := tiles[shape]
+	if !shipped {
+		panic("conv: no tile " + shape)
+	}
+	var steps, weights, pixels float64 // steps: the mean of the phases, weighed by their pixels
+	for _, phase := range p.phases[:p.phase_count] {
+		size := float64(phase.rows) * float64(phase.cols)
+		steps += size * float64(phase.steps)
+		pixels += size
+		weights += 2 * float64(phase.steps) * float64(p.groups) * float64(p.packed_rows) * C.BRENIER_CUDA_CONV_STEP
+	}
+	steps /= pixels
+	const chunk = C.BRENIER_CUDA_CONV_CHUNK
+	chunks := float64(ceil(int(steps+0.5), chunk))
+	rounds := float64(ceil(int(chunks), t.wk))
+	own := min(steps, rounds*chunk) // of a group of warps
+	l.Loops = []float64{own / t.steps, rounds}
+	l.Trips = 3
+	if chunks < float64(t.wk) { // idle groups
+		l.Warps = l.Warps * int(chunks) / t.wk
+	}
+	n := float64(p.n)
+	in := 2 * n * float64(p.in_image)
+	outputs := n * pixels * float64(p.groups) * float64(p.out_channels)
+	if p.packed_rows == C.BRENIER_CUDA_CONV_FEW {
+		rows := 0.0
+		for _, channel := range p.row_channel {
+			if channel >= 0 {
+				rows++
+			}
+		}
+		outputs = n * pixels * rows
+	}
+	l.Cache = weights + in + outputs*elementBytes(p.out.kind)
+	if p.out.kind != C.BRENIER_CUDA_OUT_VALUE {
+		l.Memory = outputs * elementBytes(p.out.kind)
+	}
+}
+
+func ceil(a, b int) int { return (a + b - 1) / b }
+
+// elementBytes is the size of an element of an output.
+func elementBytes(kind C.int32_t) float64 {
+	switch kind {
+	case C.BRENIER_CUDA_OUT_F32:
+		return 4
+	case C.BRENIER_CUDA_OUT_U8:
+		return 1
+	}
+	return 2
+}
