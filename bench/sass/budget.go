@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"sort"
 )
@@ -13,6 +14,8 @@ type Budget struct {
 	Registers    int
 	StaticShared int    // bytes
 	Local        int    // instructions that touch local memory
+	Straight     int    // instructions outside of loops; see straight
+	Early        int    // those of them before the kernel waits for the one ahead of it
 	Loops        []Loop // the hot loop, and those around it, from the innermost outwards
 }
 
@@ -33,6 +36,12 @@ func budget(name string, m machine, k kernel) Budget {
 	}
 	f := newFlow(k.Code)
 	all := f.loops()
+	looping := map[int]bool{}
+	for _, l := range all {
+		maps.Copy(looping, l.body)
+	}
+	way := f.straight(looping)
+	b.Straight, b.Early = f.instructions(way), f.beforeWait(way)
 	hot, most := -1, 0.0
 	for i, l := range all {
 		if work := f.work(m, l); work > most && f.innermost(m, all, l) {

@@ -68,11 +68,18 @@ func disassemble(nvdisasm, path string) (capability string, kernels []kernel, er
 		k.Registers = registers[f.Name]
 		if section := file.Section(".nv.shared." + f.Name); section != nil {
 			k.StaticShared = int(section.Size)
+			if head.SM.Version.Major >= 9 {
+				k.StaticShared -= systemShared
+			}
 		}
 		kernels = append(kernels, k)
 	}
 	return fmt.Sprintf("sm_%d%d", head.SM.Version.Major, head.SM.Version.Minor), kernels, nil
 }
+
+// systemShared is the bytes of a block's shared memory that the system keeps; from compute capability
+// 9.0 on a cubin counts them as the kernel's.
+const systemShared = 1 << 10
 
 // registerCounts reads the registers of each kernel from the section .nv.info: entries of a format
 // byte, an attribute byte and 16 bits, which for the format 4 are a size, and that many bytes follow.

@@ -176,3 +176,79 @@ func (s *shortest) Pop() any {
 	*s = (*s)[:len(*s)-1]
 	return last
 }
+
+// straight is a way from the kernel's start to its end, without its loops: of two ways round the shorter,
+// of a way and none the way, and not the way out where one side leaves. So an epilogue is counted once,
+// in its cheapest form, and what is done for elements that exist is counted as done.
+func (f *flow) straight(looping map[int]bool) []int {
+	end := len(f.blocks)
+	next := make([][]int, end) // forwards, which in code that is laid out in order leaves a way out of every loop
+	for b := range f.blocks {
+		for _, n := range f.blocks[b].next {
+			if n > b {
+				next[b] = append(next[b], n)
+			}
+		}
+		if len(next[b]) == 0 {
+			next[b] = []int{end}
+		}
+	}
+	meets := make([]int, end) // where all ways from a block come together again
+	for b := end - 1; b >= 0; b-- {
+		meets[b] = next[b][0]
+		for _, n := range next[b][1:] {
+			for meets[b] != n {
+				if meets[b] < n {
+					meets[b] = meets[meets[b]]
+				} else {
+					n = meets[n]
+				}
+			}
+		}
+	}
+	var ahead func(from, to int) []int
+	ahead = func(from, to int) (way []int) {
+		for b := from; b != to && b != end; b = meets[b] {
+			if !looping[b] {
+				way = append(way, b)
+			}
+			var chosen []int
+			for _, n := range next[b] {
+				if n == meets[b] {
+					continue
+				}
+				other := ahead(n, meets[b])
+				longer := f.instructions(other) > f.instructions(chosen)
+				if chosen == nil || longer == (meets[b] == end) {
+					chosen = other
+				}
+			}
+			way = append(way, chosen...)
+		}
+		return way
+	}
+	return ahead(0, end)
+}
+
+// instructions of some blocks.
+func (f *flow) instructions(blocks []int) (sum int) {
+	for _, b := range blocks {
+		sum += f.length(b)
+	}
+	return sum
+}
+
+// beforeWait is how many instructions of a way come before it waits for the kernel ahead in the stream;
+// 0 where it does not wait.
+func (f *flow) beforeWait(way []int) int {
+	count := 0
+	for _, b := range way {
+		for _, i := range f.code[f.blocks[b].first:f.blocks[b].end] {
+			if i.base() == "ACQBULK" {
+				return count
+			}
+			count++
+		}
+	}
+	return 0
+}

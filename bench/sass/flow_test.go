@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 )
@@ -151,5 +152,73 @@ func TestResident(t *testing.T) {
 		if got := machines["sm_90"].resident(c.registers, c.shared, c.threads); got != c.want {
 			t.Errorf("%+v: got %d", c, got)
 		}
+	}
+}
+
+// What is outside of loops: the shorter of two ways round, the way where there is also none, and not the
+// way out.
+func TestStraight(t *testing.T) {
+	for _, c := range []struct {
+		name, code      string
+		straight, early int
+	}{
+		{"without branches", "MOV\nACQBULK\nMOV\nEXIT", 4, 1},
+		{"a way and none", "ISETP\n@P0 BRA over\nMOV\nMOV\nover:\nEXIT", 5, 0},
+		{"two ways round", "@P0 BRA right\nMOV\nMOV\nMOV\nBRA end\nright:\nMOV\nend:\nEXIT", 3, 0},
+		{"a way out", "@P0 BRA on\nACQBULK\nEXIT\non:\nMOV\nMOV\nACQBULK\nMOV\nEXIT", 6, 3},
+		{"a loop", nested, 2, 0},
+	} {
+		b := budget("sm_90", machines["sm_90"], kernel{Name: "k", Code: assemble(c.code)})
+		if b.Straight != c.straight || b.Early != c.early {
+			t.Errorf("%s: want %d instructions, %d before the wait; got %d, %d", c.name, c.straight, c.early, b.Straight, b.Early)
+		}
+	}
+}
+
+// A launch takes what its slowest part does, beside a node of a graph.
+func TestPredict(t *testing.T) {
+	const us = 1e-6
+	node := h100.node
+	budget := Budget{Registers: 32, Straight: 100, Early: 40, Loops: []Loop{{"0x0", clocks{Issue: 100, Tensor: 512}}}}
+	for _, c := range []struct {
+		name   string
+		launch Launch
+		want   float64
+		binds  string
+	}{
+		// 132 blocks, one a multiprocessor, of 4 warps: a warp a sub-core. 1,000 times 512 clocks.
+		{"tensor", Launch{Kernel: "k", Blocks: 132, Threads: 128, Warps: 4, Loops: []float64{1000}}, 512000 / h100.clock, "tensor"},
+		// The clock of the measured rate: 132 multiprocessors of 4 x 512 products.
+		{"wgmma", Launch{Kernel: "wgmma", Blocks: 132, Threads: 128, Warps: 4, Loops: []float64{1000}},
+			512000 * 132 * 4 * 512 * 2 / 735e12, "tensor"},
+		// Two trips and 60 instructions, the first 40 having run before.
+		{"latency", Launch{Kernel: "k", Blocks: 1, Threads: 128, Warps: 4, Trips: 2}, (2*600 + 60*2) / h100.clock, "latency"},
+		// 133 blocks of 200 KB: two rounds, and nothing runs before.
+		{"two rounds", Launch{Kernel: "k", Blocks: 133, Threads: 128, Warps: 4, Trips: 2, Shared: 200 << 10},
+			2 * (2*600 + 100*2) / h100.clock, "latency"},
+		{"memory", Launch{Kernel: "k", Blocks: 132, Threads: 128, Warps: 4, Memory: 3e9}, 1000 * us, "memory"},
+		{"held in the cache", Launch{Kernel: "k", Blocks: 132, Threads: 128, Warps: 4, Memory: 29e6, Cache: 55e6}, 10 * us, "cache"},
+	} {
+		p := h100.predict(c.launch, budget)
+		if math.Abs(p.Seconds-node-c.want) > 1e-3*c.want || p.Binds != c.binds {
+			t.Errorf("%s: want %.3f us, bound by %s; got %.3f, by %s", c.name, c.want/us, c.binds, (p.Seconds-node)/us, p.Binds)
+		}
+	}
+}
+
+func TestExceeding(t *testing.T) {
+	var list []forecast
+	for name, us := range limits {
+		list = append(list, forecast{name: name, seconds: 0.99e-6 * us})
+	}
+	if faults := exceeding(list); len(faults) != 0 {
+		t.Errorf("within all limits: got %q", faults)
+	}
+	list[0].seconds *= 1.1
+	if faults := exceeding(list); len(faults) != 1 || !strings.Contains(faults[0], list[0].name) {
+		t.Errorf("beyond one limit: got %q", faults)
+	}
+	if faults := exceeding(list[1:]); len(faults) != 1 || !strings.Contains(faults[0], "no such benchmark") {
+		t.Errorf("one is missing: got %q", faults)
 	}
 }

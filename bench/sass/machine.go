@@ -52,14 +52,12 @@ func (c *clocks) add(o clocks) {
 	c.Global += o.Global
 }
 
-func (c *clocks) subtract(o clocks) {
-	c.Issue -= o.Issue
-	c.Tensor -= o.Tensor
-	c.FMA -= o.FMA
-	c.ALU -= o.ALU
-	c.Double -= o.Double
-	c.Shared -= o.Shared
-	c.Global -= o.Global
+// addScaled adds o `times` times, rounded to whole instructions.
+func (c *clocks) addScaled(o clocks, times float64) {
+	c.add(clocks{
+		Issue: int(float64(o.Issue)*times + 0.5), Tensor: o.Tensor * times, FMA: o.FMA * times, ALU: o.ALU * times,
+		Double: o.Double * times, Shared: o.Shared * times, Global: int(float64(o.Global)*times + 0.5),
+	})
 }
 
 // bound is the part that takes the most of a sub-core when `warps` warps share it, and its clocks.
@@ -178,5 +176,5 @@ func (m machine) resident(registers, shared, threads int) int {
 	if perWarp > 0 {
 		blocks = min(blocks, m.registers/(perWarp*warps))
 	}
-	return min(blocks, m.shared/(shared+1024)) // the system keeps 1 KB of a block's shared memory
+	return min(blocks, m.shared/(shared+systemShared))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -70,8 +71,9 @@ func readTable(path string) ([]Budget, error) {
 	return budgets, nil
 }
 
-// writeTable writes the table to path and, to read, beside it with the ending .md.
-func writeTable(path string, budgets []Budget) error {
+// writeTable writes the table to path, to read beside it with the ending .md, and the predicted times
+// to predicted.json in the same folder.
+func writeTable(path string, budgets []Budget, list []forecast) error {
 	var text bytes.Buffer
 	text.WriteString("[\n")
 	for i, b := range budgets { // a line for each kernel, so that a change shows as one
@@ -89,7 +91,10 @@ func writeTable(path string, budgets []Budget) error {
 	if err := replace(path, text.Bytes()); err != nil {
 		return err
 	}
-	return replace(strings.TrimSuffix(path, ".json")+".md", page(budgets))
+	if err := replace(strings.TrimSuffix(path, ".json")+".md", page(budgets, list)); err != nil {
+		return err
+	}
+	return replace(predictedBeside(path), predicted(list))
 }
 
 // replace writes a file by way of a temporary one.
@@ -100,11 +105,16 @@ func replace(path string, text []byte) error {
 	return os.Rename(path+".new", path)
 }
 
+// predictedBeside is the file of predicted times that goes with a table.
+func predictedBeside(table string) string {
+	return filepath.Join(filepath.Dir(table), "predicted.json")
+}
+
 // page is the table to read.
-func page(budgets []Budget) []byte {
+func page(budgets []Budget, list []forecast) []byte {
 	var text bytes.Buffer
 	text.WriteString(pageHead)
-	writePredictions(&text, budgets)
+	writePredictions(&text, list)
 	text.WriteString(pageTable)
 	for _, b := range budgets {
 		for i, l := range b.Loops {
@@ -128,7 +138,8 @@ const pageHead = `# What the kernels take, counted from their machine code
 
 Made by ` + "`go run ./bench/sass --update`" + ` from the compiled kernels; no card was used. Counts are along the
 shortest way through one iteration of a warp: what a loop does seldom is left out. Neither latency nor bank
-conflicts nor caches are modelled, so a predicted time is a lower bound.
+conflicts nor the caches' hits are modelled but where a prediction says so: it is nearer to a lower bound than
+to the middle.
 
 `
 

@@ -12,6 +12,19 @@
 #define BRENIER_EXTEND_SIMPLEX 1
 #define BRENIER_EXTEND_PAIR 2
 
+// The code once more, as the decoder reads its input: runs of `run` dimensions, each `pitch` elements from
+// the next; what lies between is left alone.
+enum {
+	BRENIER_EXTEND_NONE,
+	BRENIER_EXTEND_F32,
+	BRENIER_EXTEND_F16,
+	BRENIER_EXTEND_BF16,
+};
+typedef struct {
+	BRENIER_ADDRESS(void) data;  // [n][d/run][pitch]
+	int32_t kind, run, pitch;
+} brenier_extend_input;
+
 // brenier_cuda_extend: the codes z of samples x with their cells, best first.
 //   CELL     z = y_i0
 //   SIMPLEX  z = sum_j w_j y_j / sum_j w_j over the admissible cells in their order, with
@@ -27,6 +40,7 @@ typedef struct {
 	BRENIER_ADDRESS(const double) norms;     // [N], of brenier_cuda_plane_norms
 	BRENIER_ADDRESS(const float) centroids;  // [N,d], aligned to 16 bytes; read by SIMPLEX alone
 	BRENIER_ADDRESS(float) z;                // [n,d]
+	brenier_extend_input input;
 	double min_cosine, blend;
 	int32_t n, d, k, group, mode;
 } brenier_extend_params;

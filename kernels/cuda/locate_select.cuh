@@ -237,11 +237,11 @@ __device__ __forceinline__ double locate_exact_score(const double *lifted_x, con
 	return exact_chain(lifted_x + k, y + k, d - k, sum);
 }
 
-// Scores cells of a row exactly and writes its k best: the `cells` listed ones or, if that is
+// Scores cells of a row exactly, writes its k best and returns them to the lanes of the first warp: the `cells` listed ones or, if that is
 // negative, those of the `groups` listed ones or, if that is too, all. lifted_x may be null. All threads
 // of the block take part.
 template <int threads, int ahead>
-__device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_locate_decide_params &p, int64_t row,
+__device__ inline Scored locate_decide(LocateSelection<threads> &s, const brenier_locate_decide_params &p, int64_t row,
                                      const double *lifted_x, int groups, int cells) {
 	const int warp = threadIdx.x / 32, lane = lane_id();
 	const float *const x = p.x + row * p.dim;
@@ -266,12 +266,40 @@ __device__ inline void locate_decide(LocateSelection<threads> &s, const brenier_
 	}
 	s.tops[warp][lane] = lane < p.k ? top : no_cell();
 	sync_threads();
-	if (warp != 0) return;
+	if (warp != 0) return top;
 	for (int other = 1; other < threads / 32; other++) top_offer(top, s.tops[other][lane], p.k);
 	if (lane < p.k) {
 		p.best_cells[row * p.k + lane] = top.cell;
 		p.best_scores[row * p.k + lane] = top.score;
 	}
+	return top;
+}
+
+// Decides the block's row, unless it joins the exact rows, and returns its k best cells to the lanes of
+// the first warp. again: screen the cells of groups one by one. ahead: quads of a point that a lane asks
+// for at once. Dynamic shared memory: d float64 where p.lifted says so.
+template <int threads, bool again, int ahead>
+__device__ __forceinline__ Scored locate_select(const brenier_locate_decide_params &p, LocateSelection<threads> &s) {
+	const int64_t row = blockIdx.x;
+	const float margin = p.rows[row].margin;
+	if (margin < 0 && p.exact_count) return no_cell();
+	double *const lifted_x = p.lifted ? (double *)dynamic_shared() : nullptr;
+	if (p.lifted) locate_lift<threads>(lifted_x, p.x + row * p.dim, p.dim);
+	sync_threads();
+
+	const LocateGroups<threads> groups = {p.maxima, row, p.tiles};
+	float cut = 0;
+	const int listed = margin < 0 ? -1 : locate_list_groups(s, groups, p.k, margin, cut);
+	if (listed < 0 && p.exact_count) {
+		if (threadIdx.x == 0) p.exact_rows[atomic_add(p.exact_count, 1u)] = (int32_t)row;
+		return no_cell();
+	}
+	int cells = -1;
+	if (again && listed >= 0) {
+		cells = locate_list_cells(s, p, row, listed, cut);
+		if (cells > LOCATE_CELLS) cells = -1;
+	}
+	return locate_decide<threads, ahead>(s, p, row, lifted_x, listed, cells);
 }
 
 }  // namespace brenier

@@ -27,8 +27,9 @@ type decoder struct {
 	shape   lower.Shape
 	steps   []decodeStep
 	memory  decodeMemory
-	widest  int // the most bytes per image that one step reads and writes
-	most    int // the most elements per image of a value or the image
+	input   decoderInput // where the code may lie as the first step reads it; nothing where steps differ
+	widest  int          // the most bytes per image that one step reads and writes
+	most    int          // the most elements per image of a value or the image
 	owned   []driver.Address
 	plain   bool // every convolution by the plain kernel
 }
@@ -41,6 +42,17 @@ type decodeStep struct {
 	out  int
 	operation
 }
+
+// decoderInput is where codes lie as a decoder's steps read them.
+type decoderInput struct {
+	layout
+	element element
+	value   int            // of the decoder's; 0, which is the code itself, where no step reads it so
+	address driver.Address // 0: nowhere
+}
+
+// bytes of one code.
+func (i decoderInput) bytes() int { return i.elements() * i.element.bytes() }
 
 // operation is what a step does. What an element gets does not depend on the images beside it.
 type operation interface {
@@ -86,7 +98,7 @@ func (d *decoder) settle() { d.program = nil }
 // build turns the program's steps into launches, in place of those that there are.
 func (d *decoder) build(plain bool) error {
 	d.close()
-	d.plain, d.steps = plain, nil
+	d.plain, d.steps, d.input = plain, nil, decoderInput{}
 	p := d.program
 	b := newBuilder(d, p)
 	if err := b.checkSize(); err != nil {
@@ -155,6 +167,11 @@ const (
 // launch decodes codes z [n,dim] to n images at out. base is where the memory of s's plan begins.
 // fault.ErrInvalidArgument where out's element does not fit.
 func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Address, n int, out target) error {
+	return d.launchInput(q, s, base, z, 0, n, out)
+}
+
+// launchInput is launch for codes that lie at input too, as d.input says, unless that is 0.
+func (d *decoder) launchInput(q *driver.Stream, s *decodeScratch, base, z, input driver.Address, n int, out target) error {
 	var err error
 	if s.image, err = newImageTarget(d.shape, out); err != nil {
 		return err
@@ -171,11 +188,18 @@ func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Addr
 		s.image.first = first
 		for i := range d.steps {
 			step := &d.steps[i]
+			if input != 0 && step.out == d.input.value {
+				continue // it would only convert the code
+			}
 			w.in, w.out, w.image = [maxInputs]driver.Address{}, 0, nil
 			for k, v := range step.in {
-				w.in[k] = d.value(arena, v, s.chunk)
-				if v == codeValue {
+				switch {
+				case v == codeValue:
 					w.in[k] = z + driver.Address(4*first*d.dim)
+				case input != 0 && v == d.input.value:
+					w.in[k] = input + driver.Address(first*d.input.bytes())
+				default:
+					w.in[k] = d.value(arena, v, s.chunk)
 				}
 			}
 			if step.out < 0 {

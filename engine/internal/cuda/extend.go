@@ -31,24 +31,36 @@ func newExtend(v *device, t *transport) (*extendStage, error) {
 	return &extendStage{v, t, f}, nil
 }
 
-// launch writes the codes z [n,d] of samples x [n,d] with cells [n,e.K] int32, best first.
-func (s *extendStage) launch(q *driver.Stream, x, cells driver.Address, n int, e backend.Extension, z driver.Address) error {
+// launch writes the codes z [n,d] of samples x [n,d] with cells [n,e.K] int32, best first, and once more
+// where the decoder reads them, unless in is empty.
+func (s *extendStage) launch(q *driver.Stream, x, cells driver.Address, n int, e backend.Extension, z driver.Address, in decoderInput) error {
+	p, err := s.params(x, cells, n, e, z, in)
+	if err != nil || n == 0 {
+		return err
+	}
+	samples := C.BRENIER_EXTEND_WARPS * 32 / int(p.group) // of a block
+	grid, block := driver.Dim{X: (n + samples - 1) / samples}, driver.Dim{X: 32 * C.BRENIER_EXTEND_WARPS}
+	return q.LaunchDependent(s.function, grid, block, 0, unsafe.Pointer(&p))
+}
+
+// params are what the kernel is told.
+func (s *extendStage) params(x, cells driver.Address, n int, e backend.Extension, z driver.Address, in decoderInput) (p C.brenier_extend_params, err error) {
 	if e.K < 1 || e.K > cpu.MaxK {
-		return fault.Invalid("extend: want 1 .. %d cells of a sample, got %d", cpu.MaxK, e.K)
+		return p, fault.Invalid("extend: want 1 .. %d cells of a sample, got %d", cpu.MaxK, e.K)
 	}
 	if e.Mode == backend.Simplex && s.t.centroids == 0 {
-		return fault.Invalid("extend: mode simplex needs the centroids of the cells, which this model does not have; fit it again, or use mode cell or pair")
-	}
-	if n == 0 {
-		return nil
+		return p, fault.Invalid("extend: mode simplex needs the centroids of the cells, which this model does not have; fit it again, or use mode cell or pair")
 	}
 	group := 2 // lanes that a sample takes
 	for group < e.K {
 		group *= 2
 	}
-	p := C.brenier_extend_params{
+	p = C.brenier_extend_params{
 		x: C.uint64_t(x), cells: C.uint64_t(cells), z: C.uint64_t(z),
 		points: C.uint64_t(s.t.points), norms: C.uint64_t(s.t.norms), centroids: C.uint64_t(s.t.centroids),
+		input: C.brenier_extend_input{
+			data: C.uint64_t(in.address), run: C.int32_t(in.run), pitch: C.int32_t(in.pitch()),
+		},
 		min_cosine: C.double(e.MinCosine), blend: C.double(e.Blend),
 		n: C.int32_t(n), d: C.int32_t(s.t.d), k: C.int32_t(e.K), group: C.int32_t(group),
 	}
@@ -60,11 +72,19 @@ func (s *extendStage) launch(q *driver.Stream, x, cells driver.Address, n int, e
 	case backend.Pair:
 		p.mode = C.BRENIER_EXTEND_PAIR
 	default:
-		return fault.Invalid("extend: unknown mode %d", e.Mode)
+		return p, fault.Invalid("extend: unknown mode %d", e.Mode)
 	}
-	samples := C.BRENIER_EXTEND_WARPS * 32 / group // of a block
-	grid, block := driver.Dim{X: (n + samples - 1) / samples}, driver.Dim{X: 32 * C.BRENIER_EXTEND_WARPS}
-	return q.LaunchDependent(s.function, grid, block, 0, unsafe.Pointer(&p))
+	switch {
+	case in.address == 0:
+		p.input.kind = C.BRENIER_EXTEND_NONE
+	case in.element == f16:
+		p.input.kind = C.BRENIER_EXTEND_F16
+	case in.element == bf16:
+		p.input.kind = C.BRENIER_EXTEND_BF16
+	default:
+		p.input.kind = C.BRENIER_EXTEND_F32
+	}
+	return p, nil
 }
 
 // checks asks for codes of a small map, in every mode.
@@ -127,7 +147,7 @@ func askExtend(v *device, q *driver.Stream, d int) error {
 	want := make([]float32, n*d)
 	for mode, number := range map[backend.Mode]int{backend.Cell: cpu.Cell, backend.Simplex: cpu.Simplex, backend.Pair: cpu.Pair} {
 		e := backend.Extension{Mode: mode, K: k, MinCosine: 0.1, Blend: 0.3}
-		if err := s.launch(q, xs.at(base), cs.at(base), n, e, zs.at(base)); err != nil {
+		if err := s.launch(q, xs.at(base), cs.at(base), n, e, zs.at(base), decoderInput{}); err != nil {
 			return err
 		}
 		got, err := downloadValues[float32](v, q, zs.at(base), n*d)

@@ -37,7 +37,7 @@ func extendOn(t testing.TB, v *device, m *transport, x []float32, cells []int32,
 		t.Fatal(err)
 	}
 	xs, cs, z := onDevice(t, v, x), onDevice(t, v, cells), scratchOn(t, v, 4*len(x))
-	onStream(t, v, func(q *driver.Stream) error { return s.launch(q, xs, cs, len(x)/m.d, e, z) })
+	onStream(t, v, func(q *driver.Stream) error { return s.launch(q, xs, cs, len(x)/m.d, e, z, decoderInput{}) })
 	return fromDevice[float32](t, v, z, len(x))
 }
 
@@ -135,7 +135,7 @@ func TestExtend_refuses(t *testing.T) {
 		"mode 7":    {Mode: 7, K: 1},
 	} {
 		onStream(t, v, func(q *driver.Stream) error {
-			if err := s.launch(q, 0, 0, 1, e, 0); err == nil || !strings.Contains(err.Error(), want) {
+			if err := s.launch(q, 0, 0, 1, e, 0, decoderInput{}); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("%+v: got error %v, want one with %q", e, err, want)
 			}
 			return nil
@@ -174,7 +174,7 @@ func BenchmarkExtend(b *testing.B) {
 			onStream(b, v, func(q *driver.Stream) error {
 				for b.Loop() {
 					e := backend.Extension{Mode: backend.Simplex, K: k, MinCosine: -1}
-					if err := s.launch(q, xs, cs, B, e, z); err != nil {
+					if err := s.launch(q, xs, cs, B, e, z, decoderInput{}); err != nil {
 						return err
 					}
 					if err := q.Synchronize(); err != nil {

@@ -22,7 +22,7 @@ func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out
 		if d.way == copied || n > mostRecorded {
 			err = w.launchMap(w.q, n, seed, first, e)
 			if err == nil {
-				err = w.decodeTo(n, d)
+				err = w.decodeTo(n, w.decoderInput(), d)
 			}
 		} else {
 			err = w.generateRecorded(n, seed, first, e, d.first)
@@ -48,15 +48,19 @@ func (w *workspace) generateRecorded(n int, seed, first uint64, e backend.Extens
 	return w.replay(r, seed, first, to)
 }
 
-// launchMap launches the stages from noise to code.
+// launchMap launches the stages from noise to code, which is then where the decoder reads it too.
 func (w *workspace) launchMap(q *driver.Stream, n int, seed, first uint64, e backend.Extension) error {
 	if err := w.launchNoise(q, n, seed, first); err != nil {
 		return err
 	}
-	if err := w.launchLocate(q, n, e.K); err != nil {
+	x, cells, scores, z, in := w.at(w.x), w.at(w.cells), w.at(w.scores), w.at(w.z), w.decoderInput()
+	if w.m.fewMap.serves(n) {
+		return w.m.fewMap.launch(q, w.locate, w.base, x, n, e, cells, scores, z, in)
+	}
+	if err := w.m.locate.launch(q, w.locate, w.base, x, n, e.K, cells, scores); err != nil {
 		return err
 	}
-	return w.launchExtend(q, n, e)
+	return w.m.extend.launch(q, x, cells, n, e, z, in)
 }
 
 // launchAll launches every stage.
@@ -64,5 +68,5 @@ func (w *workspace) launchAll(q *driver.Stream, n int, seed, first uint64, e bac
 	if err := w.launchMap(q, n, seed, first, e); err != nil {
 		return err
 	}
-	return w.launchDecode(q, 0, n, to)
+	return w.launchDecode(q, 0, n, w.decoderInput(), to)
 }

@@ -78,21 +78,26 @@ func bytesOfType(t backend.DType) int {
 	return 4
 }
 
-// launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place.
-func (w *workspace) launchDecode(q *driver.Stream, first, n int, to target) error {
+// launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place. in is where the
+// call's extend has left them for the decoder, or nowhere.
+func (w *workspace) launchDecode(q *driver.Stream, first, n int, in decoderInput, to target) error {
 	z := w.at(w.z) + driver.Address(4*first*w.m.d)
-	return w.m.decoder.launch(q, w.decode, w.base, z, n, to)
+	input := in.address
+	if input != 0 {
+		input += driver.Address(first * in.bytes())
+	}
+	return w.m.decoder.launchInput(q, w.decode, w.base, z, input, n, to)
 }
 
 // decodeTo decodes n codes: at once, or in as many rounds as the device's memory for images on
 // their way to the host wants.
-func (w *workspace) decodeTo(n int, d delivery) error {
+func (w *workspace) decodeTo(n int, in decoderInput, d delivery) error {
 	if d.way != copied {
-		return w.launchDecode(w.q, 0, n, d.first)
+		return w.launchDecode(w.q, 0, n, in, d.first)
 	}
 	for at := 0; at < n; at += w.imagesBatch {
 		count := min(w.imagesBatch, n-at)
-		if err := w.launchDecode(w.q, at, count, d.first); err != nil {
+		if err := w.launchDecode(w.q, at, count, in, d.first); err != nil {
 			return err
 		}
 		if err := w.q.ToHost(unsafe.Add(d.out, at*d.stride), d.first.address, count*d.stride); err != nil {
@@ -122,7 +127,7 @@ func (w *workspace) Decode(n int, out backend.Image) error {
 		if err != nil {
 			return err
 		}
-		if err := w.decodeTo(n, d); err != nil {
+		if err := w.decodeTo(n, decoderInput{}, d); err != nil {
 			return err
 		}
 		return w.arrive(n, d)

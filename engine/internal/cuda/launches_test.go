@@ -50,13 +50,13 @@ func TestLaunches(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer d.close()
-		decode := func(q *driver.Stream, batch int, dtype backend.DType) error {
+		decode := func(q *driver.Stream, batch int, input driver.Address, dtype backend.DType) error {
 			var p plan
-			return d.launch(q, d.newScratch(&p, batch), 0, 0, batch, target{address: 1 << 20, dtype: dtype, high: 1})
+			return d.launchInput(q, d.newScratch(&p, batch), 0, 0, input, batch, target{address: 1 << 20, dtype: dtype, high: 1})
 		}
 		for _, batch := range benchDecode {
 			launches[fmt.Sprintf("Decode/%s/%d", name, batch)] = listed(t, func(q *driver.Stream) error {
-				return decode(q, batch, backend.F16)
+				return decode(q, batch, 0, backend.F16)
 			})
 		}
 		n := len(parts.Heights)
@@ -69,6 +69,10 @@ func TestLaunches(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		few, err := newFewMap(locate, extend)
+		if err != nil {
+			t.Fatal(err)
+		}
 		e := backend.Extension{Mode: backend.Simplex, K: benchNeighbours}
 		for _, batch := range benchGenerate {
 			launches[fmt.Sprintf("Generate/%s/%d", name, batch)] = listed(t, func(q *driver.Stream) error {
@@ -76,13 +80,18 @@ func TestLaunches(t *testing.T) {
 					return err
 				}
 				scratch := &locateScratch{piece: locate.pieceRows(batch, e.K), plain: &locatePlainScratch{}}
-				if err := locate.launch(q, scratch, 0, 0, batch, e.K, 0, 0); err != nil {
+				in := d.input
+				in.address = 1 << 20
+				var err error
+				if few.serves(batch) {
+					err = few.launch(q, scratch, 0, 0, batch, e, 0, 0, 0, in)
+				} else if err = locate.launch(q, scratch, 0, 0, batch, e.K, 0, 0); err == nil {
+					err = extend.launch(q, 0, 0, batch, e, 0, in)
+				}
+				if err != nil {
 					return err
 				}
-				if err := extend.launch(q, 0, 0, batch, e, 0); err != nil {
-					return err
-				}
-				return decode(q, batch, backend.U8)
+				return decode(q, batch, in.address, backend.U8)
 			})
 		}
 	}

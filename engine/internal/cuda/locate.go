@@ -305,6 +305,14 @@ func (s *locateStage) decision(scratch *locateScratch, base, x driver.Address, n
 
 // launchFew screens few samples and decides them.
 func (s *locateStage) launchFew(q *driver.Stream, f *fewVariant, scratch *locateScratch, base driver.Address, d *C.brenier_locate_decide_params) error {
+	if err := s.screenFew(q, f, scratch, base, d); err != nil {
+		return err
+	}
+	return s.launchSelect(q, d, true)
+}
+
+// screenFew screens few samples.
+func (s *locateStage) screenFew(q *driver.Stream, f *fewVariant, scratch *locateScratch, base driver.Address, d *C.brenier_locate_decide_params) error {
 	if !f.packsItself() {
 		if err := s.launchSamples(q, scratch, base, d); err != nil {
 			return err
@@ -315,10 +323,7 @@ func (s *locateStage) launchFew(q *driver.Stream, f *fewVariant, scratch *locate
 		x: d.x, samples: C.uint64_t(scratch.samples.at(base)), rows: d.rows, maxima: d.maxima,
 		row_count: d.row_count, dim: d.dim, tiles: d.tiles, slices: C.int32_t(s.m.slices),
 	}
-	if err := f.launch(q, &p); err != nil {
-		return err
-	}
-	return s.launchSelect(q, d, true)
+	return f.launch(q, &p)
 }
 
 // launchPiece screens samples in whole tiles and decides them.

@@ -18,6 +18,7 @@ type model struct {
 	transport *transport // nil without a map, as are locate and extend
 	locate    *locateStage
 	extend    *extendStage
+	fewMap    *fewMap
 	decoder   *decoder // nil without a decoder
 
 	notes   []string      // on kernels that failed their self-check
@@ -39,7 +40,10 @@ func (m *model) prepare(p backend.Parts, selfCheck bool) (err error) {
 		if m.extend, err = newExtend(m.v, m.transport); err != nil {
 			return err
 		}
-		stages = append(stages, m.locate, m.extend)
+		if m.fewMap, err = newFewMap(m.locate, m.extend); err != nil {
+			return err
+		}
+		stages = append(stages, m.locate, m.extend, m.fewMap)
 	}
 	if p.Decoder != nil {
 		if m.decoder, err = newDecoder(m.v, p.Decoder, p.Tensors); err != nil {
@@ -73,6 +77,7 @@ func (m *model) Kernels() []backend.Kernel {
 	var kernels []backend.Kernel
 	if m.locate != nil {
 		kernels = append(kernels, m.locate.kernels()...)
+		kernels = append(kernels, m.fewMap.kernels()...)
 	}
 	if m.decoder != nil {
 		kernels = append(kernels, m.decoder.kernels()...)

@@ -132,7 +132,7 @@ func (w *workspace) findChanging(r *recording, seed, first uint64, to target) er
 		return err
 	}
 	noise := counter.Again()
-	if err := w.launchDecode(counter, 0, r.shape.n, to); err != nil {
+	if err := w.launchDecode(counter, 0, r.shape.n, w.decoderInput(), to); err != nil {
 		return err
 	}
 	decode := counter.Again()
@@ -158,7 +158,7 @@ func (w *workspace) replay(r *recording, seed, first uint64, to target) error {
 	if to.address != r.address {
 		r.decode.Again()
 		r.address = 0 // unknown, should only a part of the launches be changed
-		if err := w.launchDecode(r.decode, 0, r.shape.n, to); err != nil {
+		if err := w.launchDecode(r.decode, 0, r.shape.n, w.decoderInput(), to); err != nil {
 			return err
 		}
 		r.address = to.address

@@ -31,6 +31,7 @@ type workspace struct {
 	cells  span // [batch,k] int32, rows of the last Locate or PutCells
 	scores span // [batch,k] float64
 	locate *locateScratch
+	input  span // [batch] codes as the decoder reads them, between extend and decode of one call
 
 	decode      *decodeScratch
 	images      span // [imagesBatch,C,H,W] of the widest element, on their way to the host
@@ -59,6 +60,9 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		w.imagesBatch = max(1, min(batch, mostImages/image))
 		w.images = p.reserve(bytesOf(w.imagesBatch, image))
 		staging = max(staging, bytesOf(batch, image))
+	}
+	if m.transport != nil && m.decoder != nil && m.decoder.input.value != 0 {
+		w.input = p.reserve(bytesOf(batch, m.decoder.input.bytes()))
 	}
 	p.alternatives(
 		func(p *plan) {
@@ -94,6 +98,11 @@ func (w *workspace) open(staging int) error {
 			return err
 		}
 		w.q, w.ownsStream = q, true
+	}
+	if w.input.bytes > 0 { // what lies between runs is read, though multiplied by nothing
+		if err := w.q.Clear(w.at(w.input), w.input.bytes); err != nil {
+			return err
+		}
 	}
 	memory, err := ctx.AllocPinned(staging)
 	if err != nil {
@@ -178,7 +187,17 @@ func (w *workspace) launchLocate(q *driver.Stream, n, k int) error {
 }
 
 func (w *workspace) launchExtend(q *driver.Stream, n int, e backend.Extension) error {
-	return w.m.extend.launch(q, w.at(w.x), w.at(w.cells), n, e, w.at(w.z))
+	return w.m.extend.launch(q, w.at(w.x), w.at(w.cells), n, e, w.at(w.z), decoderInput{})
+}
+
+// decoderInput is where this workspace has codes for the decoder.
+func (w *workspace) decoderInput() decoderInput {
+	if w.input.bytes == 0 {
+		return decoderInput{}
+	}
+	in := w.m.decoder.input
+	in.address = w.at(w.input)
+	return in
 }
 
 func (w *workspace) PutNoise(x []float32) error { return w.put(w.at(w.x), bytesIn(x)) }

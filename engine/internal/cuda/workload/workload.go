@@ -14,6 +14,7 @@ package workload
 #include "locate.h"
 #include "locate_wgmma.h"
 #include "noise.h"
+#include "select_extend.h"
 */
 import "C"
 
@@ -38,7 +39,8 @@ type Launch struct {
 	Warps int
 	Loops []float64
 
-	Trips  int     // times that a block waits for memory, one after another
+	Chain  int     // products of an iteration of the hot loop that wait for one another
+	Trips  int     // times that a block waits for memory, one after another, once the kernel ahead has ended
 	Memory float64 // bytes to and from the device's memory: what no earlier launch left in the cache
 	Cache  float64 // bytes to and from the second-level cache
 }
@@ -69,6 +71,8 @@ func Of(f *driver.Function, grid, block driver.Dim, shared int, params unsafe.Po
 		l.Trips = 1 // it looks for rows left undecided, of which there are next to none
 	case name == "extend":
 		l.extend((*C.brenier_extend_params)(params))
+	case name == "select_extend":
+		l.selectExtend((*C.brenier_select_extend_params)(params))
 	case strings.HasPrefix(name, "conv_plain_"):
 		panic(name + ": no workload is known of it")
 	case strings.HasPrefix(name, "conv_"):
@@ -97,7 +101,7 @@ func (l *Launch) noise(p *C.brenier_noise_params) {
 // samples: a warp a row, 32 chunks of 8 dimensions at a time.
 func (l *Launch) samples(p *C.brenier_locate_samples_params) {
 	l.Loops = []float64{float64((p.slices*8 + 31) / 32)}
-	l.Trips = 3 // the row, twice, and the map's constants
+	l.Trips = 2 // the row and the map's constants, the row again
 	l.Cache = float64(p.row_count) * (4*float64(p.dim) + 128*float64(p.slices))
 }
 
@@ -125,15 +129,16 @@ func (l *Launch) few(p *C.brenier_locate_few_params, rows string) {
 	if _, err := fmt.Sscan(rows, &count); err != nil {
 		panic(err)
 	}
+	l.Chain = 4 * 4 // of the strips of a round, which share the sums' registers
 	l.Memory, l.Cache = bytes, bytes+count*float64(p.tiles)*C.BRENIER_LOCATE_GROUPS*4
-	l.Trips = 3 // the samples and the map's constants, then the cells
+	l.Trips = 2 // the samples and the map's constants, the second half of a tile
 }
 
 // selects: a block a row reads the row's maxima twice, then scores the cells of a group or two.
 func (l *Launch) selects(p *C.brenier_locate_decide_params) {
 	maxima := float64(p.tiles) * C.BRENIER_LOCATE_GROUPS
 	l.Loops = []float64{2 * maxima / float64(8*l.Threads)}
-	l.Trips = 6 // margin, maxima, maxima again, the cells' levels and points
+	l.Trips = 5 // margin, maxima, maxima again, the cells' points in two parts
 	l.Cache = float64(p.row_count) * (maxima*4 + float64(p.dim)*4*(1+C.BRENIER_LOCATE_GROUP_CELLS))
 }
 
@@ -144,10 +149,21 @@ func (l *Launch) rescore(p *C.brenier_locate_decide_params) {
 	l.Cache = float64(p.row_count) * (float64(p.splits)*12 + 2*float64(p.dim)*4)
 }
 
+// selectExtend: the whole block selects, its first warp extends.
+func (l *Launch) selectExtend(p *C.brenier_select_extend_params) {
+	l.extend(&p.extend)
+	extended := *l
+	l.selects(&p.decide)
+	l.Loops = extended.Loops // these take longer than those over the maxima of a sample
+	l.Warps = 1
+	l.Trips += 2 // the cells' norms and points, the code's points
+	l.Cache += extended.Cache
+}
+
 // extend: 16 dimensions of 32 cells at a time.
 func (l *Launch) extend(p *C.brenier_extend_params) {
 	l.Loops = []float64{float64(ceil(int(p.d), 16))}
-	l.Trips = 4
+	l.Trips = 3 // cells, their norms and points, the code's points
 	l.Cache = float64(p.n) * float64(p.d) * 4 * (2*float64(p.k) + 2)
 }
 
@@ -170,7 +186,8 @@ func (l *Launch) conv(p *C.brenier_cuda_conv, shape string) {
 	rounds := float64(ceil(int(chunks), t.wk))
 	own := min(steps, rounds*chunk) // of a group of warps
 	l.Loops = []float64{own / t.steps, rounds}
-	l.Trips = 3
+	l.Chain = int(t.steps) * C.BRENIER_CUDA_CONV_STEP / 16
+	l.Trips = 2 // pixels, scales; weights come before the wait
 	if chunks < float64(t.wk) { // idle groups
 		l.Warps = l.Warps * int(chunks) / t.wk
 	}
