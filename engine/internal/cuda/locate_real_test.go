@@ -3,33 +3,10 @@
 package cuda
 
 import (
-	"encoding/binary"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 )
-
-// mnist returns the first N codes of MNIST [N,64] and their heights, or skips where the models are
-// not beside the repository.
-func mnist(t testing.TB, N int) (codes, heights []float32) {
-	t.Helper()
-	read := func(name string, of, count int) []float32 {
-		data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "models", name))
-		if err != nil {
-			t.Skipf("no real codes to test on: %v", err)
-		}
-		data = data[len(data)-4*of:] // the file's only tensor, float32
-		values := make([]float32, count)
-		for i := range values {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-		return values
-	}
-	const all = 60000
-	return read("mnist_latents.safetensors", all*64, N*64), read("mnist_heights.safetensors", all, N)
-}
 
 // candidatesLeft is how many candidates a row has that its final cut leaves, on average, after a
 // screen for k = 1 of a batch of whole tiles.
@@ -66,9 +43,9 @@ func candidatesLeft(t testing.TB, v *device, s *locateStage, got located, n int)
 // are left to the exact scores, and no row has to be scored against every cell.
 func TestLocate_real_codes(t *testing.T) {
 	v := newTestDevice(t)
-	points, heights := mnist(t, 10000)
+	parts := benchModels(t)["mnist"]
 	const n = 128
-	c := mapCase{points: points, heights: heights, x: normal(n*64, 1, 5), d: 64}
+	c := mapCase{points: parts.Points, heights: parts.Heights, x: normal(n*parts.Dim, 1, 5), d: parts.Dim}
 	want, wantScores := c.oracleCells(8)
 	for _, rung := range locateRungs {
 		t.Run(rung.name, func(t *testing.T) {
@@ -78,7 +55,7 @@ func TestLocate_real_codes(t *testing.T) {
 				rows = 8
 			}
 			for _, k := range []int{1, 8} {
-				got := locateAll(t, v, s, c.x[:rows*64], k, nil)
+				got := locateAll(t, v, s, c.x[:rows*c.d], k, nil)
 				if !slices.Equal(got.cells, firstOf(want[:rows*8], 8, k)) || !sameBits(got.scores, firstOf(wantScores[:rows*8], 8, k)) {
 					t.Errorf("k=%d: differs from the oracle", k)
 				}

@@ -187,7 +187,7 @@ func (l *Launch) conv(p *C.brenier_cuda_conv, shape string) {
 	own := min(steps, rounds*chunk) // of a group of warps
 	l.Loops = []float64{own / t.steps, rounds}
 	l.Chain = int(t.steps) * C.BRENIER_CUDA_CONV_STEP / 16
-	l.Trips = 2 // pixels, scales; weights come before the wait
+	l.Trips = 2                 // pixels, scales; weights come before the wait
 	if chunks < float64(t.wk) { // idle groups
 		l.Warps = l.Warps * int(chunks) / t.wk
 	}
