@@ -81,9 +81,17 @@ def transposed(ins, outs, kernel, stride, pad, normal=True):
 
 
 def decoders() -> dict:
-    """The MNIST golden's decoder, with random weights."""
-    layers = transposed(64, 256, 7, 1, 0) + transposed(256, 128, 4, 2, 1) + transposed(128, 1, 4, 2, 1, False)
-    return {"mnist": (torch.nn.Sequential(*layers, torch.nn.Sigmoid()), 64, (1, 4096))}
+    """The decoders of the example models, with random weights: net, dimension of the code, batches."""
+    nn = torch.nn
+    mnist = transposed(64, 256, 7, 1, 0) + transposed(256, 128, 4, 2, 1) + transposed(128, 1, 4, 2, 1, False)
+    terrain = [nn.ConvTranspose2d(128, 512, 4), nn.BatchNorm2d(512), nn.LeakyReLU(0.2)]
+    for ins, outs in ((512, 256), (256, 128), (128, 64), (64, 32)):
+        terrain += [nn.Upsample(scale_factor=2), nn.Conv2d(ins, outs, 3, padding=1), nn.BatchNorm2d(outs), nn.LeakyReLU(0.2)]
+    terrain += [nn.Conv2d(32, 1, 3, padding=1), nn.Tanh()]
+    return {
+        "mnist": (nn.Sequential(*mnist, nn.Sigmoid()), 64, (1, 4096)),
+        "terrain": (nn.Sequential(*terrain), 128, (1, 1024)),
+    }
 
 
 def decode() -> dict:

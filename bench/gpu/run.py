@@ -104,7 +104,7 @@ def sanitizer(tool: str) -> Callable[[Run], str]:
         if run.double:
             return "not through the double"
         options = ["--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=brenier"]
-        words = ["compute-sanitizer", *options, KERNELS, "-test.short", "-test.run", SANITIZED]
+        words = ["compute-sanitizer", *options, KERNELS, "-test.short", "-test.run", SANITIZED, "-test.skip", "FullSize"]
         text = run.command(*words, limit=100, log=tool, cwd=folder_of(KERNELS))
         return next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), "no summary")
 
@@ -127,7 +127,7 @@ def kernels(run: Run) -> dict:
 
 
 def latency(run: Run) -> dict:
-    calls = 3 if run.double else 20000
+    calls = 1 if run.double else 20000
     return {
         model.stem: json.loads(run.command(HERE / "bin/latency", model, calls, limit=60, log=f"latency-{model.stem}"))
         for model in sorted((HERE / "models").glob("*.safetensors"))
@@ -159,6 +159,7 @@ def table(results: dict) -> str:
     measured = results["steps"].get("kernels", {}).get("found")
     if not isinstance(measured, dict):
         return "no benchmark was measured"
+    missing = sorted(set(predicted) - set(measured))
     lines = [f"{'benchmark':48} {'floor':>10} {'predicted':>10} {'measured':>10}  of floor"]
     for name, values in measured.items():
         time_us = values.get("us")
@@ -168,6 +169,8 @@ def table(results: dict) -> str:
         cells = [f"{v:10.1f}" if v else f"{'-':>10}" for v in (floor, guess, time_us)]
         share = f"{floor / time_us:8.0%}" if floor else ""
         lines.append(f"{name:48} {' '.join(cells)}  {share}")
+    if missing:
+        lines.append("not measured: " + ", ".join(missing))
     return "\n".join(lines)
 
 
@@ -208,8 +211,7 @@ def main() -> int:
         print(f"{name:10} {entry['seconds']:6.1f} s  {outcome}", flush=True)
 
     found = results["steps"].get("device", {}).get("found") or {}
-    label = found.get("device", {}).get("name") if isinstance(found.get("device"), dict) else None
-    results["gpu"] = label or "unknown"
+    results["gpu"] = found.get("device", {}).get("device", "unknown")
     name = "double" if double else re.sub(r"[^A-Za-z0-9]+", "-", results["gpu"]).strip("-").lower()
     path = run.out / f"{name}.json"
     temporary = path.with_suffix(".new")

@@ -148,8 +148,7 @@ func TestCalls(t *testing.T) {
 		{nil, exitUsage, "Commands:"},
 		{[]string{"paint"}, exitUsage, `no command "paint"`},
 		{[]string{"help", "paint"}, exitUsage, `no command "paint"`},
-		{[]string{"info"}, exitUsage, "want MODEL, got 0 arguments"},
-		{[]string{"info", "a", "b"}, exitUsage, "want MODEL, got 2 arguments"},
+		{[]string{"info", "a", "b"}, exitUsage, "want [MODEL], got 2 arguments"},
 		{[]string{"sample", "m", "--colour"}, exitUsage, "flag provided but not defined"},
 		{[]string{"sample", "m", "-n", "many"}, exitUsage, "invalid value"},
 		{[]string{"sample", "m", "-n", "-1"}, exitUsage, "-n: want 0 or more, got -1"},
@@ -201,6 +200,16 @@ func TestInfo(t *testing.T) {
 		if !strings.Contains(text, want) {
 			t.Errorf("want %q in\n%s", want, text)
 		}
+	}
+	text, _ = cli(t, exitDone, "info", "--json", "--threads", "3", "--device", "cpu")
+	var alone struct {
+		Device struct {
+			Name    string
+			Threads int
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &alone); err != nil || alone.Device.Name != "cpu" || alone.Device.Threads != 3 {
+		t.Errorf("without a model: got %s", text)
 	}
 	text, _ = cli(t, exitDone, "info", model, "--json", "--threads", "1", "--cpu", "portable")
 	var info struct {

@@ -10,9 +10,10 @@ import (
 )
 
 var infoCommand = command{
-	name: "info", argument: "MODEL", least: 1, most: 1,
-	summary: "Show what a model file holds, and the device that would run it",
+	name: "info", argument: "[MODEL]", most: 1,
+	summary: "Show the device, and what a model file holds",
 	examples: []string{
+		"info",
 		"info digits.safetensors",
 		"info digits.safetensors --json | jq .model.fit",
 	},
@@ -66,6 +67,13 @@ func runInfo(c *console, arguments []string) error {
 		return err
 	}
 	defer e.Close()
+	if len(arguments) == 0 {
+		if c.json {
+			return c.writeJSON(map[string]any{"device": deviceJSON(e.Info())})
+		}
+		printDevice(c, e.Info())
+		return nil
+	}
 	model, err := e.Open(arguments[0])
 	if err != nil {
 		return err
@@ -74,7 +82,7 @@ func runInfo(c *console, arguments []string) error {
 	kernels, notes := model.Kernels()
 	if c.json {
 		return c.writeJSON(map[string]any{
-			"device": map[string]any{"name": on.Name, "device": on.Device, "path": on.Path, "threads": on.Threads, "note": on.Note},
+			"device": deviceJSON(on),
 			"model": map[string]any{
 				"points": info.Points, "dimension": info.Dimension, "source": info.Source,
 				"has_centroids": info.HasCentroids, "has_masses": info.HasMasses,
@@ -89,10 +97,7 @@ func runInfo(c *console, arguments []string) error {
 		c.printf("%-10s %s, %.1f MB\n", "file", arguments[0], float64(stat.Size())/1e6)
 	}
 	printModel(c, info)
-	c.printf("%-10s %s\n", "device", device(on))
-	if on.Note != "" {
-		c.printf("%-10s %s\n", "", on.Note)
-	}
+	printDevice(c, on)
 	for i, k := range kernels {
 		title := ""
 		if i == 0 {
@@ -104,6 +109,17 @@ func runInfo(c *console, arguments []string) error {
 		c.printf("%-10s %s\n", "note", note)
 	}
 	return nil
+}
+
+func deviceJSON(on engine.Info) map[string]any {
+	return map[string]any{"name": on.Name, "device": on.Device, "path": on.Path, "threads": on.Threads, "note": on.Note}
+}
+
+func printDevice(c *console, on engine.Info) {
+	c.printf("%-10s %s\n", "device", device(on))
+	if on.Note != "" {
+		c.printf("%-10s %s\n", "", on.Note)
+	}
 }
 
 // kernelsJSON says which kernel serves each part of the model.

@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 
@@ -153,36 +152,5 @@ func TestExtend_self_check(t *testing.T) {
 	}
 	if replaced, err := v.selfCheck(s); err != nil || len(replaced) != 0 {
 		t.Errorf("replaced %q, error %v", replaced, err)
-	}
-}
-
-func BenchmarkExtend(b *testing.B) {
-	v := newTestDevice(b)
-	const N, n, d, k = 60000, 65536, 64, 8
-	c := randomMap(N, d, n)
-	cells := make([]int32, n*k)
-	for i := range cells {
-		cells[i] = int32(uint32(i) * 2654435761 % N)
-	}
-	s, err := newExtend(v, c.on(b, v))
-	if err != nil {
-		b.Fatal(err)
-	}
-	xs, cs, z := onDevice(b, v, c.x), onDevice(b, v, cells), scratchOn(b, v, 4*len(c.x))
-	for _, B := range []int{1, n} {
-		b.Run(fmt.Sprintf("B=%d/N=%d/d=%d/k=%d", B, N, d, k), func(b *testing.B) {
-			onStream(b, v, func(q *driver.Stream) error {
-				for b.Loop() {
-					e := backend.Extension{Mode: backend.Simplex, K: k, MinCosine: -1}
-					if err := s.launch(q, xs, cs, B, e, z, decoderInput{}); err != nil {
-						return err
-					}
-					if err := q.Synchronize(); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		})
 	}
 }

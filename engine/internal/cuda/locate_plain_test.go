@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 
@@ -178,33 +177,5 @@ func TestLocatePlain_listed_rows(t *testing.T) {
 		if got := fromDevice[int32](t, v, cells, n*k); !slices.Equal(got, wanted) {
 			t.Errorf("%d rows listed: wrong cells, or cells of other rows", count)
 		}
-	}
-}
-
-func BenchmarkLocatePlain(b *testing.B) {
-	v := newTestDevice(b)
-	const N, d, k = 60000, 64, 1
-	for _, n := range []int{1, 32, 65536} {
-		c := randomMap(N, d, n)
-		l, err := newLocatePlain(v, c.on(b, v))
-		if err != nil {
-			b.Fatal(err)
-		}
-		var p plan
-		s := l.newScratch(&p, k)
-		base, x, cells, scores := scratchOn(b, v, p.bytes), onDevice(b, v, c.x), scratchOn(b, v, 4*n*k), scratchOn(b, v, 8*n*k)
-		b.Run(fmt.Sprintf("B=%d/N=%d/d=%d/k=%d", n, N, d, k), func(b *testing.B) {
-			onStream(b, v, func(q *driver.Stream) error {
-				for b.Loop() {
-					if err := l.launch(q, s, base, x, n, k, cells, scores); err != nil {
-						return err
-					}
-					if err := q.Synchronize(); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		})
 	}
 }

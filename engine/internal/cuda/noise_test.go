@@ -3,7 +3,6 @@
 package cuda
 
 import (
-	"fmt"
 	"math"
 	"testing"
 
@@ -119,29 +118,4 @@ func TestNoise_refuses_more_samples_than_a_launch_has(t *testing.T) {
 		}
 		return s.launch(q, 0, 0, 0, 0) // none: nothing to do
 	})
-}
-
-func BenchmarkNoise(b *testing.B) {
-	v := newTestDevice(b)
-	const n, d = 65536, 64
-	for name, source := range sources {
-		b.Run(fmt.Sprintf("source=%s/B=%d/d=%d", name, n, d), func(b *testing.B) {
-			s, err := newNoise(v, source, d)
-			if err != nil {
-				b.Fatal(err)
-			}
-			x := scratchOn(b, v, 4*n*d)
-			onStream(b, v, func(q *driver.Stream) error {
-				for b.Loop() {
-					if err := s.launch(q, x, n, 1, 0); err != nil {
-						return err
-					}
-					if err := q.Synchronize(); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		})
-	}
 }
