@@ -39,7 +39,7 @@ func Cells(p Problem, heights []float64, low, high [2]float64) ([][][2]float64, 
 	c := t.newCutter()
 	c.setHeights(t.within(heights))
 	for i, place := range t.place {
-		if t.owner[i] != i {
+		if !t.first[i] {
 			continue
 		}
 		for _, corner := range c.cut(place, from, to) {

@@ -206,6 +206,39 @@ func TestDiagram(t *testing.T) {
 			}
 		}
 	})
+	t.Run("slivers_have_a_mass_and_a_centre_within", func(t *testing.T) {
+		// Every point of a grid lies on the hull when all heights are equal but for rounding: cells are
+		// corners, lines and less.
+		r := random()
+		for name, source := range sources {
+			p := Problem{Dim: 2, Source: source}
+			h := make([]float64, 144)
+			for i := range h {
+				p.Points = append(p.Points, float64(i%12), float64(i/12))
+				h[i] = 1e-16 * r.NormFloat64()
+			}
+			m := measure(t, p, h)
+			cells, err := Cells(p, h, [2]float64{-reach, -reach}, [2]float64{reach, reach})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i, mass := range m.Masses {
+				if mass < 0 || math.IsNaN(mass) || mass > 0 && len(cells[i]) == 0 {
+					t.Errorf("%s: cell %d has the mass %v and %d corners", name, i, mass, len(cells[i]))
+				}
+				for k := range 2 {
+					low, high := math.Inf(1), math.Inf(-1)
+					for _, c := range cells[i] {
+						low, high = min(low, c[k]), max(high, c[k])
+					}
+					if c := m.Centroids[2*i+k]; mass > 0 && !(c >= low-1e-12 && c <= high+1e-12) {
+						t.Errorf("%s: cell %d of mass %v between %v and %v has the centre %v", name, i, mass, low, high, c)
+					}
+				}
+			}
+			near(t, name+": masses of the corners", []float64{m.Masses[0], m.Masses[11], m.Masses[132], m.Masses[143]}, []float64{.25, .25, .25, .25}, 1e-14)
+		}
+	})
 	t.Run("cells_beyond_the_square_are_empty", func(t *testing.T) {
 		// The boundary between the two is x = 0.7.
 		r := measure(t, Problem{Points: []float64{0, 0, 1, 0}, Dim: 2, Source: backend.Uniform}, []float64{0, -0.7})

@@ -45,6 +45,16 @@ func (p polygon) nearest() vector {
 	return best
 }
 
+// bounds are the corners of the smallest box around a polygon that is not empty.
+func (p polygon) bounds() (low, high vector) {
+	low, high = p[0].at, p[0].at
+	for _, c := range p {
+		low = vector{min(low.x, c.at.x), min(low.y, c.at.y)}
+		high = vector{max(high.x, c.at.x), max(high.y, c.at.y)}
+	}
+	return low, high
+}
+
 // knife cuts polygons and keeps the memory for it.
 type knife struct {
 	slack []float64

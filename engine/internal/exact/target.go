@@ -24,9 +24,9 @@ type target struct {
 	n      int // N, duplicates counted
 
 	// A point equal to an earlier one can never win against it: ties go to the lowest index. Its
-	// mass is therefore added to that of the earlier one, its owner, and its own is 0.
-	owner  []int    // index of the owner [N]
-	place  []int32  // where the owner is in points [N]
+	// mass is therefore added to that of the earlier one, and its own is 0.
+	first  []bool   // no earlier point is equal to this one [N]
+	place  []int32  // where it, or the one equal to it, is in points [N]
 	points []vector // y/scale, in ascending order; y is 0 on the line [cells]
 	mass   []float64
 	scale  float64
@@ -37,7 +37,7 @@ func newTarget(p Problem) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &target{source: newSource(p.Source), dim: p.Dim, n: n, scale: p.scale(n), owner: make([]int, n), place: make([]int32, n)}
+	t := &target{source: newSource(p.Source), dim: p.Dim, n: n, scale: p.scale(n), first: make([]bool, n), place: make([]int32, n)}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
@@ -49,11 +49,9 @@ func newTarget(p Problem) (*target, error) {
 	total := p.total()
 	for at, i := range order {
 		if at == 0 || p.at(order[at-1]) != p.at(i) {
-			t.owner[i] = i
+			t.first[i] = true
 			t.points = append(t.points, p.at(i).times(1/t.scale))
 			t.mass = append(t.mass, 0)
-		} else {
-			t.owner[i] = t.owner[order[at-1]]
 		}
 		t.place[i] = int32(len(t.points) - 1)
 		t.mass[t.place[i]] += p.mass(i) / total
@@ -134,7 +132,7 @@ func (p Problem) check() (int, error) {
 	}
 	n := len(p.Points) / p.Dim
 	switch {
-	case n == 0:
+	case len(p.Points) == 0:
 		return 0, fault.Invalid("points: want 1 or more, got none")
 	case n*p.Dim != len(p.Points):
 		return 0, fault.Invalid("points: want rows of %d numbers, got %d numbers in all", p.Dim, len(p.Points))
