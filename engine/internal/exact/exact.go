@@ -14,8 +14,8 @@
 // by cell, and a tree over the points (tree.go) says which cuts matter: slower than a triangulation by
 // a constant, but with no degenerate cases.
 //
-// All is float64 and runs on the caller's goroutine. Neither the place nor the scale of the
-// points matters (target.go). What limits the accuracy is that heights are float64: where two points are much
+// All is float64 and runs on the caller's goroutine. Neither the place nor the scale of the points
+// matters (target.go). What limits the accuracy is that heights are float64: where two points are much
 // closer to each other than to the others, the last place of a height moves mass between them.
 // [Result.Rounding] says how much.
 package exact
@@ -40,7 +40,9 @@ type Problem struct {
 
 // Options say how to solve. The zero value takes every default.
 type Options struct {
-	Tolerance float64                    // stop when every |m_i - nu_i| is within it; 0: DefaultTolerance
+	// Tolerance is what every |m_i - nu_i| shall be within, times N nu_i where that is below 1.
+	// 0: DefaultTolerance.
+	Tolerance float64
 	Heights   []float64                  // h [N] to begin with, as far as they leave no cell empty; may be nil
 	Progress  func(Progress) (goOn bool) // called before every step; may be nil
 }

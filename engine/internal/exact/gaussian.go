@@ -141,10 +141,10 @@ type rule struct {
 	at, weight []float64
 }
 
-// rules are chosen by the bound on their error, that of analytic functions (Trefethen, "Is Gauss
-// quadrature better than Clenshaw-Curtis?", SIAM Review 50, 2008, theorem 4.5): with n nodes on a
-// panel of length L, 64/15 M rho^(-2n) / (1 - rho^-2) of its length, where M bounds the integrand on
-// the ellipse around the panel with semi-axes (rho +- 1/rho) L/4. At the height v above the panel Q
+// rules are chosen by the bound on their error for analytic functions (as in theorem 4.5 of Trefethen,
+// "Is Gauss quadrature better than Clenshaw-Curtis?", SIAM Review 50, 2008): with n nodes on a panel of
+// length L it is 64/15 M rho^(-2n) / (1 - rho^-2) times L/2, where M bounds the integrand on the
+// ellipse around the panel with semi-axes (rho +- 1/rho) L/4. At the height v above the panel Q
 // and exp(-y^2/2), of coordinates at right angles, grow by less than exp(v^2) together, so M <= exp(v^2).
 // The best rho gives less than 1e-16 a panel for each length below.
 var rules = newRules()

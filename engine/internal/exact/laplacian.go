@@ -5,9 +5,9 @@ import "math"
 // laplacian solves with the Hessian of the energy, d m_i / d h_j: for neighbours i and j minus the
 // diagram's weight, on the diagonal the sum of the row's weights (Aurenhammer, Hoffmann and Aronov,
 // "Minkowski-type theorems and least-squares clustering", Algorithmica 20, 1998; Kitagawa, Merigot and
-// Thibert, "Convergence of a Newton algorithm for semi-discrete optimal transport", JEMS 21, 2019,
-// theorem 1.3). It is the Laplacian of the graph of neighbours: symmetric, and zero for the constants
-// alone where no cell is empty.
+// Thibert, "Convergence of a Newton algorithm for semi-discrete optimal transport", JEMS 21, 2019). It
+// is the Laplacian of the graph of neighbours: symmetric, and zero for the constants alone where no
+// cell is empty.
 //
 // The graph is planar, with its vertices at the points, so few edges cross a line and the tree's
 // halves make a nested dissection (George, "Nested dissection of a regular finite element mesh", SIAM
