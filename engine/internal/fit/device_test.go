@@ -16,7 +16,7 @@ type naive struct {
 }
 
 func newNaive(p Problem, threads int) *naive {
-	return &naive{points: p.Points, d: p.Dim, uniform: p.Deviation != 1, threads: threads}
+	return &naive{points: p.Points, d: p.Dim, uniform: p.Uniform, threads: threads}
 }
 
 func (v *naive) SetHeights(h []float32) error {
