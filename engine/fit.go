@@ -256,7 +256,7 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		}
 		options.Checkpoint = func(state []byte) error { return modelfile.WriteBytes(o.Checkpoint, state) }
 	}
-	result, err := solve(problem, device, o.Heights, options)
+	result, err := solve(problem, device.drawer(), o.Heights, options)
 	if errors.As(err, new(fit.Stopped)) {
 		return fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
 	}
@@ -284,7 +284,7 @@ func readCheckpoint(path string) ([]byte, error) {
 	return state, nil
 }
 
-func solve(p fit.Problem, device *fitDevice, heights []float32, o fit.Options) (*fit.Result, error) {
+func solve(p fit.Problem, device fit.Device, heights []float32, o fit.Options) (*fit.Result, error) {
 	if heights == nil {
 		return fit.Solve(p, device, o)
 	}
@@ -339,6 +339,20 @@ func (e *Engine) fitDevice(p fit.Problem, source backend.Source) (*fitDevice, er
 		return nil, err
 	}
 	return &fitDevice{model: model, workspace: workspace}, nil
+}
+
+// rotatedDevice is a fitDevice whose workspace draws samples that share a rotation.
+type rotatedDevice struct {
+	*fitDevice
+	backend.RotatedDrawer
+}
+
+// drawer is the device with all that it can do.
+func (v *fitDevice) drawer() fit.Device {
+	if rotated, ok := v.workspace.(backend.RotatedDrawer); ok {
+		return rotatedDevice{v, rotated}
+	}
+	return v
 }
 
 func (v *fitDevice) close() {

@@ -11,13 +11,13 @@ const (
 )
 
 // lift finds, for each of some cells that no sample falls into, the height at which liftShare of its
-// mass nu_i would, over the mean of all heights, which are what they are: with u(x) the best score, cell i wins x
-// where h_i > u(x) - <x,y_i>, so that the height is a quantile of that difference over the samples.
-// It is the exact minimiser of the energy along one coordinate, whatever the dimension, where a
-// gradient of -nu_i says only that the cell is too low. Half the mass, for cells that are lifted
-// together may be rivals.
+// mass nu_i would, over the mean of all heights: with u(x) the best score, cell i wins x where
+// h_i > u(x) - <x,y_i>, so that the height is a quantile of that difference over the samples. It is
+// the exact minimiser of the energy along one coordinate, whatever the dimension, where a gradient of
+// -nu_i says only that the cell is too low. One cell after another, u being raised by those before,
+// and to half the mass, for cells that are lifted together are often rivals.
 func (s *sampler) lift(t *target, h []float64, cells []int) ([]float64, error) {
-	n := min(liftSamples*t.cells, liftWork/(s.d*len(cells)))
+	n := min(liftSamples*t.cells, liftWork/(s.d*len(cells)), planFloats/s.d)
 	n = max(n/s.batch, 4) * s.batch
 	stored := make([]float32, t.n)
 	t.stored(stored, h)
@@ -25,40 +25,39 @@ func (s *sampler) lift(t *target, h []float64, cells []int) ([]float64, error) {
 	if err := s.device.SetHeights(stored); err != nil {
 		return nil, err
 	}
-	wanted := make([]int, len(cells))      // rank of the quantile
-	least := make([][]float64, len(cells)) // the smallest differences, ascending
-	for j, i := range cells {
-		wanted[j] = 1 + int(float64(liftShare*t.mass[i])*float64(n))
-	}
+	x, u := make([]float32, 0, n*s.d), make([]float64, 0, n)
 	s.reserve(0)
-	for drawn := 0; drawn < n; {
-		b, err := s.draw(curvatureStream, n-drawn, 1, true)
+	for len(u) < n {
+		b, err := s.draw(curvatureStream, n-len(u), 1, true)
 		if err != nil {
 			return nil, err
 		}
-		drawn += b.n
-		for at := range b.n {
-			x := b.x[at*s.d : (at+1)*s.d]
-			for j, i := range cells {
-				dot := 0.0
-				for k, y := range t.point(i) {
-					dot += float64(float64(x[k]) * float64(y))
-				}
-				below := b.scores[at] - dot
-				held := least[j]
-				if len(held) == wanted[j] && below >= held[len(held)-1] {
-					continue
-				}
-				place, _ := slices.BinarySearch(held, below)
-				held = slices.Insert(held, place, below)
-				least[j] = held[:min(len(held), wanted[j])]
-			}
-		}
+		x, u = append(x, b.x...), append(u, b.scores...)
 	}
 	mean := t.meanHeight(h)
 	lifted := make([]float64, len(cells))
+	dots := make([]float64, n)
 	for j, i := range cells {
-		lifted[j] = max(h[i]-mean, least[j][len(least[j])-1])
+		wanted := 1 + int(float64(liftShare*t.mass[i])*float64(n)) // rank of the quantile
+		var least []float64                                        // the smallest differences, ascending
+		for b := range n {
+			dot := 0.0
+			for k, y := range t.point(i) {
+				dot += float64(float64(x[b*s.d+k]) * float64(y))
+			}
+			dots[b] = dot
+			below := u[b] - dot
+			if len(least) == wanted && below >= least[wanted-1] {
+				continue
+			}
+			place, _ := slices.BinarySearch(least, below)
+			least = slices.Insert(least, place, below)
+			least = least[:min(len(least), wanted)]
+		}
+		lifted[j] = max(h[i]-mean, least[len(least)-1])
+		for b, dot := range dots {
+			u[b] = max(u[b], dot+lifted[j])
+		}
 	}
 	return lifted, nil
 }

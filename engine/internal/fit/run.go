@@ -18,7 +18,7 @@ const (
 	// floorReached is the part of N/tolerance samples before which a trial cannot pass.
 	floorReached = 0.95
 	stuckHits    = 12. // expected hits without one after which a cell is lifted
-	rebalances   = 4
+	rebalances   = 8
 )
 
 // run is a fit in progress.
@@ -296,7 +296,7 @@ func (r *run) candidates() [][]float32 {
 	return r.descent.candidates()
 }
 
-// try chooses the better candidate on a few fresh samples, then measures it with as many as it
+// try chooses the first candidate, or one that is plainly better on a few fresh samples, then measures it with as many as it
 // takes to tell whether it is within the tolerance, but not above a fifth of what the descent used.
 func (r *run) try(candidates [][]float32) (best []float32, passed bool, err error) {
 	used := r.samples()
@@ -310,7 +310,8 @@ func (r *run) try(candidates [][]float32) (best []float32, passed bool, err erro
 		if err := r.measure(trial, h, few); err != nil {
 			return nil, false, err
 		}
-		if t == nil || trial.chiSquared() < t.chiSquared() {
+		chi, sd := trial.estimate()
+		if t == nil || chi < t.chiSquared()-float64(2*sd) { // the first has the least noise, and is mostly it
 			best, t = h, trial
 		}
 	}
