@@ -2,6 +2,7 @@ package fit
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -125,57 +126,81 @@ func TestHeights(t *testing.T) {
 	})
 }
 
-func TestMasses(t *testing.T) {
+func TestPlantedHeights(t *testing.T) {
 	// The masses of known heights, counted over many samples, must give those heights back.
-	const n, d = 20, 4
-	y := randomPoints(n, d)
-	for i := range n { // on the sphere, where equal heights leave no cell empty
-		norm := 0.0
-		for _, v := range y[i*d : (i+1)*d] {
-			norm += float64(v) * float64(v)
-		}
-		for k := range d {
-			y[i*d+k] /= float32(math.Sqrt(norm))
-		}
+	for _, d := range []int{2, 10, 50} {
+		t.Run(fmt.Sprintf("d=%d", d), func(t *testing.T) {
+			const n = 16
+			y := randomPoints(n, d)
+			for i := range n { // on the sphere, where equal heights leave no cell empty
+				if d == 2 { // random points on a circle lie too near one another
+					sin, cos := math.Sincos(2 * math.Pi * float64(i) / n)
+					y[2*i], y[2*i+1] = float32(cos), float32(sin)
+				}
+				norm := 0.0
+				for _, v := range y[i*d : (i+1)*d] {
+					norm += float64(v) * float64(v)
+				}
+				for k := range d {
+					y[i*d+k] /= float32(math.Sqrt(norm))
+				}
+			}
+			want := make([]float64, n)
+			h := make([]float32, n)
+			for i := range h {
+				h[i] = float32(0.01 * math.Sin(float64(3*i)))
+				want[i] = float64(h[i])
+			}
+			p := Problem{Points: y, Dim: d}
+			device := newNaive(p, 2)
+			if err := device.SetHeights(h); err != nil {
+				t.Fatal(err)
+			}
+			const batches = 300
+			p.Masses = make([]float64, n)
+			cells := make([]int64, leastBatch)
+			for b := range batches {
+				if err := device.Draw(leastBatch, 99, uint64(b)*leastBatch, 1, cells, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range cells {
+					p.Masses[c] += 1. / (batches * leastBatch)
+				}
+			}
+			for i, nu := range p.Masses {
+				if nu == 0 {
+					t.Fatalf("cell %d of the known heights is empty; choose others", i)
+				}
+			}
+			r := solve(t, p, Options{Tolerance: 1e-3, Seed: 5})
+			if !r.Report.Met {
+				t.Errorf("report %+v", r.Report)
+			}
+			if e := offBy(r.Heights, want, p.Masses); e > 0.02*math.Sqrt(n) {
+				t.Errorf("heights are %.4f off", e)
+			}
+		})
 	}
-	want := make([]float64, n)
-	h := make([]float32, n)
-	for i := range h {
-		h[i] = float32(0.03 * math.Sin(float64(3*i)))
-		want[i] = float64(h[i])
-	}
-	p := Problem{Points: y, Dim: d}
-	device := newNaive(p, 2)
-	if err := device.SetHeights(h); err != nil {
-		t.Fatal(err)
-	}
-	const batches = 400
-	p.Masses = make([]float64, n)
-	cells := make([]int64, leastBatch)
-	for b := range batches {
-		if err := device.Draw(leastBatch, 99, uint64(b)*leastBatch, 1, cells, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range cells {
-			p.Masses[c] += 1. / (batches * leastBatch)
-		}
-	}
-	for i, nu := range p.Masses {
-		if nu == 0 {
-			t.Fatalf("cell %d of the known heights is empty; choose others", i)
-		}
-	}
-	r := solve(t, p, Options{Tolerance: 1e-3, Seed: 5})
-	if !r.Report.Met {
+}
+
+func TestUnequalMasses(t *testing.T) {
+	p := zipf(Problem{Points: randomPoints(150, 6), Dim: 6})
+	r := solve(t, p, Options{Tolerance: 1e-2})
+	if !r.Report.Met || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	for i, v := range r.Heights {
-		mean := 0.0
-		for j, nu := range p.Masses {
-			mean += nu * want[j]
-		}
-		if e := float64(v) - (want[i] - mean); math.Abs(e) > 0.02 {
-			t.Errorf("height %d (mass %.5f) is %.4f off", i, p.Masses[i], e)
+	fresh := newTally(newTarget(p))
+	s := newSampler(newNaive(p, 2), 150, p, 4321)
+	if err := s.device.SetHeights(r.Heights); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.test(fresh, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	for i, nu := range p.Masses {
+		got, sd := float64(fresh.counts[i])/100_000, math.Sqrt(nu/100_000)
+		if math.Abs(got-nu) > 0.45*nu+5*sd {
+			t.Errorf("cell %d has mass %.5f, wanted %.5f", i, got, nu)
 		}
 	}
 }
@@ -242,6 +267,14 @@ func TestDegenerate(t *testing.T) {
 			if math.Abs(float64(v)) > 0.02 { // 65,536 samples: 5 standard errors
 				t.Errorf("the only cell's centre is at %v, want the origin", r.Centroids)
 			}
+		}
+	})
+	t.Run("two_points", func(t *testing.T) {
+		// The boundary is where P(x < b) = 1/4, and 2 b + h_1 - h_0 = 0 there.
+		r := solve(t, Problem{Points: []float32{-1, 1}, Dim: 1, Masses: []float64{0.25, 0.75}}, Options{Tolerance: 1e-4})
+		want := -2 * distuv.UnitNormal.Quantile(0.25)
+		if got := float64(r.Heights[1] - r.Heights[0]); !r.Report.Met || math.Abs(got-want) > 0.03 {
+			t.Errorf("heights differ by %.4f, want %.4f; report %+v", got, want, r.Report)
 		}
 	})
 	t.Run("a_duplicate_leaves_its_mass_to_the_first", func(t *testing.T) {
