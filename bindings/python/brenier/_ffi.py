@@ -175,6 +175,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_decode": (Status, [_model, _buffer, c_size_t, _buffer]),
     "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
+    "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
     "brenier_fit_options_init_2": (None, [POINTER(FitOptions)]),
     "brenier_fit": (
         Status,

@@ -3,13 +3,13 @@ package fit
 import "math"
 
 const (
-	coarseMost     = 16384 // samples that the energy is minimised over
-	coarseHits     = 32    // or so many a cell, where that is less
-	coarseClusters = 24    // at most
-	coarseSteps    = 8     // that are tried, of each stage
-	coarseShare    = 0.2   // of the samples, those of least gap, that count as near-ties
-	clusterHits    = 64.   // samples that a cluster expects, or it is no feature
-	coarseReach    = 2.    // the most that a step moves a height, in scales of its point
+	coarseMost     = 8192 // samples that the energy is minimised over
+	coarseHits     = 32   // or so many a cell, where that is less
+	coarseClusters = 24   // at most
+	coarseSteps    = 8    // that are tried, of each stage
+	coarseShare    = 0.2  // of the samples, those of least gap, that count as near-ties
+	clusterHits    = 64.  // samples that a cluster expects, or it is no feature
+	coarseReach    = 2.   // the most that a step moves a height, in scales of its point
 )
 
 // features are functions of the cells that the coarse steps move the heights along: the scale rho_i
@@ -46,12 +46,13 @@ func (f *features) row(i int, index *[4]int, value *[4]float64) int {
 // mass are no feature at all.
 //
 // The set is the same for all steps: with p features and B samples it leaves a chi-squared of about
-// p/B, 0.003. Stages end when a step promises less than what the sampling noise of the gradient gives.
-// Measured, chi-squared before and after, cells lifted (lift.go) included: clusters of N = 2000 in
-// d = 32, 2.0 and 0.50; mixtures of N = 1000, 16 and 2.6 in d = 8, 279 and 4.8 in d = 3.
-func (s *sampler) coarse(t *target, h []float64) error {
+// p/B, 0.006. Stages end when a step promises less than what the sampling noise of the gradient gives.
+// It returns the samples at the new heights, nil for few cells. Measured, chi-squared before and after,
+// cells lifted (lift.go) included: clusters of N = 2000 in
+// d = 32, 2.0 and 0.57; mixtures of N = 1000, 16 and 2.6 in d = 8, 279 and 4.8 in d = 3.
+func (s *sampler) coarse(t *target, h []float64) (at *ties, err error) {
 	if t.cells < 16 {
-		return nil
+		return nil, nil
 	}
 	f := &features{rho: make([]float64, t.n)}
 	square := 0.0
@@ -61,14 +62,14 @@ func (s *sampler) coarse(t *target, h []float64) error {
 	for i := range f.rho {
 		f.rho[i] = t.scale[i] / math.Sqrt(square)
 	}
-	n := min(coarseMost, max(coarseHits*t.cells, coarseMost/8))
+	n := min(coarseMost, max(coarseHits*t.cells, coarseMost/4))
 	first := s.reserve(n)
-	if err := s.coarseStage(t, f, h, first, n); err != nil {
-		return err
+	if at, err = s.coarseStage(t, f, h, first, n); err != nil {
+		return nil, err
 	}
 	k := min(coarseClusters, t.cells/32)
 	if k < 2 {
-		return nil
+		return at, nil
 	}
 	f.label, f.count = t.kmeans(k, s.seed), k
 	mass := make([]float64, k)
@@ -83,11 +84,11 @@ func (s *sampler) coarse(t *target, h []float64) error {
 	return s.coarseStage(t, f, h, first, n)
 }
 
-// coarseStage moves h along the features.
-func (s *sampler) coarseStage(t *target, f *features, h []float64, first uint64, n int) error {
+// coarseStage moves h along the features, and returns the samples at the new heights.
+func (s *sampler) coarseStage(t *target, f *features, h []float64, first uint64, n int) (*ties, error) {
 	at, err := s.evaluate(t, h, first, n)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	lambda := 0.01
 	trial := make([]float64, len(h))
@@ -95,7 +96,7 @@ func (s *sampler) coarseStage(t *target, f *features, h []float64, first uint64,
 		system := f.system(t, at)
 		step, promised, noise, ok := system.solve(lambda)
 		if !ok || promised <= noise {
-			return nil
+			return at, nil
 		}
 		longest := 0.0
 		for i := range trial {
@@ -109,17 +110,17 @@ func (s *sampler) coarseStage(t *target, f *features, h []float64, first uint64,
 		}
 		there, err := s.evaluate(t, trial, first, n)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if there.energy < at.energy-float64(0.1*float64(shorten*promised)) {
 			copy(h, trial)
 			at = there
 			lambda = max(lambda/4, 1e-4)
 		} else if lambda *= 16; lambda > 1e4 {
-			return nil
+			return at, nil
 		}
 	}
-	return nil
+	return at, nil
 }
 
 func (f *features) dot(i int, a []float64) float64 {

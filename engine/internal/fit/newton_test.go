@@ -118,7 +118,7 @@ func TestCoarse(t *testing.T) {
 	}
 	h := target.start()
 	before := chi(h)
-	if err := s.coarse(target, h); err != nil {
+	if _, err := s.coarse(target, h); err != nil {
 		t.Fatal(err)
 	}
 	after := chi(h)
@@ -140,7 +140,7 @@ func TestCoarse(t *testing.T) {
 		p := Problem{Points: y, Dim: 3}
 		target := newTarget(p)
 		h := target.start()
-		if err := newSampler(newNaive(p, 2), 100, p, 1).coarse(target, h); err != nil {
+		if _, err := newSampler(newNaive(p, 2), 100, p, 1).coarse(target, h); err != nil {
 			t.Fatal(err)
 		}
 		for i, v := range h {
