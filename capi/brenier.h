@@ -312,7 +312,7 @@ typedef struct brenier_fit_progress {
     uint64_t samples;    /* drawn so far */
     uint64_t samples_max;
     double chi_squared;  /* sum_i (m_i - nu_i)^2 / nu_i on samples the fit never saw; NaN: not yet */
-    int64_t empty;       /* cells that these samples never hit; -1: not yet */
+    int64_t empty;       /* cells that these samples missed beyond what chance misses; -1: not yet */
     double seconds;      /* since the start; of a fit taken up again, with the time before */
     double energy;       /* E[max_i <x,y_i> + h_i] - sum_i nu_i h_i on those samples; NaN: not yet */
     double seconds_left; /* a prediction; NaN: none yet */

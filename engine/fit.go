@@ -40,7 +40,7 @@ type FitOptions struct {
 type FitProgress struct {
 	Samples, SamplesMax uint64
 	ChiSquared          float64 // on samples the fit never saw; NaN: not measured yet
-	Empty               int     // cells that those samples never hit; -1: not measured yet
+	Empty               int     // cells that those samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
 	Energy              float64 // E(h) on those samples; NaN: not measured yet
 	SecondsLeft         float64 // a prediction; NaN: none yet

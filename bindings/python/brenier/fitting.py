@@ -34,7 +34,7 @@ class FitProgress:
     chi_squared : float
         sum_i (m_i - nu_i)^2 / nu_i on samples that the fit never saw; NaN until first measured.
     empty : int
-        Cells that those samples never hit; -1 until first measured.
+        Cells that those samples missed beyond what chance misses; -1 until first measured.
     seconds : float
         Since the start; of a fit taken up again, with the time before.
     energy : float

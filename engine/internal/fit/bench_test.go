@@ -43,8 +43,9 @@ func newOnCPU(p Problem, threads int) *onCPU {
 	if p.Uniform {
 		source = backend.Uniform
 	}
-	return &onCPU{pool: pool, path: path, m: m, s: m.NewScratch(leastBatch), source: source, d: p.Dim,
-		x: make([]float32, leastBatch*p.Dim), cells: make([]int32, leastBatch*MaxCells), scores: make([]float64, leastBatch*MaxCells)}
+	batch := BatchFor(n, p.Dim)
+	return &onCPU{pool: pool, path: path, m: m, s: m.NewScratch(batch), source: source, d: p.Dim,
+		x: make([]float32, batch*p.Dim), cells: make([]int32, batch*MaxCells), scores: make([]float64, batch*MaxCells)}
 }
 
 func (v *onCPU) SetHeights(h []float32) error { v.m.SetHeights(h); return nil }

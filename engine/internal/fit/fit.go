@@ -136,7 +136,7 @@ type Options struct {
 type Progress struct {
 	Samples, SamplesMax uint64
 	ChiSquared          float64 // NaN: not measured yet
-	Empty               int     // cells that the samples of that measurement missed; -1: not yet
+	Empty               int     // cells that its samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
 	Energy              float64 // NaN: not measured yet
 	SecondsLeft         float64 // a prediction; NaN: none yet

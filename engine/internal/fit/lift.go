@@ -18,9 +18,10 @@ const (
 // h_i > u(x) - <x,y_i>, so that the height is a quantile of that difference over the samples. It is
 // the exact minimiser of the energy along one coordinate, whatever the dimension, where a gradient of
 // -nu_i says only that the cell is too low. One cell after another, u being raised by those before,
-// and to half the mass, for cells that are lifted together are often rivals.
-func (s *sampler) lift(t *target, h []float64, cells []int) ([]float64, error) {
-	n := min(liftSamples*t.cells, liftWork/(s.d*len(cells)), planFloats/s.d)
+// and to half the mass, for cells that are lifted together are often rivals. It draws `most` samples at
+// most, or four batches; where that is less than one for a cell's mass, the best of them counts.
+func (s *sampler) lift(t *target, h []float64, cells []int, most int) ([]float64, error) {
+	n := min(most, liftSamples*t.cells, liftWork/(s.d*len(cells)), planFloats/s.d)
 	n = max(n/s.batch, 4) * s.batch
 	stored := make([]float32, t.n)
 	t.stored(stored, h)
@@ -94,7 +95,7 @@ func (s *sampler) fill(t *target, h []float64) error {
 		if t.unhit(at) < fillFrom || len(empty) == 0 {
 			return nil
 		}
-		lifted, err := s.lift(t, h, empty)
+		lifted, err := s.lift(t, h, empty, n)
 		if err != nil {
 			return err
 		}

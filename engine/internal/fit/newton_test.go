@@ -194,7 +194,7 @@ func TestLift(t *testing.T) {
 	target := newTarget(p)
 	s := newSampler(newNaive(p, 2), 3, p, 0)
 	h := []float64{0, -5, 0}
-	lifted, err := s.lift(target, h, []int{1})
+	lifted, err := s.lift(target, h, []int{1}, planMost)
 	if err != nil {
 		t.Fatal(err)
 	}

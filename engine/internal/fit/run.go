@@ -167,7 +167,7 @@ func (r *run) judge(h []float64) (chi float64, err error) {
 		return 0, err
 	}
 	chi, sd := t.estimate()
-	r.chiSquared, r.empty = chi, t.empty()
+	r.chiSquared, r.empty = chi, t.emptyBeyondChance()
 	return max(chi, sd), nil
 }
 
@@ -195,6 +195,9 @@ func (r *run) nextTrial() uint64 {
 	growth := 1.
 	if work >= floor {
 		growth = max(0.05, min(0.5, 1.03*r.chiSquared/r.options.Tolerance-1))
+	}
+	if work >= floor && r.chiSquared <= r.options.Tolerance { // cells are empty, and fill slowly
+		growth = 0.25
 	}
 	if r.emptyLast {
 		growth = 0.5
@@ -282,12 +285,15 @@ func (r *run) liftStuck() error {
 	if len(stuck) == 0 {
 		return nil
 	}
-	lifted, err := r.sampler.lift(r.target, r.descent.averages[0].h, stuck)
+	lifted, err := r.sampler.lift(r.target, r.descent.averages[0].h, stuck, r.liftSamples())
 	if err == nil {
 		r.descent.set(stuck, lifted)
 	}
 	return err
 }
+
+// liftSamples bounds a lift to a small part of the samples so far.
+func (r *run) liftSamples() int { return int(r.samples() / 32) }
 
 // candidates are the heights that a trial chooses from.
 func (r *run) candidates() [][]float32 {
@@ -321,7 +327,7 @@ func (r *run) try(candidates [][]float32) (best []float32, passed bool, err erro
 	limit := max(used/5, 1<<16)
 	for {
 		chi, sd := t.estimate()
-		r.chiSquared, r.empty = chi, t.empty()
+		r.chiSquared, r.empty = chi, t.emptyBeyondChance()
 		r.energy = t.scores / float64(t.samples)
 		for i, nu := range r.target.mass {
 			r.energy -= float64(nu * float64(best[i]))
@@ -351,7 +357,7 @@ func (r *run) liftEmpty(t *tally, h []float32) error {
 	if len(empty) == 0 {
 		return nil
 	}
-	lifted, err := r.sampler.lift(r.target, wide(h), empty)
+	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
 	if err == nil {
 		r.descent.set(empty, lifted)
 	}
@@ -374,7 +380,7 @@ func (r *run) rebalance(result *Result) (*Result, error) {
 			break
 		}
 		h := wide(result.Heights)
-		lifted, err := r.sampler.lift(r.target, h, empty)
+		lifted, err := r.sampler.lift(r.target, h, empty, planMost)
 		if err != nil {
 			return nil, err
 		}

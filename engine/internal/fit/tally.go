@@ -195,6 +195,11 @@ func (t *tally) emptyExpected() float64 {
 	return sum
 }
 
+// emptyBeyondChance is the number of cells without a sample, less those that exact masses would miss.
+func (t *tally) emptyBeyondChance() int {
+	return int(math.Round(max(0, float64(t.empty())-t.emptyExpected())))
+}
+
 // missesTooMany reports whether more cells are empty than chance leaves empty: the number of missed
 // cells is close to a Poisson variable, so its deviation is the root of its mean.
 func (t *tally) missesTooMany() bool {
