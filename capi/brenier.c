@@ -8,7 +8,8 @@
 #include "_cgo_export.h"
 #include "fenvironment.h"
 
-#undef brenier_engine_options_init  // a function of its own here; see brenier.h
+#undef brenier_engine_options_init  // functions of their own here; see brenier.h
+#undef brenier_fit_options_init
 
 _Static_assert(sizeof(void *) == 8, "a handle needs the 64 bits of a token");
 
@@ -67,7 +68,14 @@ void brenier_extension_init(brenier_extension *extension) {
 }
 
 void brenier_fit_options_init(brenier_fit_options *options) {
-    _Static_assert(sizeof *options == 64, "version 0.1");
+    const size_t first = offsetof(brenier_fit_options, start);
+    if (!options) return;
+    memset(options, 0, first);
+    options->struct_size = first;
+}
+
+void brenier_fit_options_init_2(brenier_fit_options *options) {
+    _Static_assert(sizeof *options == 88, "with checkpoints");
     if (options) *options = (brenier_fit_options){.struct_size = sizeof *options};
 }
 
@@ -236,7 +244,8 @@ brenier_status brenier_fit(brenier_engine *engine, const brenier_buffer *points,
 
 // Calls the caller's function, on C's own memory.
 int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t samples,
-                       uint64_t samples_max, double chi_squared, int64_t empty, double seconds) {
+                       uint64_t samples_max, double chi_squared, int64_t empty, double seconds,
+                       double energy, double seconds_left) {
     const brenier_fit_progress report = {
         .struct_size = sizeof report,
         .samples = samples,
@@ -244,6 +253,8 @@ int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t 
         .chi_squared = chi_squared,
         .empty = empty,
         .seconds = seconds,
+        .energy = energy,
+        .seconds_left = seconds_left,
     };
     return progress(user, &report);
 }

@@ -312,8 +312,10 @@ typedef struct brenier_fit_progress {
     uint64_t samples;    /* drawn so far */
     uint64_t samples_max;
     double chi_squared;  /* sum_i (m_i - nu_i)^2 / nu_i on samples the fit never saw; NaN: not yet */
-    int64_t empty;       /* cells that these samples never hit; -1: not yet */
-    double seconds;      /* since the start */
+    int64_t empty;       /* cells that these samples missed beyond what chance misses; -1: not yet */
+    double seconds;      /* since the start; of a fit taken up again, with the time before */
+    double energy;       /* E[max_i <x,y_i> + h_i] - sum_i nu_i h_i on those samples; NaN: not yet */
+    double seconds_left; /* a prediction; NaN: none yet */
 } brenier_fit_progress;
 
 /* Called on the thread that called brenier_fit, a few times a second. Not 0: stop. `progress` lives
@@ -324,26 +326,34 @@ typedef int (*brenier_progress_callback)(void *user, const brenier_fit_progress 
 typedef struct brenier_fit_options {
     size_t struct_size;
     const char *source;   /* "gaussian" (NULL too) or "uniform" */
-    double tolerance;     /* stop at this chi-squared; 0: 1e-2 */
+    double tolerance;     /* stop at this chi-squared; 0: 1e-3 */
     uint64_t samples_max; /* give up after this many samples; 0: chosen from N */
     uint64_t seed;        /* same seed, same points: same heights */
     brenier_progress_callback progress; /* may be NULL */
     void *user;
     brenier_model *decoder; /* its decoder and output go into the result; may be NULL, and of any
                                engine */
+    const brenier_buffer *start; /* heights [N] F32 to start from; may be NULL */
+    const char *checkpoint; /* a file that the state is kept in, every 20 s and whole at any time, and
+                               taken up from where it is there; NULL: none */
+    uint32_t rebalance;     /* not 0: where the samples run out first, lift cells that are still empty */
 } brenier_fit_options;
 
-/* Sets every option to its default, and struct_size. */
+/* Sets every option to its default, and struct_size. The first is for programs built with an older
+ * header, whose struct ends at `decoder`; with this one its name means the second. */
 void brenier_fit_options_init(brenier_fit_options *options);
+void brenier_fit_options_init_2(brenier_fit_options *options);
+#define brenier_fit_options_init brenier_fit_options_init_2
 
 /* Finds heights so that cell i has mass nu_i, and the cells' mass centres, and makes them a model.
  *   points  [N,d] F32 or F16, finite
  *   masses  [N] F32, each > 0; scaled to sum 1; NULL: all equal
- * The caller closes *model, which keeps the points in the dtype they came in. Its metadata holds the
- * report, "fit": whether the tolerance was met included; an unmet one is not an error. `options` may
- * be NULL.
- * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, OUT_OF_MEMORY,
- * CANCELLED. */
+ * It stops when chi-squared and twice its standard error, on samples that the fit never saw, are within
+ * the tolerance and no cell is empty but by chance. The caller closes *model, which keeps the points
+ * in the dtype they came in. Its metadata holds the report, "fit": whether that was met included; an
+ * unmet one is not an error. `options` may be NULL.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row; a checkpoint of another problem),
+ * SHORT_BUFFER, OUT_OF_MEMORY, IO (the checkpoint), CANCELLED. */
 brenier_status brenier_fit(brenier_engine *engine, const brenier_buffer *points, size_t n_points,
                            size_t dimension, const brenier_buffer *masses,
                            const brenier_fit_options *options, brenier_model **model);

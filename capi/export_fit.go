@@ -3,7 +3,8 @@ package main
 /*
 #include "brenier.h"
 int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t samples,
-                       uint64_t samples_max, double chi_squared, int64_t empty, double seconds);
+                       uint64_t samples_max, double chi_squared, int64_t empty, double seconds,
+                       double energy, double seconds_left);
 */
 import "C"
 
@@ -28,7 +29,7 @@ func capiFit(k C.uintptr_t, points *C.brenier_buffer, n, dimension C.size_t, mas
 		c.err = invalid("model: want a place for the handle, got NULL")
 		return
 	}
-	setting, err := c.fitOptions(options)
+	setting, err := c.fitOptions(options, n)
 	if c.err = err; err != nil {
 		return
 	}
@@ -53,7 +54,7 @@ func capiFit(k C.uintptr_t, points *C.brenier_buffer, n, dimension C.size_t, mas
 
 // fitOptions reads the caller's options; NULL is the default of each. The decoder's model, if there
 // is one, stays open until the call ends.
-func (c *call) fitOptions(from *C.brenier_fit_options) (engine.FitOptions, error) {
+func (c *call) fitOptions(from *C.brenier_fit_options, n C.size_t) (engine.FitOptions, error) {
 	var to engine.FitOptions
 	if from == nil {
 		return to, nil
@@ -66,6 +67,13 @@ func (c *call) fitOptions(from *C.brenier_fit_options) (engine.FitOptions, error
 	if o.source != nil {
 		to.Source = C.GoString(o.source)
 	}
+	if o.checkpoint != nil {
+		to.Checkpoint = C.GoString(o.checkpoint)
+	}
+	to.Rebalance = o.rebalance != 0
+	if to.Start, err = optional[float32]("start", o.start, C.BRENIER_F32, n, 1); err != nil {
+		return to, err
+	}
 	if o.decoder != nil {
 		m := c.useDecoder(C.uintptr_t(uintptr(unsafe.Pointer(o.decoder))))
 		if m == nil {
@@ -76,7 +84,8 @@ func (c *call) fitOptions(from *C.brenier_fit_options) (engine.FitOptions, error
 	if o.progress != nil {
 		to.Progress = func(p engine.FitProgress) bool {
 			return C.capi_call_progress(o.progress, o.user, C.uint64_t(p.Samples), C.uint64_t(p.SamplesMax),
-				C.double(p.ChiSquared), C.int64_t(p.Empty), C.double(p.Seconds)) == 0
+				C.double(p.ChiSquared), C.int64_t(p.Empty), C.double(p.Seconds),
+				C.double(p.Energy), C.double(p.SecondsLeft)) == 0
 		}
 	}
 	return to, nil

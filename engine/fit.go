@@ -1,22 +1,21 @@
 package engine
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
+	"os"
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/fit"
 	"brenier/engine/internal/modelfile"
-	"brenier/engine/internal/strictjson"
 
 	"github.com/x448/float16"
 )
 
-// DefaultTolerance is the chi-squared at which a fit stops unless told otherwise. Samples cease to
-// improve visibly at about 0.05.
-const DefaultTolerance = 1e-2
+// DefaultTolerance is the chi-squared at which a fit stops unless told otherwise: masses are then off
+// by 3 % of their size, root mean square. Samples cease to improve visibly at about 0.05.
+const DefaultTolerance = 1e-3
 
 // maxPoints bounds N, as locate's cells are 32-bit integers on the devices.
 const maxPoints = math.MaxInt32
@@ -30,6 +29,9 @@ type FitOptions struct {
 	Points     DType                  // the points are rounded to this, F32 or F16, before all else
 	Progress   func(FitProgress) bool // called a few times a second; false: stop; must not use the engine
 	Heights    []float32              // h [N], known already: only measured, not sought; may be nil
+	Start      []float32              // h [N] to start from, as those of an earlier fit; may be nil
+	Rebalance  bool                   // where the samples run out first, lift cells that are still empty
+	Checkpoint string                 // a file that the fit's state is kept in and taken up from; "": none
 	Decoder    *Model                 // its decoder and output go into the result; may be nil
 	Images     int                    // with a decoder: samples that output.mean and .deviation are of
 }
@@ -38,20 +40,28 @@ type FitOptions struct {
 type FitProgress struct {
 	Samples, SamplesMax uint64
 	ChiSquared          float64 // on samples the fit never saw; NaN: not measured yet
-	Empty               int     // cells that those samples never hit; -1: not measured yet
+	Empty               int     // cells that those samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
+	Energy              float64 // E(h) on those samples; NaN: not measured yet
+	SecondsLeft         float64 // a prediction; NaN: none yet
 }
 
 // Fit finds heights for points y [N,d] so that cell i has mass nu_i, and makes them a model, with
 // the cells' mass centres and the angles that extension's quantiles refer to.
 //
 // masses [N] are positive and are scaled to sum 1; nil means 1/N each. The error is chi-squared,
-// sum_i (m_i - nu_i)^2 / nu_i, estimated without bias on samples that had no part in the fit. The
-// report, with whether the tolerance was met, is in the model's metadata under "fit"; an unmet one
-// is no error. A point equal to an earlier one leaves its mass to that one.
+// sum_i (m_i - nu_i)^2 / nu_i, estimated without bias on samples that had no part in the fit. It
+// stops when chi-squared and twice its standard error are within the tolerance and no cell is empty
+// but by chance. The report, with whether that was met, is in the model's metadata under "fit"; an
+// unmet one is no error. A point equal to an earlier one leaves its mass to that one.
 //
 // The heights depend on the points, masses, options and seed alone, bit for bit. A progress
 // function that returns false ends it with ErrCancelled, and nothing is left behind.
+//
+// With Checkpoint, the state is written to that file every 20 seconds, the old one or a whole new
+// one at any time, and a fit that finds the file there goes on from it to the same heights. The file
+// must be of the same points, masses, source, start and seed; the tolerance and the samples may be
+// others. It stays when the fit is done, so that a smaller tolerance can take it up.
 func (e *Engine) Fit(points []float32, d int, masses []float64, o FitOptions) (*Model, error) {
 	if err := e.gate.enter(); err != nil {
 		return nil, err
@@ -118,11 +128,11 @@ func newFitModel(points []float32, d int, masses []float64, o FitOptions) (*mode
 	if err := finite("points", points, d); err != nil {
 		return nil, err
 	}
-	if o.Heights != nil {
-		if len(o.Heights) != n {
-			return nil, fault.Invalid("heights: want [%d], one for each point, got %d", n, len(o.Heights))
+	for name, h := range map[string][]float32{"heights": o.Heights, "start": o.Start} {
+		if h != nil && len(h) != n {
+			return nil, fault.Invalid("%s: want [%d], one for each point, got %d", name, n, len(h))
 		}
-		if err := finite("heights", o.Heights, 1); err != nil {
+		if err := finite(name, h, 1); err != nil {
 			return nil, err
 		}
 	}
@@ -224,23 +234,29 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		o.Tolerance = DefaultTolerance
 	}
 	n, d := model.Points.Shape[0], model.Points.Shape[1]
-	problem := fit.Problem{Points: model.Points.Data, Dim: d, Deviation: 1}
-	if model.Source == backend.Uniform {
-		problem.Deviation = math.Sqrt(1. / 12)
-	}
+	problem := fit.Problem{Points: model.Points.Data, Dim: d, Uniform: model.Source == backend.Uniform}
 	if model.Masses != nil {
 		problem.Masses = unitSum(model.Masses.Data)
 	}
-	device, err := e.fitDevice(model)
+	problem.Centre()
+	device, err := e.fitDevice(problem, model.Source)
 	if err != nil {
 		return err
 	}
 	defer device.close()
-	options := fit.Options{Tolerance: o.Tolerance, SamplesMax: o.SamplesMax, Seed: o.Seed}
+	options := fit.Options{
+		Tolerance: o.Tolerance, SamplesMax: o.SamplesMax, Seed: o.Seed, Start: o.Start, Rebalance: o.Rebalance,
+	}
 	if o.Progress != nil {
 		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }
 	}
-	result, err := solve(problem, device, o.Heights, options)
+	if o.Checkpoint != "" && o.Heights == nil {
+		if options.Resume, err = readCheckpoint(o.Checkpoint); err != nil {
+			return err
+		}
+		options.Checkpoint = func(state []byte) error { return modelfile.WriteBytes(o.Checkpoint, state) }
+	}
+	result, err := solve(problem, device.drawer(), o.Heights, options)
 	if errors.As(err, new(fit.Stopped)) {
 		return fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
 	}
@@ -256,7 +272,19 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	return nil
 }
 
-func solve(p fit.Problem, device *fitDevice, heights []float32, o fit.Options) (*fit.Result, error) {
+// readCheckpoint reads the state of an earlier run; nil where there is none.
+func readCheckpoint(path string) ([]byte, error) {
+	state, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault.New(fault.ErrIO, "checkpoint: %s: cannot be read: %w", path, err)
+	}
+	return state, nil
+}
+
+func solve(p fit.Problem, device fit.Device, heights []float32, o fit.Options) (*fit.Result, error) {
 	if heights == nil {
 		return fit.Solve(p, device, o)
 	}
@@ -278,25 +306,16 @@ func unitSum(masses []float32) []float64 {
 
 // certificate is a report as the model file holds it.
 func certificate(r fit.Report, o FitOptions) *modelfile.Fit {
-	extra := map[string]strictjson.Raw{}
-	for key, value := range map[string]any{
-		"method":             "averaged stochastic gradient descent",
-		"tolerance":          o.Tolerance,
-		"met":                r.Met,
-		"empty_expected":     r.EmptyExpected,
-		"duplicates":         r.Duplicates,
-		"centroid_fallbacks": r.CentroidFallbacks,
-	} {
-		text, err := json.Marshal(value)
-		if err != nil { // none of these values can fail
-			panic(err)
-		}
-		extra[key] = strictjson.Raw(text)
-	}
 	return &modelfile.Fit{
-		Samples: r.Samples, TestSamples: r.TestSamples,
-		Chi2: r.ChiSquared, Chi2Error: r.ChiSquaredError, Empty: r.Empty,
-		Seed: o.Seed, Seconds: r.Seconds, Extra: extra,
+		Samples: r.Samples, TestSamples: r.TestSamples, Chi2: r.ChiSquared, Chi2Error: r.ChiSquaredError,
+		Empty: r.Empty, TotalVariation: r.TotalVariation, Seed: o.Seed, Seconds: r.Seconds,
+		Method: r.Method, Tolerance: o.Tolerance, Met: r.Met, Group: r.Group,
+		TotalVariationFloor: r.TotalVariationFloor, EmptyExpected: r.EmptyExpected, EmptyMass: r.EmptyMass,
+		LargestError: r.LargestError, LargestErrorFloor: r.LargestErrorFloor, LargestErrorCertain: r.LargestErrorCertain,
+		Energy: r.Energy, EnergyError: r.EnergyError,
+		W2Lower: r.W2Lower, W2LowerError: r.W2LowerError, W2Upper: r.W2Upper, W2UpperError: r.W2UpperError,
+		SamplesToHalve: r.SamplesToHalve, Duplicates: r.Duplicates, CentroidFallbacks: r.CentroidFallbacks,
+		CentroidError: r.CentroidError, AngleError: r.AngleError,
 	}
 }
 
@@ -306,20 +325,34 @@ type fitDevice struct {
 	workspace backend.Workspace
 }
 
-func (e *Engine) fitDevice(m *modelfile.Model) (*fitDevice, error) {
-	n, d := m.Points.Shape[0], m.Points.Shape[1]
+func (e *Engine) fitDevice(p fit.Problem, source backend.Source) (*fitDevice, error) {
+	n := len(p.Points) / p.Dim
 	model, err := e.device.Prepare(backend.Parts{
-		Source: m.Source, Dim: d, Points: m.Points.Data, Heights: make([]float32, n),
+		Source: source, Dim: p.Dim, Points: p.Points, Heights: make([]float32, n),
 	})
 	if err != nil {
 		return nil, err
 	}
-	workspace, err := model.NewWorkspace(fit.Batch, min(n, fit.MaxCells))
+	workspace, err := model.NewWorkspace(fit.BatchFor(n, p.Dim), min(n, fit.MaxCells))
 	if err != nil {
 		model.Close()
 		return nil, err
 	}
 	return &fitDevice{model: model, workspace: workspace}, nil
+}
+
+// rotatedDevice is a fitDevice whose workspace draws samples that share a rotation.
+type rotatedDevice struct {
+	*fitDevice
+	backend.RotatedDrawer
+}
+
+// drawer is the device with all that it can do.
+func (v *fitDevice) drawer() fit.Device {
+	if rotated, ok := v.workspace.(backend.RotatedDrawer); ok {
+		return rotatedDevice{v, rotated}
+	}
+	return v
 }
 
 func (v *fitDevice) close() {

@@ -211,6 +211,9 @@ struct FitOptions {
     std::uint64_t samples_max = 0;     // 0: chosen from N
     std::uint64_t seed = 0;
     const brenier_model* decoder = nullptr;  // Model::get() of one whose decoder goes along
+    Array<const float> start;               // heights [N] to start from; or none
+    const char* checkpoint = nullptr;        // a file to keep the state in and go on from; or none
+    bool rebalance = false;                  // where the samples run out, lift cells still empty
 #if BRENIER_EXCEPTIONS
     // Called a few times a second; false stops the fit, and so does an exception, which then
     // leaves Engine::fit.
@@ -473,6 +476,10 @@ private:
         o.progress = progress;
         o.user = user;
         o.decoder = const_cast<brenier_model*>(options.decoder);
+        const brenier_buffer b_start = options.start.buffer();
+        if (options.start.data()) o.start = &b_start;
+        o.checkpoint = options.checkpoint;
+        o.rebalance = options.rebalance;
         const brenier_buffer b = points.buffer(), b_masses = masses.buffer();
         const std::size_t n = dimension == 0 ? 0 : points.size() / dimension;
         brenier_model* model = nullptr;

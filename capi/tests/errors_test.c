@@ -312,6 +312,20 @@ static void older_options(void) {
     CHECK_OK(brenier_engine_destroy(made));
 }
 
+static void older_fit_options(void) {
+    struct {
+        unsigned char known[64];
+        unsigned char beyond[64];
+    } o;
+    memset(&o, 0xA5, sizeof o);
+    void (*first_init)(brenier_fit_options *) = NULL;
+    void *symbol = dlsym(RTLD_DEFAULT, "brenier_fit_options_init");
+    CHECK(symbol != NULL);
+    memcpy(&first_init, &symbol, sizeof first_init);
+    first_init((brenier_fit_options *)(void *)&o);
+    CHECK(((brenier_fit_options *)(void *)&o)->struct_size == 64 && o.known[63] == 0 && o.beyond[0] == 0xA5);
+}
+
 static void engines(void) {
     brenier_engine_options o;
     brenier_engine *none = NULL;
@@ -368,6 +382,7 @@ int main(void) {
     parts_that_are_missing();
     files();
     older_options();
+    older_fit_options();
     engines();
     last_error_belongs_to_a_thread();
     CHECK_OK(brenier_model_close(model));

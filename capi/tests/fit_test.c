@@ -49,6 +49,20 @@ static void heights_of_strips(void) {
     CHECK(strcmp(p.source, "uniform") == 0 && strstr(p.metadata, "\"fit\"") != NULL);
     CHECK_OK(brenier_model_close(model));
 
+    /* Begun from these heights, and with a checkpoint that is not there, it comes to the same. */
+    o.start = &b_heights;
+    o.checkpoint = "fit_test.state";
+    w.samples = 0;
+    CHECK_OK(brenier_fit(engine, &b, 3, 2, &b_masses, &o, &model));
+    CHECK_OK(brenier_model_close(model));
+    remove(o.checkpoint); /* written where the fit took long */
+    brenier_buffer short_start = b_heights;
+    short_start.bytes = 8;
+    o.start = &short_start;
+    CHECK_STATUS(brenier_fit(engine, &b, 3, 2, &b_masses, &o, &model), BRENIER_SHORT_BUFFER);
+    o.start = NULL;
+    o.checkpoint = NULL;
+
     /* Half precision holds these points exactly: the same heights. */
     uint16_t halves[3][2] = {{0xBC00, 0}, {0, 0}, {0x3C00, 0}};
     float again[3];

@@ -490,6 +490,23 @@ func TestFit(t *testing.T) {
 			t.Errorf("chi-squared %v +- %v, fitted %v +- %v", report.Chi2, report.Chi2Error, fitted.Chi2, fitted.Chi2Error)
 		}
 	})
+	t.Run("a_checkpoint_and_a_start", func(t *testing.T) {
+		heights, state := filepath.Join(directory, "start.npy"), filepath.Join(directory, "state")
+		writeNpy(t, heights, first.Tensor("ot.heights"), 40)
+		again, _ := fit(t, "--seed", "3", "--checkpoint", state)
+		if !slices.Equal(again.Tensor("ot.heights"), first.Tensor("ot.heights")) {
+			t.Error("with a checkpoint the heights are others")
+		}
+		if _, report := fit(t, "--start", heights, "--rebalance"); !report.Met {
+			t.Errorf("%+v", report)
+		}
+		if err := os.WriteFile(state, []byte("none"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr := cli(t, exitFailed, "fit", points, "--checkpoint", state); !strings.Contains(stderr, "remove it to start anew") {
+			t.Error(stderr)
+		}
+	})
 	t.Run("masses", func(t *testing.T) {
 		masses := gaussians(8, 40)
 		for i := range masses {

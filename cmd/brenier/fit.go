@@ -25,6 +25,7 @@ type fitting struct {
 	pointsDType string
 	masses      string
 	heights     string
+	start       string
 }
 
 func (f *fitting) flags(flags *flag.FlagSet) {
@@ -35,6 +36,9 @@ func (f *fitting) flags(flags *flag.FlagSet) {
 	flags.StringVar(&f.pointsDType, "points-dtype", "f32", "keep points as `type` f32 or f16")
 	flags.StringVar(&f.masses, "masses", "", "wanted mass of each point [N], a `file` like POINTS; else equal")
 	flags.StringVar(&f.heights, "heights", "", "take these heights [N], a `file` like POINTS, and only measure them")
+	flags.StringVar(&f.start, "start", "", "start from these heights [N], a `file` like POINTS, as those of an earlier fit")
+	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "keep the fit's state in `file`, and go on from it where it is there")
+	flags.BoolVar(&f.options.Rebalance, "rebalance", false, "where the samples run out first, lift the cells that are still empty")
 	flags.IntVar(&f.options.Images, "images", 2048, "with a decoder: keep the mean and deviation of `n` images in the model")
 }
 
@@ -71,17 +75,41 @@ func (f *fitting) fit(c *console, e *engine.Engine, points []float32, d int) (*e
 			return nil, err
 		}
 	}
-	f.options.Progress = func(p engine.FitProgress) bool {
-		text := fmt.Sprintf("%s samples, %.0f s", thousands(p.Samples), p.Seconds)
-		if !math.IsNaN(p.ChiSquared) {
-			text = fmt.Sprintf("%s, chi-squared %s, wanted %s", text, trim(p.ChiSquared), trim(f.options.Tolerance))
+	if f.start != "" {
+		var err error
+		if f.options.Start, err = readVector(c, f.start); err != nil {
+			return nil, err
 		}
-		c.progress(float64(p.Samples)/float64(p.SamplesMax), text)
+	}
+	f.options.Progress = func(p engine.FitProgress) bool {
+		c.progress(f.share(p), progressText(p, f.options.Tolerance))
 		return true
 	}
 	model, err := e.Fit(points, d, masses, f.options)
 	c.finish()
 	return model, err
+}
+
+// share is how much of the time that a fit is expected to take has passed.
+func (f *fitting) share(p engine.FitProgress) float64 {
+	if math.IsNaN(p.SecondsLeft) || p.Seconds == 0 {
+		return 0
+	}
+	return p.Seconds / (p.Seconds + p.SecondsLeft)
+}
+
+func progressText(p engine.FitProgress, tolerance float64) string {
+	text := fmt.Sprintf("%s samples, %.0f s", thousands(p.Samples), p.Seconds)
+	if !math.IsNaN(p.ChiSquared) {
+		text += fmt.Sprintf(", chi-squared %s of %s, %s", trim(p.ChiSquared), trim(tolerance), count(p.Empty, "empty cell"))
+	}
+	if !math.IsNaN(p.Energy) {
+		text += fmt.Sprintf(", energy %.6g", p.Energy)
+	}
+	if !math.IsNaN(p.SecondsLeft) {
+		text += fmt.Sprintf(", about %.0f s left", p.SecondsLeft)
+	}
+	return text
 }
 
 func setupFit(flags *flag.FlagSet) func(*console, []string) error {

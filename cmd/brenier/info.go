@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 
@@ -37,19 +38,35 @@ type extension struct {
 	Quantile float64 `json:"quantile"`
 }
 
-// report is the certificate of a fit.
+// report is the certificate of a fit, as the model file has it.
 type report struct {
-	Samples           uint64   `json:"samples"`
-	TestSamples       uint64   `json:"test_samples"`
-	Chi2              float64  `json:"chi2"`
-	Chi2Error         float64  `json:"chi2_error"`
-	Empty             int      `json:"empty"`
-	Duplicates        int      `json:"duplicates"`
-	CentroidFallbacks int      `json:"centroid_fallbacks"`
-	Tolerance         *float64 `json:"tolerance"`
-	Met               bool     `json:"met"`
-	Seed              uint64   `json:"seed"`
-	Seconds           float64  `json:"seconds"`
+	Method              string   `json:"method"`
+	Samples             uint64   `json:"samples"`
+	TestSamples         uint64   `json:"test_samples"`
+	Chi2                float64  `json:"chi2"`
+	Chi2Error           float64  `json:"chi2_error"`
+	TotalVariation      float64  `json:"total_variation"`
+	TotalVariationFloor float64  `json:"total_variation_floor"`
+	Empty               int      `json:"empty"`
+	EmptyMass           float64  `json:"empty_mass"`
+	LargestError        float64  `json:"largest_error"`
+	LargestErrorFloor   float64  `json:"largest_error_floor"`
+	LargestErrorCertain float64  `json:"largest_error_certain"`
+	Energy              float64  `json:"energy"`
+	EnergyError         float64  `json:"energy_error"`
+	W2Lower             float64  `json:"w2_lower"`
+	W2LowerError        float64  `json:"w2_lower_error"`
+	W2Upper             float64  `json:"w2_upper"`
+	W2UpperError        float64  `json:"w2_upper_error"`
+	SamplesToHalve      uint64   `json:"samples_to_halve"`
+	Duplicates          int      `json:"duplicates"`
+	CentroidFallbacks   int      `json:"centroid_fallbacks"`
+	CentroidError       float64  `json:"centroid_error"`
+	AngleError          float64  `json:"angle_error"`
+	Tolerance           *float64 `json:"tolerance"`
+	Met                 bool     `json:"met"`
+	Seed                uint64   `json:"seed"`
+	Seconds             float64  `json:"seconds"`
 }
 
 func readMetadata(info engine.ModelInfo) metadata {
@@ -160,6 +177,9 @@ func printModel(c *console, info engine.ModelInfo) {
 	}
 }
 
+// normal is the 97.5 % quantile of the standard normal distribution: intervals of 95 %.
+const normal = 1.96
+
 func printReport(c *console, r report) {
 	verdict := ""
 	if r.Tolerance != nil {
@@ -167,13 +187,65 @@ func printReport(c *console, r report) {
 		switch {
 		case r.Met:
 			verdict += ": met"
-		case r.Chi2 <= *r.Tolerance:
+		case r.Chi2+2*r.Chi2Error <= *r.Tolerance:
 			verdict += ": met, but for the empty cells"
+		case r.Chi2 <= *r.Tolerance:
+			verdict += ": not met with confidence"
 		default:
 			verdict += ": not met"
 		}
 	}
+	more := func(format string, args ...any) { c.printf("%-10s "+format+"\n", append([]any{""}, args...)...) }
 	c.printf("%-10s chi-squared %s +- %s on %s fresh samples%s\n", "fit", trim(r.Chi2), trim(r.Chi2Error), thousands(r.TestSamples), verdict)
-	c.printf("%-10s %s, %s, %d mass centres guessed; %s samples, seed %d, %s\n", "",
-		count(r.Empty, "empty cell"), count(r.Duplicates, "duplicate point"), r.CentroidFallbacks, thousands(r.Samples), r.Seed, seconds(r.Seconds))
+	empty := count(r.Empty, "empty cell")
+	if r.Empty > 0 && r.EmptyMass > 0 {
+		empty += fmt.Sprintf(" of mass %s at most (95 %%)", trim(r.EmptyMass))
+	}
+	more("%s, %s, %d mass centres guessed; %s samples, seed %d, %s", empty, count(r.Duplicates, "duplicate point"),
+		r.CentroidFallbacks, thousands(r.Samples), r.Seed, seconds(r.Seconds))
+	if r.TotalVariationFloor > 0 {
+		more("total variation %s, of which %s is the test's own noise", trim(r.TotalVariation), trim(r.TotalVariationFloor))
+		certain := "none of it certain"
+		if r.LargestErrorCertain > 0 {
+			certain = trim(100*r.LargestErrorCertain) + " % certain"
+		}
+		more("largest error of a mass %s %%, noise alone %s %%, %s", trim(100*r.LargestError), trim(100*r.LargestErrorFloor), certain)
+	}
+	if r.W2Upper > 0 {
+		more("energy %.6g +- %s, W2^2 from %.6g +- %s to %.6g +- %s (95 %%)", r.Energy, trim(normal*r.EnergyError),
+			r.W2Lower, trim(normal*r.W2LowerError), r.W2Upper, trim(normal*r.W2UpperError))
+	}
+	if r.CentroidError > 0 {
+		more("mass centres to %s, angles' quantiles to %s rad (standard errors)", trim(r.CentroidError), trim(r.AngleError))
+	}
+	if r.SamplesToHalve > 0 {
+		more("half this chi-squared would take %s more samples%s", thousands(r.SamplesToHalve), prediction(r))
+	}
+	if r.Method != "" {
+		more("by %s", r.Method)
+	}
+}
+
+// fine is the chi-squared that a fit which stopped above it is told the price of.
+const fine = 1e-3
+
+// prediction says what a chi-squared of 1e-3 would take, at the rate of the fit and by the law
+// chi-squared ~ 1/samples.
+func prediction(r report) string {
+	if r.Samples == 0 || r.Chi2 <= fine || r.Seconds == 0 {
+		return ""
+	}
+	times := r.Chi2 / fine
+	return fmt.Sprintf("; %s about %s samples and %s", trim(fine), thousands(uint64(times*float64(r.Samples))), duration(times*r.Seconds))
+}
+
+// duration is seconds as people plan with them.
+func duration(s float64) string {
+	switch {
+	case s < 120:
+		return fmt.Sprintf("%.0f s", s)
+	case s < 7200:
+		return fmt.Sprintf("%.0f minutes", s/60)
+	}
+	return fmt.Sprintf("%.1f hours", s/3600)
 }

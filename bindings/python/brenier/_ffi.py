@@ -117,6 +117,8 @@ class FitProgress(ctypes.Structure):
         ("chi_squared", c_double),
         ("empty", c_int64),
         ("seconds", c_double),
+        ("energy", c_double),
+        ("seconds_left", c_double),
     ]
 
 
@@ -133,6 +135,9 @@ class FitOptions(ctypes.Structure):
         ("progress", ProgressCallback),
         ("user", c_void_p),
         ("decoder", POINTER(Model)),
+        ("start", POINTER(Buffer)),
+        ("checkpoint", c_char_p),
+        ("rebalance", c_uint32),
     ]
 
 
@@ -171,6 +176,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
     "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
+    "brenier_fit_options_init_2": (None, [POINTER(FitOptions)]),
     "brenier_fit": (
         Status,
         [_engine, _buffer, c_size_t, c_size_t, _buffer, POINTER(FitOptions), POINTER(_model)],

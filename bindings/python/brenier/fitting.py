@@ -34,9 +34,13 @@ class FitProgress:
     chi_squared : float
         sum_i (m_i - nu_i)^2 / nu_i on samples that the fit never saw; NaN until first measured.
     empty : int
-        Cells that those samples never hit; -1 until first measured.
+        Cells that those samples missed beyond what chance misses; -1 until first measured.
     seconds : float
-        Since the start.
+        Since the start; of a fit taken up again, with the time before.
+    energy : float
+        E[max_i <x,y_i> + h_i] - sum_i nu_i h_i on those samples; NaN until first measured.
+    seconds_left : float
+        A prediction; NaN while there is none.
     """
 
     samples: int
@@ -44,6 +48,8 @@ class FitProgress:
     chi_squared: float
     empty: int
     seconds: float
+    energy: float = math.nan
+    seconds_left: float = math.nan
 
 
 class Fit:
@@ -84,8 +90,16 @@ class Fit:
     def report(self) -> dict[str, Any]:
         """The certificate, on samples that the fit never saw.
 
-        ``chi2``, its sampling error ``chi2_error``, ``empty`` cells among ``test_samples``; the
-        ``tolerance`` and whether it was ``met``; ``samples`` and ``seconds`` that it took.
+        ``chi2`` and its standard error ``chi2_error``, the ``tolerance`` and whether it was ``met``
+        (by two standard errors, and no cell empty but by chance); ``total_variation`` and what of it
+        is the test's own noise, ``total_variation_floor``; ``empty`` cells among ``test_samples``,
+        their number if every mass were exact, ``empty_expected``, and an upper bound of their mass,
+        ``empty_mass``; ``largest_error`` of a mass, relative, ``largest_error_floor`` for exact
+        masses, and the part that is certain, ``largest_error_certain``; the dual ``energy``;
+        ``w2_lower`` and ``w2_upper``, bounds of W2^2 for the cost |x-y|^2; standard errors of all
+        three as ``energy_error`` and so on; ``samples_to_halve``, what half of ``chi2`` would cost;
+        ``centroid_error`` and ``angle_error``, of the mass centres and of the angles' quantiles;
+        ``duplicates``, ``method``, ``samples`` and ``seconds`` that it took.
         """
         report = self._model.info.metadata.get("fit", {})
         assert isinstance(report, dict)
@@ -100,11 +114,14 @@ def fit(
     points: ArrayLike,
     masses: ArrayLike | None = None,
     source: Literal["gaussian", "uniform"] = "gaussian",
-    tol: float = 1e-2,
+    tol: float = 1e-3,
     samples_max: int | None = None,
     seed: int = 0,
     progress: bool | Callable[[FitProgress], object] = True,
     *,
+    start: ArrayLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    rebalance: bool = False,
     decoder: Model | None = None,
     device: str = "auto",
     threads: int | None = None,
@@ -131,6 +148,13 @@ def fit(
     progress : bool or callable
         True: a line on the standard error stream. A callable gets a :class:`FitProgress` a few
         times a second; if it returns a true value or raises, the fit stops.
+    start : array_like ``[N]``, optional
+        Heights to start from, as those of an earlier fit.
+    checkpoint : path, optional
+        A file that the fit's state is kept in, every 20 seconds and whole at any time. A fit that
+        finds it there goes on from it to the same heights; it stays when the fit is done.
+    rebalance : bool
+        Where the samples run out first, lift the cells that are still empty.
     decoder : Model, optional
         A model whose decoder goes into the result.
     device : str
@@ -166,12 +190,18 @@ def fit(
     engine = decoder._engine if decoder is not None else shared(device, threads, cuda)
 
     watch = _Watch(_reporter(progress))
-    options = _call.initialised(_ffi.FitOptions, "brenier_fit_options_init")
+    options = _call.initialised(_ffi.FitOptions, "brenier_fit_options_init_2")
     options.source = source.encode()
     options.tolerance = tol
     options.samples_max = 0 if samples_max is None else _arrays.unsigned64("samples_max", samples_max)
     options.seed = _arrays.unsigned64("seed", seed)
     options.progress = _ffi.ProgressCallback(watch)
+    heights = None if start is None else _arrays.vector("start", start, n)
+    if heights is not None:
+        options.start = ctypes.pointer(_call.buffer(heights))
+    if checkpoint is not None:
+        options.checkpoint = os.fsencode(checkpoint)
+    options.rebalance = int(rebalance)
     if decoder is not None:
         options.decoder = decoder.pointer
     pointer = ctypes.POINTER(_ffi.Model)()
@@ -216,6 +246,8 @@ class _Watch:
                     chi_squared=float(now.chi_squared),
                     empty=int(now.empty),
                     seconds=float(now.seconds),
+                    energy=float(now.energy),
+                    seconds_left=float(now.seconds_left),
                 )
             )
         except BaseException as error:  # nothing may pass through the C frames; fit raises it
@@ -268,7 +300,8 @@ class _Line:
             return
         self._last = p.seconds
         measured = "" if math.isnan(p.chi_squared) else f", chi2 {p.chi_squared:.2e}, {p.empty} empty cells"
-        line = f"fit: {p.samples:,} of {p.samples_max:,} samples, {p.seconds:.0f} s{measured}"
+        left = "" if math.isnan(p.seconds_left) else f", about {p.seconds_left:.0f} s left"
+        line = f"fit: {p.samples:,} samples, {p.seconds:.0f} s{measured}{left}"
         self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
         self._stream.flush()
 

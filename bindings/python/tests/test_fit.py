@@ -105,6 +105,33 @@ def test_with_a_decoder(parts: Parts, model: brenier.Model) -> None:
     np.testing.assert_array_equal(images, model.decode(fit.model.codes(5)))
 
 
+def test_the_certificate_brackets_the_distance(result: brenier.Fit, points: Any) -> None:
+    report = result.report
+    assert report["w2_lower"] - 3 * report["w2_lower_error"] < report["w2_upper"] + 3 * report["w2_upper_error"]
+    # The cost of the map over numpy's own noise is the distance, up to the tolerance.
+    x = np.random.default_rng(3).standard_normal((200_000, D))
+    cells = reference.scores(x, points, result.heights).argmax(axis=1)
+    cost = float(((x - points[cells]) ** 2).sum(axis=1).mean())
+    assert report["w2_lower"] - 0.05 < cost < report["w2_upper"] + 0.05
+    assert report["total_variation"] < 3 * report["total_variation_floor"] + 0.02
+    assert report["empty_mass"] == 0 and report["samples_to_halve"] > 0
+    assert 0 < report["centroid_error"] < 0.1 and 0 < report["angle_error"] < 0.1
+    assert report["method"].startswith("averaged stochastic gradient descent")
+
+
+def test_start_and_checkpoint(result: brenier.Fit, points: Any, tmp_path: pathlib.Path) -> None:
+    warm = brenier.fit(points, tol=2e-3, seed=1, progress=False, start=result.heights)
+    assert warm.report["met"]
+    state = tmp_path / "state"
+    same = brenier.fit(points, tol=2e-3, seed=1, progress=False, checkpoint=state, rebalance=True)
+    np.testing.assert_array_equal(same.heights, result.heights)
+    state.write_bytes(b"no checkpoint")
+    with pytest.raises(brenier.InvalidArgumentError, match="checkpoint: not one of this version"):
+        brenier.fit(points, progress=False, checkpoint=state)
+    with pytest.raises(brenier.InvalidArgumentError, match="start: want"):
+        brenier.fit(points, progress=False, start=[0.0])
+
+
 # ---- progress ----------------------------------------------------------------------------------
 
 
@@ -125,6 +152,7 @@ def test_progress_and_cancelling(points: Any) -> None:
     assert len(seen) == 3
     assert seen[0].samples <= seen[1].samples <= seen[2].samples
     assert all(p.samples_max == 2**50 and p.seconds >= 0 for p in seen)
+    assert all(np.isnan(p.seconds_left) or p.seconds_left >= 0 for p in seen)
 
 
 def test_what_a_callback_raises_is_passed_on(points: Any) -> None:

@@ -7,16 +7,18 @@ import (
 
 // Three atoms on a line: the best cell's neighbours are known for every x, and so are the angles.
 func TestAngles(t *testing.T) {
-	p := Problem{Points: []float32{-1, 0, 1}, Dim: 1, Deviation: 1}
+	p := Problem{Points: []float32{-1, 0, 1}, Dim: 1}
 	device := newNaive(p, 2)
 	if err := device.SetHeights([]float32{-0.5, 0, -0.5}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSampler(device, 3, 1, 0)
-	s.tick = func() error { return nil }
-	table, err := s.angles(p)
+	s := newSampler(device, 3, p, 0)
+	table, standardError, _, err := s.angles(newTarget(p))
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !(standardError >= 0 && standardError <= math.Pi/2) {
+		t.Errorf("standard error %v", standardError)
 	}
 	if len(table) != 101 {
 		t.Fatalf("%d entries", len(table))

@@ -1,40 +1,66 @@
 package fit
 
+import "math"
+
 // samplesPerCell is how many samples the mass centres are made of, a cell on average: the error of a
 // centre is then the spread of its cell over about 7.
 const samplesPerCell = 50
 
-// centroids draws n samples, counts them in the tally and sums them by cell [N,d].
-func (s *sampler) centroids(t *tally, n uint64) ([]float64, error) {
-	sums := make([]float64, t.target.n*s.d)
-	err := s.draw(t, n, s.x, func(cell int64, x []float32) {
-		sum := sums[t.target.owner[cell]*s.d:][:s.d]
-		for k, v := range x {
-			sum[k] += float64(v)
-		}
-	})
-	return sums, err
+// centres sums samples by cell.
+type centres struct {
+	target  *target
+	counts  []int64   // [N]
+	sums    []float64 // [N,d]
+	squares []float64 // of the norms [N]
 }
 
-// centroids divides sums [N,d] by counts [N]. A cell that was never hit has the mean that the
-// random-energy model gives it: x given that <x, y_i - mean> reaches its level, which is
-// deviation * quantile_i along (y_i - mean)/|y_i - mean|. A duplicate has its owner's.
-func (t *target) centroids(sums []float64, counts []int64) []float32 {
+func newCentres(t *target) *centres {
+	return &centres{target: t, counts: make([]int64, t.n), sums: make([]float64, t.n*t.problem.Dim), squares: make([]float64, t.n)}
+}
+
+func (c *centres) add(cell int, x []float32, square float64) {
+	sum := c.sums[cell*len(x) : (cell+1)*len(x)]
+	for k, v := range x {
+		sum[k] += float64(v)
+	}
+	c.squares[cell] += square
+	c.counts[cell]++
+}
+
+// means are the mass centres [N,d] and the root mean square, over the cells that were hit twice and
+// more, of their standard errors: that of one centre is the root of its cell's spread over its
+// count. A cell that was never hit has the mean that the random-energy model gives it: x given that
+// <x, y_i - mean> reaches its level, which is deviation * quantile_i along (y_i - mean)/|y_i -
+// mean|. A duplicate has its owner's.
+func (c *centres) means() (centroids []float32, standardError float64) {
+	t := c.target
 	d := t.problem.Dim
-	centroids := make([]float32, t.n*d)
+	centroids = make([]float32, t.n*d)
+	variance, cells := 0.0, 0
 	for i, owner := range t.owner {
-		c := centroids[i*d : (i+1)*d]
-		if count := counts[owner]; count > 0 {
-			for k := range c {
-				c[k] = float32(sums[owner*d+k] / float64(count))
+		row := centroids[i*d : (i+1)*d]
+		count := float64(c.counts[owner])
+		if count == 0 {
+			deviation := t.problem.deviation()
+			along := float64(deviation*deviation) * t.quantile[owner] / t.scale[owner]
+			for k, v := range t.point(owner) {
+				row[k] = float32(along * (float64(v) - t.mean[k]))
 			}
 			continue
 		}
-		deviation := t.problem.Deviation
-		along := float64(deviation*deviation) * t.quantile[owner] / t.scale[owner]
-		for k, v := range t.point(owner) {
-			c[k] = float32(along * (float64(v) - t.mean[k]))
+		norm := 0.0
+		for k := range row {
+			v := c.sums[owner*d+k] / count
+			norm += float64(v * v)
+			row[k] = float32(v)
+		}
+		if owner == i && count > 1 {
+			variance += max(0, c.squares[i]/count-norm) / (count - 1)
+			cells++
 		}
 	}
-	return centroids
+	if cells > 0 {
+		standardError = math.Sqrt(variance / float64(cells))
+	}
+	return centroids, standardError
 }

@@ -18,18 +18,33 @@ const (
 //	h_i -= (scale_i/quantile_i) s_i (hits_i - B nu_i),  s_i = s_0 (1 + min(n nu_i, H_i)/k)^(-2/3)
 //
 // with s_i divided by steepness, and H_i the hits of cell i so far: a cell that has had fewer than
-// its share, an empty one above all, keeps its long step. The heights wanted are an average of the iterates, which depends
-// little on the step (Polyak and Juditsky 1992).
+// its share, an empty one above all, keeps its long step. The heights wanted are an average of the
+// iterates, which depends little on the step (Polyak and Juditsky 1992).
+//
+// Measured at N = 2000 on independent draws (BenchmarkSamples), chi-squared over N/n, below which no
+// method on n independent draws can be, at n = 300,000 and 2,400,000, the start's samples counted:
+// codes of MNIST (d = 64) 1.10 and 0.98, of terrain (d = 128) 1.05 and 1.00, ten clusters (d = 32)
+// 1.23 and 1.10, the same further apart 1.40 and 1.13, MNIST with Zipf masses 1.02 and 0.95; the last
+// are to 0.1. No cell was empty.
 type descent struct {
-	target    *target
-	samples   uint64    // n
+	target *target
+	descentState
+	averages [averages]average
+	rounded  []float32 // [N]
+}
+
+// descentState is what a checkpoint keeps of a descent besides its averages.
+type descentState struct {
+	samples   uint64    // n, drawn
+	credit    uint64    // samples that the start is worth
 	steps     int       // batches
 	steepness float64   // from [steepness]
 	hits      []int64   // H, so far [N]
 	h         []float64 // iterate [N]
-	averages  [2]average
-	rounded   []float32 // [N]
 }
+
+// averages of a descent: see [average].
+const averages = 2
 
 // average is a weighted mean of the iterates. No weighting is the best everywhere: log^2 of the
 // step's number (Mokkadem and Pelletier 2011) keeps nearly all of the iterates and has the least
@@ -42,14 +57,25 @@ type average struct {
 	h      []float64 // [N]
 }
 
-func newDescent(t *target) *descent {
-	s := &descent{target: t, steepness: 1, hits: make([]int64, t.n), h: t.start(), rounded: make([]float32, t.n)}
-	s.averages = [...]average{
+// newDescent starts at heights h, which are worth `credit` samples: the step is as short, and the
+// start weighs as much in the averages, as if a descent had used them to get there.
+func newDescent(t *target, h []float64, credit uint64, batch int) *descent {
+	s := &descent{target: t, rounded: make([]float32, t.n)}
+	s.descentState = descentState{steepness: 1, credit: credit, hits: make([]int64, t.n), h: h}
+	for i, nu := range t.mass {
+		s.hits[i] = int64(float64(credit) * nu)
+	}
+	s.averages = [averages]average{
 		{weight: func(step float64) float64 { log := math.Log(step + 1); return float64(log * log) }},
 		{weight: func(step float64) float64 { return float64(step * step) }},
 	}
+	s.steps = int(credit / uint64(batch))
 	for i := range s.averages {
-		s.averages[i].h = append([]float64(nil), s.h...)
+		a := &s.averages[i]
+		a.h = append([]float64(nil), s.h...)
+		for step := range s.steps {
+			a.total += a.weight(float64(step + 1))
+		}
 	}
 	return s
 }
@@ -57,13 +83,14 @@ func newDescent(t *target) *descent {
 // step takes the counts [N] of a batch of the given size, drawn with the current heights.
 func (s *descent) step(counts []int32, batch int) {
 	t := s.target
+	so := float64(s.samples + s.credit)
 	for i, mass := range t.mass {
 		if mass == 0 { // a duplicate
 			continue
 		}
 		expected := float64(float64(batch) * mass)
 		rate := t.scale[i] / t.quantile[i]
-		gain := s.gain(min(float64(s.hits[i]), float64(float64(s.samples)*mass)), expected)
+		gain := s.gain(min(float64(s.hits[i]), float64(so*mass)), expected)
 		s.hits[i] += int64(counts[i])
 		s.h[i] -= float64(float64(rate*gain) * (float64(counts[i]) - expected))
 	}
@@ -89,9 +116,21 @@ func (a *average) add(step float64, h []float64) {
 	}
 }
 
+// set puts some cells at heights, given over the mean by mass of all: the iterate and the averages,
+// which forget what the cells had before.
+func (s *descent) set(cells []int, heights []float64) {
+	for _, h := range [][]float64{s.h, s.averages[0].h, s.averages[1].h} {
+		mean := s.target.meanHeight(h)
+		for j, i := range cells {
+			h[i] = heights[j] + mean
+		}
+	}
+}
+
 // current is the iterate as a device takes it. It is valid until the next call.
 func (s *descent) current() []float32 {
 	s.target.stored(s.rounded, s.h)
+	s.target.hide(s.rounded)
 	return s.rounded
 }
 

@@ -1,6 +1,8 @@
 package fit
 
 import (
+	"fmt"
+	"math"
 	"math/rand/v2"
 	"sync"
 )
@@ -16,7 +18,7 @@ type naive struct {
 }
 
 func newNaive(p Problem, threads int) *naive {
-	return &naive{points: p.Points, d: p.Dim, uniform: p.Deviation != 1, threads: threads}
+	return &naive{points: p.Points, d: p.Dim, uniform: p.Uniform, threads: threads}
 }
 
 func (v *naive) SetHeights(h []float32) error {
@@ -75,4 +77,95 @@ func (v *naive) best(x []float32, cells []int64) []float64 {
 	}
 	copy(cells, found)
 	return scores
+}
+
+// rotating is a naive RotatedDrawer: draw i is rho R u with R the Haar rotation of its group, u
+// uniform on the unit sphere of a few coordinates chosen at random, and rho the norm of a gaussian.
+type rotating struct {
+	*naive
+	group, axes int
+
+	frame     [][]float64 // R, rows
+	frameOf   uint64
+	frameSeed uint64
+}
+
+func (v *rotating) Group() int { return v.group }
+
+// rotation is the Gram-Schmidt frame of a gaussian matrix.
+func (v *rotating) rotation(seed, group uint64) [][]float64 {
+	if v.frame != nil && v.frameSeed == seed && v.frameOf == group {
+		return v.frame
+	}
+	random := rand.New(rand.NewPCG(seed, group^0xffff))
+	frame := make([][]float64, v.d)
+	for i := range frame {
+		row := make([]float64, v.d)
+		for k := range row {
+			row[k] = random.NormFloat64()
+		}
+		for _, other := range frame[:i] {
+			dot := 0.0
+			for k := range row {
+				dot += row[k] * other[k]
+			}
+			for k := range row {
+				row[k] -= dot * other[k]
+			}
+		}
+		normalise(row)
+		frame[i] = row
+	}
+	v.frame, v.frameSeed, v.frameOf = frame, seed, group
+	return frame
+}
+
+func normalise(v []float64) {
+	norm := 0.0
+	for _, e := range v {
+		norm += e * e
+	}
+	for k := range v {
+		v[k] /= math.Sqrt(norm)
+	}
+}
+
+func (v *rotating) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+
+	group := first / uint64(v.group)
+	if (first+uint64(n)-1)/uint64(v.group) != group {
+		return fmt.Errorf("draws %d .. %d are not of one group of %d", first, first+uint64(n)-1, v.group)
+	}
+	frame := v.rotation(seed, group)
+	sample := make([]float32, v.d)
+	for i := range n {
+		random := rand.New(rand.NewPCG(seed^0x5555, first+uint64(i)))
+		u := make([]float64, v.axes)
+		for j := range u {
+			u[j] = random.NormFloat64()
+		}
+		normalise(u)
+		rho := 0.0
+		for range v.d {
+			e := random.NormFloat64()
+			rho += e * e
+		}
+		rho = math.Sqrt(rho)
+		axes := random.Perm(v.d)[:v.axes]
+		for c := range sample {
+			sum := 0.0
+			for j, a := range axes {
+				sum += u[j] * frame[a][c]
+			}
+			sample[c] = float32(rho * sum)
+		}
+		found := v.best(sample, cells[i*k:(i+1)*k])
+		if scores != nil {
+			copy(scores[i*k:], found)
+		}
+		if x != nil {
+			copy(x[i*v.d:], sample)
+		}
+	}
+	return nil
 }

@@ -6,11 +6,17 @@
 //	E(h) = E_mu[max_i <x,y_i> + h_i] - sum_i nu_i h_i,    dE/dh_i = m_i - nu_i
 //
 // (Gu, Luo, Sun and Yau 2016), which is known in high dimension only through samples: m_i is the
-// share of the samples that fall into cell i. The method is averaged stochastic gradient descent
-// on samples that are drawn afresh for every step (descent.go), from a start and with a step that
-// the points themselves set (target.go), judged on samples that the descent never saw
-// (chisquared.go). What extension needs comes after it: mass centres (centroids.go) and the angles
-// between neighbours (angles.go).
+// share of the samples that fall into cell i. The way of a fit (run.go):
+//
+//	start        heights that the points' distances and masses suggest     target.go
+//	coarse       Newton on a few features, where the start is far off      coarse.go
+//	descent      averaged stochastic gradient descent on fresh samples     descent.go
+//	newton       in low dimension instead: Newton on the cells' graph      newton.go
+//	lift         cells that stay empty, put where they are hit             lift.go
+//	certificate  on samples that nothing before has seen                   certificate.go
+//
+// and what extension needs comes out of the last: mass centres (centroids.go) and the angles between
+// neighbours (angles.go).
 //
 // Everything is a function of the points, the masses, the options and the seed: counts are
 // integers, and sums are made in one fixed order, so the heights have the same bits for any number
@@ -26,26 +32,89 @@ import (
 type Device interface {
 	// SetHeights replaces the heights h [N].
 	SetHeights(h []float32) error
-	// Draw makes samples first .. first+n-1 of seed, n <= Batch, and finds the k best cells of each,
-	// best first: cells [n,k]. scores [n,k] and x [n,d] receive the scores and the samples unless
-	// they are nil.
+	// Draw makes samples first .. first+n-1 of seed, n <= BatchFor(N, d), and finds the k best cells
+	// of each, best first: cells [n,k]. scores [n,k] and x [n,d] receive the scores and the samples
+	// unless they are nil.
 	Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
 }
 
+// RotatedDrawer is a Device whose gaussian draws may share a rotation: each draw is exactly N(0,I);
+// draws first .. first+n-1 lie in one group, draw i in group i/Group(); draws of different groups
+// are independent.
+type RotatedDrawer interface {
+	Device
+	// Group is the number of draws of a group; 0: it does not pay for this map, use Draw.
+	Group() int
+	// DrawRotated is Draw, for draws of one group.
+	DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
+}
+
+// MaxCells is the most cells a sample that a [Device] is asked for.
+const MaxCells = neighbours + 1
+
+// The samples of a step.
 const (
-	Batch    = 1024           // samples of a step, and the most that a [Device] is asked for at once
-	MaxCells = neighbours + 1 // the most cells a sample that it is asked for
+	leastBatch = 1024
+	mostBatch  = 8192
 )
 
-// firstStretch is the samples of the descent before the first trial of its heights.
-const firstStretch = 16 * Batch
+// BatchFor is the samples of a step, and the most that a [Device] is asked for at once: about an
+// eighth of the cells, so that a step, which costs some passes over all heights, is little beside
+// its samples, and no cell is hit often.
+func BatchFor(n, d int) int {
+	batch := leastBatch
+	for batch < mostBatch && batch < n/8 && batch*d < 1<<20 {
+		batch *= 2
+	}
+	return batch
+}
 
 // Problem is what the heights are wanted for.
 type Problem struct {
-	Points    []float32 // y [N,Dim]; finite
-	Dim       int       // d
-	Masses    []float64 // nu [N], positive, of sum 1; nil: all 1/N
-	Deviation float64   // of one coordinate of the source
+	Points  []float32 // y [N,Dim], as the device has them; finite
+	Dim     int       // d
+	Masses  []float64 // nu [N], positive, of sum 1; nil: all 1/N
+	Uniform bool      // the source is uniform on [-1/2,1/2]^d; else N(0,I)
+	Shift   []float64 // [d], taken off the points before; nil: nothing
+}
+
+// centreFrom is how far from the origin points may lie, in units of their spread, before their mean
+// is taken off: scores and the bounds of a screen then lose digits to what all of them share.
+const centreFrom = 16
+
+// Centre takes the mean off points that lie far from the origin, in a copy. The heights are the
+// same: <x, mean> is common to all scores. What rounding the difference to float32 does to a point is
+// a part in 10^7 of its distance from the mean.
+func (p *Problem) Centre() {
+	n := len(p.Points) / p.Dim
+	mean, square := make([]float64, p.Dim), 0.0
+	for i, v := range p.Points {
+		mean[i%p.Dim] += float64(v) / float64(n)
+	}
+	norm := 0.0
+	for _, v := range mean {
+		norm += float64(v * v)
+	}
+	for i, v := range p.Points {
+		e := float64(v) - mean[i%p.Dim]
+		square += float64(e*e) / float64(n)
+	}
+	if norm <= float64(centreFrom*centreFrom)*square {
+		return
+	}
+	centred := make([]float32, len(p.Points))
+	for i, v := range p.Points {
+		centred[i] = float32(float64(v) - mean[i%p.Dim])
+	}
+	p.Points, p.Shift = centred, mean
+}
+
+// deviation is that of one coordinate of the source.
+func (p Problem) deviation() float64 {
+	if p.Uniform {
+		return math.Sqrt(1. / 12)
+	}
+	return 1
 }
 
 // Options say how long to go on.
@@ -53,16 +122,24 @@ type Options struct {
 	Tolerance  float64 // stop at this chi-squared
 	SamplesMax uint64  // give up after this many samples; 0: see DefaultSamples
 	Seed       uint64
+	Start      []float32                  // heights to start from [N]; nil: the solver's own
+	Rebalance  bool                       // at the end, lift cells that the certificate found empty, and certify anew
 	Progress   func(Progress) (goOn bool) // called a few times a second; may be nil
 	Now        func() time.Time           // nil: time.Now
+
+	Checkpoint func(state []byte) error // called every CheckpointEvery with what Resume takes; may be nil
+	Resume     []byte                   // a checkpoint of the same problem; nil: from the start
+	Every      time.Duration            // between checkpoints; 0: 20 s
 }
 
 // Progress is where a fit stands.
 type Progress struct {
 	Samples, SamplesMax uint64
 	ChiSquared          float64 // NaN: not measured yet
-	Empty               int     // cells that the samples of that measurement missed; -1: not yet
+	Empty               int     // cells that its samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
+	Energy              float64 // NaN: not measured yet
+	SecondsLeft         float64 // a prediction; NaN: none yet
 }
 
 // Result is a finished fit.
@@ -71,21 +148,6 @@ type Result struct {
 	Centroids []float32 // c [N,d]
 	Cosines   []float64 // entry i: the cosine of the angle at quantile i/100; nil for a single cell
 	Report    Report
-}
-
-// Report is the certificate of a fit. The chi-squared in it is that of the heights as stored, on
-// TestSamples samples that had no part in finding them nor in the decision to stop.
-type Report struct {
-	ChiSquared        float64
-	ChiSquaredError   float64 // one standard error
-	Met               bool    // chi-squared within the tolerance, and no cell empty but by chance
-	Samples           uint64  // drawn by the descent
-	TestSamples       uint64
-	Empty             int     // cells that no test sample fell into, duplicates left out
-	EmptyExpected     float64 // such cells if every mass were exact
-	Duplicates        int     // points equal to an earlier one, which takes their mass
-	CentroidFallbacks int     // empty cells, whose mass centre is a guess
-	Seconds           float64
 }
 
 // Stopped is the error of a fit whose progress function said no.
@@ -109,177 +171,8 @@ func Solve(p Problem, device Device, o Options) (*Result, error) {
 // of its progress are those of the measurement.
 func Certify(p Problem, heights []float32, device Device, o Options) (*Result, error) {
 	r := newRun(p, device, o)
-	r.used, r.options.SamplesMax = &r.sampler.tested, r.certificateSamples()
-	return r.finish(heights)
-}
-
-func newRun(p Problem, device Device, o Options) *run {
-	t := newTarget(p)
-	if o.SamplesMax == 0 {
-		o.SamplesMax = DefaultSamples(t.cells, o.Tolerance)
-	}
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	r := &run{
-		target: t, options: o, sampler: newSampler(device, t.n, p.Dim, o.Seed),
-		start: o.Now(), chiSquared: math.NaN(), empty: -1,
-	}
-	r.descent = newDescent(t)
-	r.used = &r.descent.samples
-	r.sampler.tick = r.tick
-	return r
-}
-
-// run is a fit in progress.
-type run struct {
-	target  *target
-	options Options
-	sampler *sampler
-	descent *descent
-
-	start, told time.Time
-	used        *uint64 // samples, as progress counts them
-	chiSquared  float64 // of the latest trial
-	empty       int     // of the latest trial
-	emptyLast   bool    // the latest certificate found cells empty that should not be
-}
-
-// solve goes down in stretches and tries the heights after each.
-func (r *run) solve() (*Result, error) {
-	for {
-		last := r.descent.samples >= r.options.SamplesMax
-		heights, passed, err := r.try(r.descent.candidates())
-		if err != nil {
-			return nil, err
-		}
-		if passed || last {
-			result, err := r.finish(heights)
-			if err != nil || result.Report.Met || last {
-				return result, err
-			}
-			r.emptyLast = result.Report.ChiSquared <= r.options.Tolerance
-		}
-		if err := r.descend(r.nextTrial()); err != nil {
-			return nil, err
-		}
-	}
-}
-
-// nextTrial is the number of samples after which heights are tried again: when chi-squared, which
-// falls like one over the samples at best, would be just within the tolerance, but after half as
-// many samples again at most, so that progress is seen, and a tenth at least, so that the trials
-// stay cheap. A certificate that failed by empty cells costs more than a trial and says nothing of
-// how long they take.
-func (r *run) nextTrial() uint64 {
-	growth := max(1.1, min(1.5, 1.05*r.chiSquared/r.options.Tolerance))
-	if r.emptyLast {
-		growth = 1.5
-	}
-	next := max(uint64(growth*float64(r.descent.samples)), firstStretch)
-	return min(next, r.options.SamplesMax)
-}
-
-// descend takes steps until so many samples are used.
-func (r *run) descend(until uint64) (err error) {
-	if r.descent.steepness, err = r.sampler.steepness(r.target); err != nil {
-		return err
-	}
-	for r.descent.samples < until {
-		if err := r.sampler.device.SetHeights(r.descent.current()); err != nil {
-			return err
-		}
-		counts, err := r.sampler.train(r.descent.samples)
-		if err != nil {
-			return err
-		}
-		r.descent.step(counts, Batch)
-	}
-	return nil
-}
-
-// try chooses the better candidate on a few fresh samples, then measures it with as many as it
-// takes to tell whether it is within the tolerance, but not above a fifth of what the descent used.
-func (r *run) try(candidates [][]float32) (best []float32, passed bool, err error) {
-	few := max(r.descent.samples/40, 4*Batch)
-	var t *tally
-	for _, h := range candidates {
-		trial := newTally(r.target)
-		if err := r.measure(trial, h, few); err != nil {
-			return nil, false, err
-		}
-		if t == nil || trial.chiSquared() < t.chiSquared() {
-			best, t = h, trial
-		}
-	}
-	limit := max(r.descent.samples/5, 1<<16)
-	for {
-		chi, sd := t.chiSquared(), t.chiSquaredError()
-		r.chiSquared, r.empty = chi, t.empty()
-		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance
-		if decided || 2*t.samples > limit {
-			return best, chi+sd <= r.options.Tolerance && !t.missesTooMany(), nil
-		}
-		if err := r.measure(t, best, 2*t.samples); err != nil {
-			return nil, false, err
-		}
-	}
-}
-
-// measure adds fresh samples of heights h to a tally until it has n.
-func (r *run) measure(t *tally, h []float32, n uint64) error {
-	if err := r.sampler.device.SetHeights(h); err != nil {
-		return err
-	}
-	return r.sampler.test(t, n)
-}
-
-// finish draws the samples that give the mass centres, which are also the certificate: they are
-// more than try takes, and had no part in its decision.
-func (r *run) finish(heights []float32) (*Result, error) {
-	if err := r.sampler.device.SetHeights(heights); err != nil {
-		return nil, err
-	}
-	t := newTally(r.target)
-	sums, err := r.sampler.centroids(t, r.certificateSamples())
-	if err != nil {
-		return nil, err
-	}
-	cosines, err := r.sampler.angles(r.target.problem)
-	if err != nil {
-		return nil, err
-	}
-	chi := t.chiSquared()
-	return &Result{
-		Heights: heights, Centroids: r.target.centroids(sums, t.counts), Cosines: cosines,
-		Report: Report{
-			ChiSquared: chi, ChiSquaredError: t.chiSquaredError(),
-			Met:     chi <= r.options.Tolerance && !t.missesTooMany(),
-			Samples: r.descent.samples, TestSamples: t.samples,
-			Empty: t.empty(), EmptyExpected: t.emptyExpected(),
-			Duplicates: r.target.n - r.target.cells, CentroidFallbacks: t.empty(),
-			Seconds: r.options.Now().Sub(r.start).Seconds(),
-		},
-	}, nil
-}
-
-func (r *run) certificateSamples() uint64 {
-	return max(samplesPerCell*uint64(r.target.cells), 1<<16)
-}
-
-// tick tells the caller how the fit stands, four times a second at most.
-func (r *run) tick() error {
-	now := r.options.Now()
-	if r.options.Progress == nil || now.Sub(r.told) < 250*time.Millisecond {
-		return nil
-	}
-	r.told = now
-	goOn := r.options.Progress(Progress{
-		Samples: *r.used, SamplesMax: r.options.SamplesMax,
-		ChiSquared: r.chiSquared, Empty: r.empty, Seconds: now.Sub(r.start).Seconds(),
-	})
-	if !goOn {
-		return Stopped{}
-	}
-	return nil
+	r.method = "given"
+	r.measuring = true
+	r.options.SamplesMax = r.certificateSamples()
+	return r.certify(heights)
 }

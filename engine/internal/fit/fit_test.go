@@ -2,6 +2,7 @@ package fit
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -10,8 +11,6 @@ import (
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
-
-var uniformDeviation = math.Sqrt(1. / 12)
 
 func solve(t *testing.T, p Problem, o Options) *Result {
 	t.Helper()
@@ -75,13 +74,13 @@ func TestHeights(t *testing.T) {
 	}
 	t.Run("line_uniform_source", func(t *testing.T) {
 		y := []float32{.1, .2, .3, .4, .5, .6, .7, .8, .9, 1}
-		r := solve(t, Problem{Points: y, Dim: 1, Deviation: uniformDeviation}, Options{Tolerance: 1e-3})
+		r := solve(t, Problem{Points: y, Dim: 1, Uniform: true}, Options{Tolerance: 1e-3})
 		check(t, r, onTheLine(y, equalMasses(10), func(p float64) float64 { return p - 0.5 }), equalMasses(10), 0.002)
 	})
 	t.Run("line_gaussian_source_unequal_masses", func(t *testing.T) {
 		y := []float32{-3, -1, -0.5, 0, 0.25, 2, 5}
 		nu := []float64{0.05, 0.3, 0.1, 0.2, 0.15, 0.19, 0.01}
-		r := solve(t, Problem{Points: y, Dim: 1, Masses: nu, Deviation: 1}, Options{Tolerance: 2e-4})
+		r := solve(t, Problem{Points: y, Dim: 1, Masses: nu}, Options{Tolerance: 2e-4})
 		check(t, r, onTheLine(y, nu, distuv.UnitNormal.Quantile), nu, 0.05)
 	})
 	// The next two are the closed forms of the semi-discrete tests of Python Optimal Transport, for
@@ -94,7 +93,7 @@ func TestHeights(t *testing.T) {
 			y = append(y, float32(a), 0.5, 0.5)
 			want[k] = -a*a/2 + a/2
 		}
-		r := solve(t, Problem{Points: y, Dim: 3, Deviation: uniformDeviation}, Options{Tolerance: 1e-3})
+		r := solve(t, Problem{Points: y, Dim: 3, Uniform: true}, Options{Tolerance: 1e-3})
 		check(t, r, want, equalMasses(10), 0.005)
 	})
 	t.Run("four_atoms_in_the_cube", func(t *testing.T) {
@@ -111,7 +110,7 @@ func TestHeights(t *testing.T) {
 				want[i] += float64(v)/2 - float64(v)*float64(v)/2
 			}
 		}
-		r := solve(t, Problem{Points: y, Dim: 3, Masses: nu, Deviation: uniformDeviation}, Options{Tolerance: 1e-3})
+		r := solve(t, Problem{Points: y, Dim: 3, Masses: nu, Uniform: true}, Options{Tolerance: 1e-3})
 		check(t, r, want, nu, 0.05) // their weights are themselves a Monte-Carlo estimate
 	})
 	t.Run("plane_of_clusters", func(t *testing.T) {
@@ -120,78 +119,102 @@ func TestHeights(t *testing.T) {
 		for i := range y {
 			y[i] = float32(random.IntN(5)) + 0.1*float32(random.NormFloat64())
 		}
-		r := solve(t, Problem{Points: y, Dim: 2, Deviation: 1}, Options{Tolerance: 2e-2})
+		r := solve(t, Problem{Points: y, Dim: 2}, Options{Tolerance: 2e-2})
 		if !r.Report.Met || r.Report.Empty != 0 {
 			t.Errorf("report %+v", r.Report)
 		}
 	})
 }
 
-func TestMasses(t *testing.T) {
+func TestPlantedHeights(t *testing.T) {
 	// The masses of known heights, counted over many samples, must give those heights back.
-	const n, d = 20, 4
-	y := randomPoints(n, d)
-	for i := range n { // on the sphere, where equal heights leave no cell empty
-		norm := 0.0
-		for _, v := range y[i*d : (i+1)*d] {
-			norm += float64(v) * float64(v)
-		}
-		for k := range d {
-			y[i*d+k] /= float32(math.Sqrt(norm))
-		}
+	for _, d := range []int{2, 10, 50} {
+		t.Run(fmt.Sprintf("d=%d", d), func(t *testing.T) {
+			const n = 16
+			y := randomPoints(n, d)
+			for i := range n { // on the sphere, where equal heights leave no cell empty
+				if d == 2 { // random points on a circle lie too near one another
+					sin, cos := math.Sincos(2 * math.Pi * float64(i) / n)
+					y[2*i], y[2*i+1] = float32(cos), float32(sin)
+				}
+				norm := 0.0
+				for _, v := range y[i*d : (i+1)*d] {
+					norm += float64(v) * float64(v)
+				}
+				for k := range d {
+					y[i*d+k] /= float32(math.Sqrt(norm))
+				}
+			}
+			want := make([]float64, n)
+			h := make([]float32, n)
+			for i := range h {
+				h[i] = float32(0.01 * math.Sin(float64(3*i)))
+				want[i] = float64(h[i])
+			}
+			p := Problem{Points: y, Dim: d}
+			device := newNaive(p, 2)
+			if err := device.SetHeights(h); err != nil {
+				t.Fatal(err)
+			}
+			const batches = 300
+			p.Masses = make([]float64, n)
+			cells := make([]int64, leastBatch)
+			for b := range batches {
+				if err := device.Draw(leastBatch, 99, uint64(b)*leastBatch, 1, cells, nil, nil); err != nil {
+					t.Fatal(err)
+				}
+				for _, c := range cells {
+					p.Masses[c] += 1. / (batches * leastBatch)
+				}
+			}
+			for i, nu := range p.Masses {
+				if nu == 0 {
+					t.Fatalf("cell %d of the known heights is empty; choose others", i)
+				}
+			}
+			r := solve(t, p, Options{Tolerance: 1e-3, Seed: 5})
+			if !r.Report.Met {
+				t.Errorf("report %+v", r.Report)
+			}
+			if e := offBy(r.Heights, want, p.Masses); e > 0.02*math.Sqrt(n) {
+				t.Errorf("heights are %.4f off", e)
+			}
+		})
 	}
-	want := make([]float64, n)
-	h := make([]float32, n)
-	for i := range h {
-		h[i] = float32(0.03 * math.Sin(float64(3*i)))
-		want[i] = float64(h[i])
-	}
-	p := Problem{Points: y, Dim: d, Deviation: 1}
-	device := newNaive(p, 2)
-	if err := device.SetHeights(h); err != nil {
-		t.Fatal(err)
-	}
-	const batches = 400
-	p.Masses = make([]float64, n)
-	cells := make([]int64, Batch)
-	for b := range batches {
-		if err := device.Draw(Batch, 99, uint64(b)*Batch, 1, cells, nil, nil); err != nil {
-			t.Fatal(err)
-		}
-		for _, c := range cells {
-			p.Masses[c] += 1. / (batches * Batch)
-		}
-	}
-	for i, nu := range p.Masses {
-		if nu == 0 {
-			t.Fatalf("cell %d of the known heights is empty; choose others", i)
-		}
-	}
-	r := solve(t, p, Options{Tolerance: 1e-3, Seed: 5})
-	if !r.Report.Met {
+}
+
+func TestUnequalMasses(t *testing.T) {
+	p := zipf(Problem{Points: randomPoints(150, 6), Dim: 6})
+	r := solve(t, p, Options{Tolerance: 1e-2})
+	if !r.Report.Met || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	for i, v := range r.Heights {
-		mean := 0.0
-		for j, nu := range p.Masses {
-			mean += nu * want[j]
-		}
-		if e := float64(v) - (want[i] - mean); math.Abs(e) > 0.02 {
-			t.Errorf("height %d (mass %.5f) is %.4f off", i, p.Masses[i], e)
+	fresh := newTally(newTarget(p))
+	s := newSampler(newNaive(p, 2), 150, p, 4321)
+	if err := s.device.SetHeights(r.Heights); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.test(fresh, 100_000); err != nil {
+		t.Fatal(err)
+	}
+	for i, nu := range p.Masses {
+		got, sd := float64(fresh.counts[i])/100_000, math.Sqrt(nu/100_000)
+		if math.Abs(got-nu) > 0.45*nu+5*sd {
+			t.Errorf("cell %d has mass %.5f, wanted %.5f", i, got, nu)
 		}
 	}
 }
 
 func TestInvariance(t *testing.T) {
 	y := randomPoints(30, 3)
-	quick := Options{Tolerance: 1e-9, SamplesMax: 64 * Batch}
-	base := solve(t, Problem{Points: y, Dim: 3, Deviation: 1}, quick)
+	quick := Options{Tolerance: 1e-9, SamplesMax: 64 * leastBatch}
+	base := solve(t, Problem{Points: y, Dim: 3}, quick)
 	t.Run("points_times_4_give_heights_times_4", func(t *testing.T) {
 		scaled := slices.Clone(y)
 		for i := range scaled {
 			scaled[i] *= 4
 		}
-		got := solve(t, Problem{Points: scaled, Dim: 3, Deviation: 1}, quick)
+		got := solve(t, Problem{Points: scaled, Dim: 3}, quick)
 		for i, h := range got.Heights {
 			if h != 4*base.Heights[i] {
 				t.Fatalf("height %d is %v, want %v", i, h, 4*base.Heights[i])
@@ -204,8 +227,8 @@ func TestInvariance(t *testing.T) {
 			grid[i] = float32(math.Round(float64(y[i])*64) / 64) // so that the shift is exact
 			shifted[i] = grid[i] + 8
 		}
-		a := solve(t, Problem{Points: grid, Dim: 3, Deviation: 1}, quick)
-		b := solve(t, Problem{Points: shifted, Dim: 3, Deviation: 1}, quick)
+		a := solve(t, Problem{Points: grid, Dim: 3}, quick)
+		b := solve(t, Problem{Points: shifted, Dim: 3}, quick)
 		for i, h := range a.Heights {
 			if math.Abs(float64(h-b.Heights[i])) > 1e-4 {
 				t.Errorf("height %d is %v, shifted %v", i, h, b.Heights[i])
@@ -213,7 +236,7 @@ func TestInvariance(t *testing.T) {
 		}
 	})
 	t.Run("threads_change_no_bit", func(t *testing.T) {
-		p := Problem{Points: y, Dim: 3, Deviation: 1}
+		p := Problem{Points: y, Dim: 3}
 		got, err := Solve(p, newNaive(p, 5), quick)
 		if err != nil {
 			t.Fatal(err)
@@ -227,7 +250,7 @@ func TestInvariance(t *testing.T) {
 	t.Run("seeds_differ", func(t *testing.T) {
 		other := quick
 		other.Seed = 1
-		got := solve(t, Problem{Points: y, Dim: 3, Deviation: 1}, other)
+		got := solve(t, Problem{Points: y, Dim: 3}, other)
 		if slices.Equal(got.Heights, base.Heights) {
 			t.Error("seeds 0 and 1 give the same heights")
 		}
@@ -236,7 +259,7 @@ func TestInvariance(t *testing.T) {
 
 func TestDegenerate(t *testing.T) {
 	t.Run("one_point", func(t *testing.T) {
-		r := solve(t, Problem{Points: []float32{3, 4}, Dim: 2, Deviation: 1}, Options{Tolerance: 1e-2})
+		r := solve(t, Problem{Points: []float32{3, 4}, Dim: 2}, Options{Tolerance: 1e-2})
 		if r.Heights[0] != 0 || !r.Report.Met || r.Report.ChiSquared != 0 || r.Report.Samples != 0 || r.Cosines != nil {
 			t.Errorf("heights %v, cosines %v, report %+v", r.Heights, r.Cosines, r.Report)
 		}
@@ -246,10 +269,18 @@ func TestDegenerate(t *testing.T) {
 			}
 		}
 	})
+	t.Run("two_points", func(t *testing.T) {
+		// The boundary is where P(x < b) = 1/4, and 2 b + h_1 - h_0 = 0 there.
+		r := solve(t, Problem{Points: []float32{-1, 1}, Dim: 1, Masses: []float64{0.25, 0.75}}, Options{Tolerance: 1e-4})
+		want := -2 * distuv.UnitNormal.Quantile(0.25)
+		if got := float64(r.Heights[1] - r.Heights[0]); !r.Report.Met || math.Abs(got-want) > 0.03 {
+			t.Errorf("heights differ by %.4f, want %.4f; report %+v", got, want, r.Report)
+		}
+	})
 	t.Run("a_duplicate_leaves_its_mass_to_the_first", func(t *testing.T) {
 		zero := float32(math.Copysign(0, -1))
 		y := []float32{-1, 0, 2, 1, 0, 3, -1, zero, 0, -2}
-		r := solve(t, Problem{Points: y, Dim: 2, Deviation: 1}, Options{Tolerance: 1e-3})
+		r := solve(t, Problem{Points: y, Dim: 2}, Options{Tolerance: 1e-3})
 		if r.Report.Duplicates != 1 || r.Report.Empty != 0 || !r.Report.Met {
 			t.Errorf("report %+v", r.Report)
 		}
@@ -258,14 +289,14 @@ func TestDegenerate(t *testing.T) {
 		}
 	})
 	t.Run("equal_points_only", func(t *testing.T) {
-		r := solve(t, Problem{Points: []float32{1, 1, 1}, Dim: 1, Deviation: 1}, Options{Tolerance: 1e-2})
+		r := solve(t, Problem{Points: []float32{1, 1, 1}, Dim: 1}, Options{Tolerance: 1e-2})
 		if r.Report.Duplicates != 2 || !r.Report.Met || r.Report.Samples != 0 {
 			t.Errorf("report %+v", r.Report)
 		}
 	})
 	t.Run("a_point_at_the_mean", func(t *testing.T) {
 		y := []float32{1, 0, -1, 0, 0, 1, 0, -1, 0, 0}
-		r := solve(t, Problem{Points: y, Dim: 2, Deviation: 1}, Options{Tolerance: 1e-3})
+		r := solve(t, Problem{Points: y, Dim: 2}, Options{Tolerance: 1e-3})
 		if !r.Report.Met {
 			t.Errorf("report %+v", r.Report)
 		}
@@ -276,8 +307,8 @@ func TestDegenerate(t *testing.T) {
 		for i := range y { // far clusters, so that many cells start empty
 			y[i] = 10*float32(random.IntN(3)) + 0.05*float32(random.NormFloat64())
 		}
-		r := solve(t, Problem{Points: y, Dim: 2, Deviation: 1}, Options{Tolerance: 1e-2, SamplesMax: 4 * Batch})
-		if r.Report.Met || r.Report.Samples != 4*Batch || r.Report.Empty == 0 || r.Report.Empty != r.Report.CentroidFallbacks {
+		r := solve(t, Problem{Points: y, Dim: 2}, Options{Tolerance: 1e-2, SamplesMax: 4 * leastBatch})
+		if r.Report.Met || r.Report.Samples < 4*leastBatch || r.Report.Empty == 0 || r.Report.Empty != r.Report.CentroidFallbacks {
 			t.Errorf("report %+v", r.Report)
 		}
 		for i, v := range r.Centroids {
@@ -289,7 +320,7 @@ func TestDegenerate(t *testing.T) {
 }
 
 func TestProgress(t *testing.T) {
-	p := Problem{Points: randomPoints(50, 3), Dim: 3, Deviation: 1}
+	p := Problem{Points: randomPoints(50, 3), Dim: 3}
 	clock := time.Unix(0, 0)
 	var seen []Progress
 	_, err := Solve(p, newNaive(p, 2), Options{
@@ -308,7 +339,7 @@ func TestProgress(t *testing.T) {
 			t.Errorf("call %d: %+v after %+v", i, seen[i], seen[i-1])
 		}
 	}
-	if first, last := seen[0], seen[39]; !math.IsNaN(first.ChiSquared) || first.Empty != -1 || math.IsNaN(last.ChiSquared) || last.SamplesMax == 0 {
+	if first, last := seen[0], seen[39]; !math.IsNaN(first.ChiSquared) || first.Empty != -1 || !math.IsNaN(first.Energy) || math.IsNaN(last.SecondsLeft) || math.IsNaN(last.ChiSquared) || last.SamplesMax == 0 {
 		t.Errorf("first %+v, last %+v", first, last)
 	}
 }
@@ -329,8 +360,8 @@ func (v *broken) Draw(n int, seed, first uint64, k int, cells []int64, scores []
 var errBroken = errors.New("broken")
 
 func TestDeviceErrors(t *testing.T) {
-	p := Problem{Points: randomPoints(20, 2), Dim: 2, Deviation: 1}
-	o := Options{Tolerance: 1e-2, SamplesMax: 32 * Batch}
+	p := Problem{Points: randomPoints(20, 2), Dim: 2}
+	o := Options{Tolerance: 1e-2, SamplesMax: 32 * leastBatch}
 	count := &broken{naive: newNaive(p, 1), left: math.MaxInt}
 	if _, err := Solve(p, count, o); err != nil {
 		t.Fatal(err)

@@ -2,81 +2,126 @@ package fit
 
 // The seed's streams. None of them is the noise of the same seed that a model's user sees.
 const (
-	trainStream     = iota + 1 // samples of the descent
-	testStream                 // of trials and of the certificate, one after another
-	anglesStream               // of the table of angles
-	steepnessStream            // of the steepness, one measurement after another
+	trainStream     = iota // samples of the descent
+	testStream             // of trials and of the certificate, one after another
+	anglesStream           // of the angles and of the rebalanced plan
+	curvatureStream        // of the steepness and of Newton's steps, one after another
+	streams
 )
 
 // streamSeed derives the seed of a stream by SplitMix64's finaliser (Steele, Lea and Flood 2014),
 // a bijection: streams of one seed differ, and so do seeds of one stream.
 func streamSeed(seed, stream uint64) uint64 {
-	z := seed + stream*0x9e3779b97f4a7c15
+	z := seed + (stream+1)*0x9e3779b97f4a7c15
 	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
 	z = (z ^ z>>27) * 0x94d049bb133111eb
 	return z ^ z>>31
 }
 
+// rotateFrom is the dimension from which draws that share a rotation are used where a device has
+// them: below it a dense draw is not much dearer than a sparse one.
+const rotateFrom = 24
+
 // sampler draws from the streams of a seed, a batch at a time.
 type sampler struct {
-	device Device
-	tick   func() error // called after every batch
-	seed   uint64
-	d      int
+	device  Device
+	rotated RotatedDrawer // nil: every draw is independent
+	tick    func() error  // called after every batch
+	seed    uint64
+	d       int
+	batch   int // draws of a call at most
+	group   int // draws that depend on one another; 1: independent
 
-	tested        uint64 // samples of the test stream used so far
-	steepnessUsed uint64 // of the steepness stream
+	next      [streams]uint64 // the first draw of each stream that has not been used
+	evaluated uint64          // draws of the curvature stream, those made again included
 
-	cells  []int64   // [Batch,k] for any k up to neighbours+1
-	x      []float32 // [Batch,d]
-	counts []int32   // [N]
+	cells  []int64   // [batch,MaxCells]
+	scores []float64 // [batch,MaxCells]
+	x      []float32 // [batch,d]
 }
 
-func newSampler(device Device, n, d int, seed uint64) *sampler {
-	return &sampler{
-		device: device, seed: seed, d: d,
-		cells: make([]int64, Batch*(neighbours+1)), x: make([]float32, Batch*d), counts: make([]int32, n),
+func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
+	batch := BatchFor(n, p.Dim)
+	s := &sampler{
+		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil },
+		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
+	}
+	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
+		s.rotated, s.group = r, r.Group()
+	}
+	return s
+}
+
+// drawn is a batch of draws with the k best cells of each. It is valid until the next call.
+type drawn struct {
+	n      int
+	cells  []int64   // [n,k], best first
+	scores []float64 // [n,k]
+	x      []float32 // [n,d], or nil
+}
+
+// draw makes the next draws of a stream: n of them, or fewer where the batch or their group ends.
+func (s *sampler) draw(stream, n, k int, x bool) (drawn, error) {
+	first := s.next[stream]
+	n = min(n, s.batch)
+	if s.group > 1 {
+		n = min(n, s.group-int(first%uint64(s.group)))
+	}
+	b, err := s.redraw(stream, first, n, k, x)
+	if err == nil {
+		s.next[stream] += uint64(n)
+	}
+	return b, err
+}
+
+// redraw makes draws first .. first+n-1 of a stream, which lie in one batch and one group.
+func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, error) {
+	b := drawn{n: n, cells: s.cells[:n*k], scores: s.scores[:n*k]}
+	if x {
+		b.x = s.x[:n*s.d]
+	}
+	draw := s.device.Draw
+	if s.rotated != nil {
+		draw = s.rotated.DrawRotated
+	}
+	if err := draw(n, streamSeed(s.seed, uint64(stream)), first, k, b.cells, b.scores, b.x); err != nil {
+		return drawn{}, err
+	}
+	if stream == curvatureStream {
+		s.evaluated += uint64(n)
+	}
+	return b, s.tick()
+}
+
+// align lets the next draw of a stream begin a group of its own.
+func (s *sampler) align(stream int) {
+	if over := s.next[stream] % uint64(s.group); over > 0 {
+		s.next[stream] += uint64(s.group) - over
 	}
 }
 
-// train counts the batch that starts at sample first of the training stream, by cell [N]. The
-// counts are valid until the next call.
-func (s *sampler) train(first uint64) ([]int32, error) {
-	cells := s.cells[:Batch]
-	if err := s.device.Draw(Batch, streamSeed(s.seed, trainStream), first, 1, cells, nil, nil); err != nil {
-		return nil, err
-	}
-	clear(s.counts)
-	for _, c := range cells {
-		s.counts[c]++
-	}
-	return s.counts, s.tick()
-}
-
-// test adds fresh samples to a tally until it has n of them.
+// test adds fresh samples to a tally until it has n of them, and to the end of the last group.
 func (s *sampler) test(t *tally, n uint64) error {
-	return s.draw(t, n, nil, func(int64, []float32) {})
+	return s.testEach(t, n, false, func(drawn) {})
 }
 
-// draw adds fresh samples of the test stream to a tally until it has n, and hands each one on with
-// its cell if x is given to hold them.
-func (s *sampler) draw(t *tally, n uint64, x []float32, visit func(cell int64, x []float32)) error {
+// testEach does the same and hands every batch on.
+func (s *sampler) testEach(t *tally, n uint64, x bool, visit func(drawn)) error {
+	if t.samples == 0 {
+		s.align(testStream)
+		t.group = s.group
+	}
+	n = (n + uint64(s.group) - 1) / uint64(s.group) * uint64(s.group)
 	for t.samples < n {
-		count := int(min(n-t.samples, Batch))
-		cells := s.cells[:count]
-		if err := s.device.Draw(count, streamSeed(s.seed, testStream), s.tested, 1, cells, nil, x); err != nil {
+		b, err := s.draw(testStream, int(min(n-t.samples, uint64(s.batch))), 1, x)
+		if err != nil {
 			return err
 		}
-		s.tested += uint64(count)
-		t.add(cells)
-		if x != nil {
-			for i, c := range cells {
-				visit(c, x[i*s.d:(i+1)*s.d])
-			}
+		t.add(b.cells)
+		for _, score := range b.scores {
+			t.scores += score
 		}
-		if err := s.tick(); err != nil {
-			return err
-		}
+		visit(b)
 	}
 	return nil
 }

@@ -52,12 +52,7 @@ func newTarget(p Problem) *target {
 	}
 	square := 0.0
 	for i := range n {
-		sum := 0.0
-		for k, v := range t.point(i) {
-			distance := float64(v) - t.mean[k]
-			sum += float64(distance * distance)
-		}
-		t.scale[i] = p.Deviation * math.Sqrt(sum)
+		t.scale[i] = p.deviation() * math.Sqrt(squared(t.point(i), t.mean))
 		square += float64(t.mass[i] * float64(t.scale[i]*t.scale[i]))
 	}
 	least := minScale * math.Sqrt(square)
@@ -77,6 +72,15 @@ func newTarget(p Problem) *target {
 		t.quantile[i] = quantile
 	}
 	return t
+}
+
+// atMean is <x, mean of the points>, what all scores of a sample have in common.
+func (t *target) atMean(x []float32) float64 {
+	sum := 0.0
+	for k, v := range x {
+		sum += float64(float64(v) * t.mean[k])
+	}
+	return sum
 }
 
 func (t *target) point(i int) []float32 {
@@ -123,11 +127,43 @@ func (t *target) start() []float64 {
 // stored rounds heights to what the model file holds: sum_i nu_i h_i = 0, and a duplicate's height
 // is its owner's.
 func (t *target) stored(dst []float32, h []float64) {
+	mean := t.meanHeight(h)
+	for i := range dst {
+		dst[i] = float32(h[t.owner[i]] - mean)
+	}
+}
+
+// meanHeight is sum_i nu_i h_i.
+func (t *target) meanHeight(h []float64) float64 {
 	mean := 0.0
 	for i, v := range h {
 		mean += float64(t.mass[i] * v)
 	}
-	for i := range dst {
-		dst[i] = float32(h[t.owner[i]] - mean)
+	return mean
+}
+
+// hide lowers the duplicates among stored heights so far that they are not even a sample's
+// runner-up, which they would be wherever their owner wins.
+func (t *target) hide(stored []float32) {
+	if t.cells == t.n {
+		return
 	}
+	depth := 0.0
+	for i := range t.n {
+		depth = max(depth, float64(16*t.scale[i]))
+	}
+	for i, owner := range t.owner {
+		if i != owner {
+			stored[i] -= float32(depth)
+		}
+	}
+}
+
+// wide widens stored heights.
+func wide(stored []float32) []float64 {
+	h := make([]float64, len(stored))
+	for i, v := range stored {
+		h[i] = float64(v)
+	}
+	return h
 }

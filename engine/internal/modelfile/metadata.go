@@ -97,14 +97,41 @@ func (o *Output) check(shape []int) error {
 // Fit is the certificate of the heights: how they were found, and what the mass of each cell was
 // over fresh samples that took no part in it.
 type Fit struct {
-	Samples        uint64  `json:"samples"`                   // drawn while fitting
-	TestSamples    uint64  `json:"test_samples"`              // drawn afterwards
-	Chi2           float64 `json:"chi2"`                      // sum_i (m_i - nu_i)^2 / nu_i, its sampling error taken off
-	Chi2Error      float64 `json:"chi2_error"`                // standard deviation of Chi2
-	Empty          int     `json:"empty"`                     // cells without a test sample
-	TotalVariation float64 `json:"total_variation,omitempty"` // sum_i |m_i - nu_i| / 2
+	Samples        uint64  `json:"samples"`         // drawn while fitting
+	TestSamples    uint64  `json:"test_samples"`    // drawn afterwards
+	Chi2           float64 `json:"chi2"`            // sum_i (m_i - nu_i)^2 / nu_i, its sampling error taken off
+	Chi2Error      float64 `json:"chi2_error"`      // standard deviation of Chi2
+	Empty          int     `json:"empty"`           // cells without a test sample
+	TotalVariation float64 `json:"total_variation"` // sum_i |m_i - nu_i| / 2
 	Seed           uint64  `json:"seed"`
 	Seconds        float64 `json:"seconds"`
+
+	Method    string  `json:"method"`
+	Tolerance float64 `json:"tolerance"` // of Chi2, as asked for
+	Met       bool    `json:"met"`       // within it by two standard errors, and no cell empty but by chance
+	Group     int     `json:"group"`     // test samples that share a rotation; 1: all independent
+
+	TotalVariationFloor float64 `json:"total_variation_floor"` // what exact masses would show
+	EmptyExpected       float64 `json:"empty_expected"`        // if every mass were exact
+	EmptyMass           float64 `json:"empty_mass"`            // upper bound of all empty cells', 95 %
+	LargestError        float64 `json:"largest_error"`         // max_i |m_i/nu_i - 1| as seen
+	LargestErrorFloor   float64 `json:"largest_error_floor"`   // what exact masses would show
+	LargestErrorCertain float64 `json:"largest_error_certain"` // lower bound, 95 %; 0: not resolved
+
+	// The dual energy E(h) of the points less their mean, and bounds of W2^2 for the cost |x-y|^2: below
+	// by weak duality, above by the cost of a plan with the right masses. Errors are standard errors.
+	Energy       float64 `json:"energy"`
+	EnergyError  float64 `json:"energy_error"`
+	W2Lower      float64 `json:"w2_lower"`
+	W2LowerError float64 `json:"w2_lower_error"`
+	W2Upper      float64 `json:"w2_upper"`
+	W2UpperError float64 `json:"w2_upper_error"`
+
+	SamplesToHalve    uint64  `json:"samples_to_halve"`   // more samples that half of Chi2 would cost
+	Duplicates        int     `json:"duplicates"`         // points equal to an earlier one
+	CentroidFallbacks int     `json:"centroid_fallbacks"` // mass centres that are guessed
+	CentroidError     float64 `json:"centroid_error"`     // root mean square standard error of a mass centre
+	AngleError        float64 `json:"angle_error"`        // largest standard error of an angle's quantile, radians
 
 	// Extra holds the keys that this version does not know, as they are written.
 	Extra map[string]strictjson.Raw `json:"-" strict:"extra"`
@@ -134,16 +161,36 @@ func (f *Fit) check(n int) error {
 	for _, v := range []struct {
 		name  string
 		value float64
-	}{{"chi2_error", f.Chi2Error}, {"total_variation", f.TotalVariation}, {"seconds", f.Seconds}} {
+	}{
+		{"chi2_error", f.Chi2Error}, {"total_variation", f.TotalVariation}, {"seconds", f.Seconds},
+		{"tolerance", f.Tolerance}, {"total_variation_floor", f.TotalVariationFloor},
+		{"empty_expected", f.EmptyExpected}, {"empty_mass", f.EmptyMass}, {"largest_error", f.LargestError},
+		{"largest_error_floor", f.LargestErrorFloor}, {"largest_error_certain", f.LargestErrorCertain},
+		{"energy_error", f.EnergyError}, {"w2_lower_error", f.W2LowerError}, {"w2_upper_error", f.W2UpperError},
+		{"centroid_error", f.CentroidError}, {"angle_error", f.AngleError},
+	} {
 		if !(v.value >= 0) || math.IsInf(v.value, 0) {
 			return fmt.Errorf("fit: %s: want a number from 0, got %g", v.name, v.value)
 		}
 	}
-	if math.IsNaN(f.Chi2) || math.IsInf(f.Chi2, 0) {
-		return fmt.Errorf("fit: chi2: want a finite number, got %g", f.Chi2)
+	for _, v := range []struct {
+		name  string
+		value float64
+	}{{"chi2", f.Chi2}, {"energy", f.Energy}, {"w2_lower", f.W2Lower}, {"w2_upper", f.W2Upper}} {
+		if math.IsNaN(v.value) || math.IsInf(v.value, 0) {
+			return fmt.Errorf("fit: %s: want a finite number, got %g", v.name, v.value)
+		}
 	}
-	if f.Empty < 0 || f.Empty > n {
-		return fmt.Errorf("fit: empty: want 0 to %d cells, got %d", n, f.Empty)
+	for _, v := range []struct {
+		name  string
+		value int
+	}{{"empty", f.Empty}, {"duplicates", f.Duplicates}, {"centroid_fallbacks", f.CentroidFallbacks}} {
+		if v.value < 0 || v.value > n {
+			return fmt.Errorf("fit: %s: want 0 to %d cells, got %d", v.name, n, v.value)
+		}
+	}
+	if f.Group < 0 {
+		return fmt.Errorf("fit: group: want 1 or more samples, got %d", f.Group)
 	}
 	return nil
 }

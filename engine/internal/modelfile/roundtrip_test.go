@@ -157,12 +157,12 @@ func TestExtension_default(t *testing.T) {
 
 func TestFit_keeps_the_keys_that_it_does_not_know(t *testing.T) {
 	d := takeApart(t, soundBytes(t))
-	d.set(t, "fit", `{`, `{"method":"newton","steps":[1,{"size":1e-400}],`)
+	d.set(t, "fit", `{`, `{"recipe":"newton","steps":[1,{"size":1e-400}],`)
 	file, err := Parse(withHeader(d.header(t), d.data))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]strictjson.Raw{"method": strictjson.Raw(`"newton"`), "steps": strictjson.Raw(`[1,{"size":1e-400}]`)}
+	want := map[string]strictjson.Raw{"recipe": strictjson.Raw(`"newton"`), "steps": strictjson.Raw(`[1,{"size":1e-400}]`)}
 	if got := file.Model().Fit.Extra; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %s", got)
 	}

@@ -44,6 +44,27 @@ func Write(path string, m *Model) (err error) {
 	return syncDirectory(filepath.Dir(path))
 }
 
+// WriteBytes writes data to path as Write does a model: path holds the old file or all of the new.
+func WriteBytes(path string, data []byte) (err error) {
+	file, err := createBeside(path)
+	if err != nil {
+		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			file.Close()
+			os.Remove(file.Name())
+		}
+	}()
+	if _, err := file.Write(data); err != nil {
+		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+	}
+	if err := publish(file, path); err != nil {
+		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
 // publish flushes a temporary file and gives it its name.
 func publish(file *os.File, path string) error {
 	if err := file.Sync(); err != nil {

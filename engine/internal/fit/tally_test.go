@@ -39,7 +39,7 @@ func TestChiSquared(t *testing.T) {
 					cells[i] = int64(draw.Rand())
 				}
 				tally.add(cells)
-				estimates[trial], errors[trial] = tally.chiSquared(), tally.chiSquaredError()
+				estimates[trial], errors[trial] = tally.estimate()
 			}
 			mean, deviation := stat.MeanStdDev(estimates, nil)
 			if z := (mean - chi) / (deviation / math.Sqrt(trials)); math.Abs(z) > 4 {

@@ -1,0 +1,173 @@
+package fit
+
+import "math"
+
+// risk is the probability with which a bound of the certificate may fail.
+const risk = 0.05
+
+// confidence is how many standard errors chi-squared must be within the tolerance. A fit that
+// fails goes on and is judged again on new samples, so that it has several tries: 2.3% each.
+const confidence = 2
+
+// Report is the certificate of a fit. All but the first three and Seconds is measured on samples
+// that had no part in finding the heights nor in the decision to stop, and holds for the heights as
+// stored.
+type Report struct {
+	Method      string
+	Samples     uint64 // drawn to find the heights
+	TestSamples uint64
+	Group       int // samples that share a rotation; 1: all independent
+
+	ChiSquared      float64
+	ChiSquaredError float64 // one standard error
+	Met             bool    // within the tolerance by two standard errors, and no cell empty but by chance
+
+	TotalVariation      float64 // sum_i |m_i - nu_i| / 2 as seen
+	TotalVariationFloor float64 // what exact masses would show
+
+	Empty         int     // cells that no test sample fell into, duplicates left out
+	EmptyExpected float64 // such cells if every mass were exact
+	EmptyMass     float64 // upper bound on their mass together, 95 %
+
+	LargestError        float64 // the largest |m_i/nu_i - 1| as seen
+	LargestErrorFloor   float64 // what exact masses would show
+	LargestErrorCertain float64 // a lower bound on it, 95 %; 0: the samples resolve none
+
+	Energy, EnergyError   float64 // E(h) of the points less their mean, and one standard error
+	W2Lower, W2LowerError float64 // of W2^2 for the cost |x-y|^2, by weak duality
+	W2Upper, W2UpperError float64 // of the cost of a plan with the right masses
+
+	SamplesToHalve    uint64  // more samples that half this chi-squared would cost
+	Duplicates        int     // points equal to an earlier one, which takes their mass
+	CentroidFallbacks int     // empty cells, whose mass centre is a guess
+	CentroidError     float64 // root mean square of the standard errors of the mass centres
+	AngleError        float64 // the largest standard error of the angles' quantiles 0.05 .. 0.95, in radians
+	Seconds           float64
+}
+
+// certificateSamples is enough for the mass centres, and for a standard error of chi-squared of a
+// tenth of the tolerance, sqrt(2N)/B, unless that were more than the fit itself took.
+func (r *run) certificateSamples() uint64 {
+	cells := float64(r.target.cells)
+	fine := uint64(min(10*math.Sqrt(2*cells)/r.options.Tolerance, float64(max(r.samples(), 1<<17))))
+	n := max(samplesPerCell*uint64(r.target.cells), fine, 1<<16)
+	return max(n, uint64(minGroups*r.sampler.group))
+}
+
+// certify measures heights, and finds the mass centres and the angles with the same samples.
+func (r *run) certify(heights []float32) (*Result, error) {
+	if err := r.sampler.device.SetHeights(heights); err != nil {
+		return nil, err
+	}
+	t, s := r.target, r.sampler
+	d, deviation := t.problem.Dim, t.problem.deviation()
+	tally := newTally(t)
+	block := s.group
+	if block == 1 {
+		block = 256
+	}
+	meanSquare := float64(float64(d) * float64(deviation*deviation))
+	u := &meanOf{block: block, square: meanSquare}
+	centres := newCentres(t)
+	err := s.testEach(tally, r.certificateSamples(), true, func(b drawn) {
+		for i, c := range b.cells {
+			x := b.x[i*d : (i+1)*d]
+			square := squareOf(x)
+			u.add(b.scores[i]-t.atMean(x), square)
+			centres.add(t.owner[c], x, square)
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	cosines, angleError, plan, err := s.angles(t)
+	if err != nil {
+		return nil, err
+	}
+	r.unhit = r.unhit[:0]
+	for i, nu := range t.mass {
+		if nu > 0 && tally.counts[i] == 0 {
+			r.unhit = append(r.unhit, i)
+		}
+	}
+	chi, sd := tally.estimate()
+	report := Report{
+		Method: r.method, Samples: r.found(), TestSamples: tally.samples, Group: tally.group,
+		ChiSquared: chi, ChiSquaredError: sd,
+		Met:   chi+float64(confidence*sd) <= r.options.Tolerance && !tally.missesTooMany(),
+		Empty: tally.empty(), EmptyExpected: tally.emptyExpected(), EmptyMass: tally.emptyMass(risk),
+		Duplicates: t.n - t.cells, CentroidFallbacks: tally.empty(), AngleError: angleError,
+		SamplesToHalve: r.toHalve(chi),
+	}
+	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
+	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
+	r.bounds(&report, wide(heights), u, plan)
+	result := &Result{Heights: heights, Cosines: cosines}
+	result.Centroids, report.CentroidError = centres.means()
+	report.Seconds = r.seconds()
+	result.Report = report
+	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
+	return result, nil
+}
+
+// bounds are the energy and both bounds of W2^2. For any heights
+//
+//	W2^2 >= E|x|^2 + sum_i nu_i |y_i|^2 - 2 E(h)
+//
+// (weak duality), and the cost of the plan is that with the scores of the plan in place of the best
+// ones. All with the points less their mean, for which both sides of W2^2 = W2^2(centred) + |mean|^2
+// are smaller.
+func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
+	t := r.target
+	centred, heights, mean := 0.0, 0.0, 0.0
+	for i, nu := range t.mass {
+		centred += float64(nu * squared(t.point(i), t.mean))
+		heights += float64(nu * h[i])
+	}
+	for k, v := range t.mean {
+		if t.problem.Shift != nil {
+			v += t.problem.Shift[k]
+		}
+		mean += float64(v * v)
+	}
+	best, sd := u.estimate()
+	report.Energy, report.EnergyError = best-heights, sd
+	fixed := u.square + centred + mean + float64(2*heights)
+	report.W2Lower, report.W2LowerError = fixed-float64(2*best), 2*sd
+	moved := &meanOf{block: u.block, square: u.square}
+	d := t.problem.Dim
+	for b, score := range p.rebalance(h) {
+		x := p.x[b*d : (b+1)*d]
+		moved.add(score-t.atMean(x), squareOf(x))
+	}
+	cost, costError := moved.estimate()
+	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError
+}
+
+// toHalve extrapolates chi-squared, which falls like one over the samples, but is not below N/n.
+// Given heights are taken for worth N/chi-squared samples.
+func (r *run) toHalve(chi float64) uint64 {
+	if r.measuring {
+		return uint64(float64(r.target.cells) / max(chi, 1e-9))
+	}
+	return r.samplesFor(chi/2) - r.samples()
+}
+
+// found is the samples that the heights were found with.
+func (r *run) found() uint64 {
+	if r.measuring {
+		return 0
+	}
+	return r.samples()
+}
+
+// samplesFor is how many samples a chi-squared would take, at least as many as were used.
+func (r *run) samplesFor(chi float64) uint64 {
+	used := float64(r.samples())
+	reached := r.chiSquared
+	if math.IsNaN(reached) {
+		reached = float64(r.target.cells) / max(used, 1)
+	}
+	constant := max(float64(reached*used), float64(r.target.cells))
+	return uint64(min(max(constant/max(chi, 1e-12), used), 1<<62))
+}

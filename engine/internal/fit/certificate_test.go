@@ -1,0 +1,133 @@
+package fit
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// wasserstein is W2^2 between N(0,1) and masses nu at ascending y, whose cells are intervals: the
+// integral of x over one of them is the difference of the density at its ends.
+func wasserstein(y []float32, nu []float64) float64 {
+	sum, before, w := 0.0, 0.0, 1.0
+	for i, v := range y {
+		sum += nu[i]
+		after := 0.0
+		if i < len(y)-1 {
+			after = distuv.UnitNormal.Prob(distuv.UnitNormal.Quantile(sum))
+		}
+		w += float64(v)*float64(v)*nu[i] - 2*float64(v)*(before-after)
+		before = after
+	}
+	return w
+}
+
+func TestCertificate(t *testing.T) {
+	y := []float32{-3, -1, -0.5, 0, 0.25, 2, 5}
+	nu := []float64{0.05, 0.3, 0.1, 0.2, 0.15, 0.19, 0.01}
+	p := Problem{Points: y, Dim: 1, Masses: nu}
+	want := wasserstein(y, nu)
+	certify := func(t *testing.T, p Problem, h []float64) Report {
+		t.Helper()
+		stored := make([]float32, len(h))
+		newTarget(p).stored(stored, h)
+		r, err := Certify(p, stored, newNaive(p, 2), Options{Tolerance: 1e-3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.Report
+	}
+	exact := onTheLine(y, nu, distuv.UnitNormal.Quantile)
+	t.Run("exact_heights", func(t *testing.T) {
+		r := certify(t, p, exact)
+		if !r.Met || math.Abs(r.ChiSquared) > 4*r.ChiSquaredError || r.Empty != 0 || r.EmptyMass != 0 || r.Samples != 0 {
+			t.Errorf("report %+v", r)
+		}
+		if math.Abs(r.W2Lower-want) > 4*r.W2LowerError || math.Abs(r.W2Upper-want) > 4*r.W2UpperError+0.01 {
+			t.Errorf("W2^2 is %.5f, bounds %.5f +- %.5f and %.5f +- %.5f", want, r.W2Lower, r.W2LowerError, r.W2Upper, r.W2UpperError)
+		}
+		if r.W2LowerError > 0.02*want {
+			t.Errorf("W2^2 is %.5f, its lower bound's error %.5f", want, r.W2LowerError)
+		}
+		if r.LargestErrorCertain != 0 || r.LargestError > 3*r.LargestErrorFloor || r.TotalVariation > 3*r.TotalVariationFloor {
+			t.Errorf("errors of exact masses: %+v", r)
+		}
+	})
+	t.Run("heights_that_are_off", func(t *testing.T) {
+		off := append([]float64(nil), exact...)
+		off[3] += 0.1
+		r := certify(t, p, off)
+		if r.Met || r.W2Lower > want || r.W2Upper < want-4*r.W2UpperError || r.LargestErrorCertain < 0.05 {
+			t.Errorf("W2^2 is %.5f, report %+v", want, r)
+		}
+	})
+	t.Run("a_shift_adds_its_square_to_the_distance", func(t *testing.T) {
+		moved := p
+		moved.Points = nil
+		for _, v := range y {
+			moved.Points = append(moved.Points, v+64)
+		}
+		centred := moved
+		centred.Centre()
+		if centred.Shift == nil || moved.Points[0] != y[0]+64 {
+			t.Fatal("points far from the origin are not centred, or the caller's are")
+		}
+		mean := 0.0
+		for i, v := range y {
+			mean += nu[i] * float64(v)
+		}
+		want := want + 64*64 + 2*64*mean
+		for name, p := range map[string]Problem{"as_they_are": moved, "centred": centred} {
+			r := certify(t, p, exact)
+			if math.Abs(r.W2Lower-want) > 4*r.W2LowerError || r.W2LowerError > 0.1 {
+				t.Errorf("%s: W2^2 is %.4f, lower bound %.4f +- %.4f", name, want, r.W2Lower, r.W2LowerError)
+			}
+		}
+	})
+}
+
+// TestEmptyMass draws from masses of which many are tiny, and holds the true mass of the missed
+// cells against its bound.
+func TestEmptyMass(t *testing.T) {
+	const n, samples, trials = 400, 800, 300
+	random := rand.New(rand.NewPCG(9, 9))
+	mass := make([]float64, n)
+	sum := 0.0
+	for i := range mass {
+		mass[i] = math.Exp(3 * random.NormFloat64())
+		sum += mass[i]
+	}
+	for i := range mass {
+		mass[i] /= sum
+	}
+	draw := distuv.NewCategorical(mass, rand.NewPCG(1, 2))
+	failed, looseness := 0, 0.0
+	for range trials {
+		tally := newTally(bareTarget(equalMasses(n)))
+		tally.target.cells = n
+		cells := make([]int64, samples)
+		for i := range cells {
+			cells[i] = int64(draw.Rand())
+		}
+		tally.add(cells)
+		missed := 0.0
+		for i, m := range mass {
+			if tally.counts[i] == 0 {
+				missed += m
+			}
+		}
+		bound := tally.emptyMass(0.05)
+		if missed > bound {
+			failed++
+		}
+		looseness += bound / missed / trials
+	}
+	if failed > 0.05*trials {
+		t.Errorf("the bound failed %d times of %d", failed, trials)
+	}
+	if looseness > 40 {
+		t.Errorf("the bound is %.1f times the mass", looseness)
+	}
+}

@@ -1,0 +1,148 @@
+package fit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+
+	"brenier/engine/internal/fault"
+)
+
+// A checkpoint is the whole state of a run between two steps, so that a run that takes it up goes on
+// with the same samples to the same heights. In little-endian order:
+//
+//	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
+//	hits int64 [N], h float64 [N], averages float64 [averages,N], SHA-256 of all before [32]
+const checkpointMagic = "brnfit01"
+
+// saved are the numbers of a checkpoint.
+type saved struct {
+	N                                uint64
+	Next                             [streams]uint64
+	Evaluated                        uint64
+	Samples, Credit, Steps           uint64
+	Totals                           [averages]float64
+	Until, Begun                     uint64
+	ChiSquared, Steepness            float64
+	EmptyLast, SecondOrder, Restless bool
+	Worth, Size, Refused, Trials     uint64
+	Error, Began                     float64
+	Seconds                          float64
+}
+
+// fingerprint is of the problem and of the options that the heights depend on; the tolerance and the
+// most samples may be others when a run is taken up.
+func (r *run) fingerprint() [sha256.Size]byte {
+	hash := sha256.New()
+	p := r.target.problem
+	write := func(values any) {
+		if err := binary.Write(hash, binary.LittleEndian, values); err != nil { // a hash takes all
+			panic(err)
+		}
+	}
+	write([]uint64{uint64(r.target.n), uint64(p.Dim), r.options.Seed, uint64(r.sampler.group), uint64(r.sampler.batch)})
+	write(p.Uniform)
+	write(p.Points)
+	write(p.Masses)
+	write(p.Shift)
+	write(r.options.Start)
+	return [sha256.Size]byte(hash.Sum(nil))
+}
+
+// checkpoint hands the state to the caller, now and then.
+func (r *run) checkpoint() error {
+	now := r.options.Now()
+	if r.options.Checkpoint == nil || now.Sub(r.saved) < r.options.Every {
+		return nil
+	}
+	r.saved = now
+	return r.options.Checkpoint(r.encode())
+}
+
+func (r *run) encode() []byte {
+	s := saved{
+		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
+		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
+		Until: r.until, Begun: r.begun, ChiSquared: r.chiSquared, Steepness: r.steepness, EmptyLast: r.emptyLast, Restless: r.restless, Seconds: r.seconds(),
+	}
+	for i, a := range r.descent.averages {
+		s.Totals[i] = a.total
+	}
+	if r.newton != nil {
+		s.SecondOrder, s.Worth, s.Size = true, r.newton.worth, uint64(r.newton.size)
+		s.Refused, s.Trials, s.Error, s.Began = uint64(r.newton.refused), uint64(r.newton.trials), r.newton.error, r.newton.began
+	}
+	problem := r.fingerprint()
+	var b bytes.Buffer
+	b.WriteString(checkpointMagic)
+	b.Write(problem[:])
+	write := func(values any) {
+		if err := binary.Write(&b, binary.LittleEndian, values); err != nil { // a buffer takes all
+			panic(err)
+		}
+	}
+	write(s)
+	write(r.descent.hits)
+	write(r.descent.h)
+	for _, a := range r.descent.averages {
+		write(a.h)
+	}
+	sum := sha256.Sum256(b.Bytes())
+	b.Write(sum[:])
+	return b.Bytes()
+}
+
+// resume takes up a checkpoint of the same problem.
+func (r *run) resume(data []byte) error {
+	n := r.target.n
+	want := len(checkpointMagic) + 2*sha256.Size + binary.Size(saved{}) + 8*n*(2+averages)
+	head := len(checkpointMagic) + sha256.Size
+	if len(data) < head || string(data[:len(checkpointMagic)]) != checkpointMagic {
+		return fault.Invalid("checkpoint: not one of this version; remove it to start anew")
+	}
+	problem := r.fingerprint()
+	if !bytes.Equal(data[len(checkpointMagic):head], problem[:]) {
+		return fault.Invalid("checkpoint: it is of other points, masses, source, start or seed, or of another kind of draws; remove it to start anew")
+	}
+	if len(data) != want {
+		return fault.Invalid("checkpoint: want %d bytes for %d points, got %d; remove it to start anew", want, n, len(data))
+	}
+	body := data[:len(data)-sha256.Size]
+	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
+		return fault.Invalid("checkpoint: its checksum does not fit its contents; remove it to start anew")
+	}
+	in := bytes.NewReader(body[head:])
+	read := func(into any) {
+		if err := binary.Read(in, binary.LittleEndian, into); err != nil { // the length is right
+			panic(err)
+		}
+	}
+	var s saved
+	read(&s)
+	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
+	r.begun = s.Begun
+	r.until, r.chiSquared, r.steepness, r.emptyLast, r.restless, r.before = s.Until, s.ChiSquared, s.Steepness, s.EmptyLast, s.Restless, s.Seconds
+	r.descent = newDescent(r.target, make([]float64, n), 0, r.sampler.batch)
+	d := r.descent
+	d.samples, d.credit, d.steps = s.Samples, s.Credit, int(s.Steps)
+	read(d.hits)
+	read(d.h)
+	for i := range d.averages {
+		d.averages[i].total = s.Totals[i]
+		read(d.averages[i].h)
+	}
+	for _, v := range d.h {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return fault.Invalid("checkpoint: a height is %v; remove it to start anew", v)
+		}
+	}
+	if s.SecondOrder {
+		r.newton = &newton{newtonState: newtonState{worth: s.Worth, size: int(s.Size), refused: int(s.Refused), trials: int(s.Trials), error: s.Error, began: s.Began}}
+	}
+	if r.until > 0 { // a smaller tolerance or more samples may be asked for than before
+		r.until = min(max(r.until, r.samples()), r.options.SamplesMax)
+	}
+	r.setMethod()
+	return nil
+}

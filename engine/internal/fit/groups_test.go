@@ -1,0 +1,139 @@
+package fit
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"gonum.org/v1/gonum/stat"
+	"gonum.org/v1/gonum/stat/distuv"
+)
+
+// TestGroups simulates samples that depend on one another within a group: a group draws from one of
+// two distributions, whose mean is that of the known masses.
+func TestGroups(t *testing.T) {
+	const n, group, groups, trials = 60, 32, 40, 300
+	for name, spread := range map[string]float64{"exact_masses": 0, "masses_30_percent_off": 0.3} {
+		t.Run(name, func(t *testing.T) {
+			wanted := equalMasses(n)
+			chi := 0.0
+			var tilted [2]distuv.Categorical
+			source := rand.NewPCG(3, 4)
+			var weights [2][]float64
+			total := 0.0
+			for i := range n {
+				total += 1 + spread*math.Sin(float64(2*i))
+			}
+			for i := range n {
+				m := (1 + spread*math.Sin(float64(2*i))) / total
+				chi += (m - wanted[i]) * (m - wanted[i]) / wanted[i]
+				tilt := 0.9 * float64(1-i%2*2) // every other cell more likely, the rest less
+				weights[0] = append(weights[0], m*(1+tilt))
+				weights[1] = append(weights[1], m*(1-tilt))
+			}
+			for side := range tilted {
+				tilted[side] = distuv.NewCategorical(weights[side], source)
+			}
+			// The two do not quite sum to 1 each where the masses differ; what counts is their mean.
+			mean := make([]float64, n)
+			for side := range weights {
+				sum := 0.0
+				for _, w := range weights[side] {
+					sum += w
+				}
+				for i, w := range weights[side] {
+					mean[i] += w / sum / 2
+				}
+			}
+			chi = 0
+			for i := range mean {
+				chi += (mean[i] - wanted[i]) * (mean[i] - wanted[i]) / wanted[i]
+			}
+			random := rand.New(source)
+			estimates, errors, plain := make([]float64, trials), make([]float64, trials), make([]float64, trials)
+			dependence := 0.0
+			for trial := range trials {
+				tally := newTally(bareTarget(wanted))
+				tally.group = group
+				for range groups {
+					cells := make([]int64, group)
+					side := random.IntN(2)
+					for i := range cells {
+						cells[i] = int64(tilted[side].Rand())
+					}
+					tally.add(cells)
+				}
+				estimates[trial], errors[trial] = tally.estimate()
+				dependence += tally.moments().dependence / trials
+				plain[trial] = tally.factorial(2, 1) - 1
+			}
+			average, deviation := stat.MeanStdDev(estimates, nil)
+			if z := (average - chi) / (deviation / math.Sqrt(trials)); math.Abs(z) > 4 {
+				t.Errorf("mean of the estimates %.5f, chi-squared %.5f: %.1f standard errors off", average, chi, z)
+			}
+			if said := stat.Mean(errors, nil); said/deviation < 0.75 || said/deviation > 1.35 {
+				t.Errorf("standard error said %.5f, seen %.5f", said, deviation)
+			}
+			// Pairs within a group meet too often: the estimate that takes them in is biased.
+			if biased := stat.Mean(plain, nil); biased-chi < 5*deviation/math.Sqrt(trials) {
+				t.Errorf("the samples do not depend on one another: %.5f with their pairs, %.5f without", biased, average)
+			}
+			if dependence < 1.3 {
+				t.Errorf("dependence %.2f", dependence)
+			}
+		})
+	}
+	t.Run("independent_samples_in_groups_are_worth_as_many", func(t *testing.T) {
+		wanted := equalMasses(n)
+		random := rand.New(rand.NewPCG(5, 6))
+		grouped, single := newTally(bareTarget(wanted)), newTally(bareTarget(wanted))
+		grouped.group = group
+		for range 200 {
+			cells := make([]int64, group)
+			for i := range cells {
+				cells[i] = int64(random.IntN(n))
+			}
+			grouped.add(cells)
+			single.add(cells)
+		}
+		a, sdA := grouped.estimate()
+		b, sdB := single.estimate()
+		if math.Abs(a-b) > 2*sdB || sdA/sdB < 0.7 || sdA/sdB > 1.4 {
+			t.Errorf("chi-squared %.5f +- %.5f in groups, %.5f +- %.5f one by one", a, sdA, b, sdB)
+		}
+		if worth := grouped.worth() / single.worth(); worth < 0.9 {
+			t.Errorf("worth of a draw %.2f", worth)
+		}
+	})
+}
+
+// TestRotated fits with draws that share rotations and judges the result by dense ones.
+func TestRotated(t *testing.T) {
+	const n, d = 40, 24
+	p := Problem{Points: randomPoints(n, d), Dim: d}
+	device := &rotating{naive: newNaive(p, 1), group: 512, axes: 8}
+	r, err := Solve(p, device, Options{Tolerance: 0.01, SamplesMax: 60_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Report.Group != 512 || r.Report.Empty != 0 {
+		t.Errorf("report %+v", r.Report)
+	}
+	dense := newTally(newTarget(p))
+	s := newSampler(newNaive(p, 2), n, p, 77)
+	if err := s.device.SetHeights(r.Heights); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.test(dense, 40_000); err != nil {
+		t.Fatal(err)
+	}
+	chi, sd := dense.estimate()
+	if math.Abs(chi-r.Report.ChiSquared) > 4*math.Hypot(sd, r.Report.ChiSquaredError) {
+		t.Errorf("chi-squared %.5f +- %.5f on dense draws, %.5f +- %.5f in the report", chi, sd, r.Report.ChiSquared, r.Report.ChiSquaredError)
+	}
+	p.Uniform = true
+	device = &rotating{naive: newNaive(p, 1), group: 512, axes: 8}
+	if s := newSampler(device, n, p, 0); s.group != 1 {
+		t.Error("a uniform source has no rotated draws")
+	}
+}

@@ -1,0 +1,429 @@
+package fit
+
+import (
+	"math"
+	"time"
+)
+
+const (
+	// coarseAbove is the chi-squared of the start from which the coarse steps pay: they cost some
+	// 25,000 draws, in which the descent alone brings 0.5 below 0.05.
+	coarseAbove = 0.5
+	// The second-order engine takes over from a descent that is within newtonFrom but above newtonAbove
+	// times N/n, n being its samples.
+	newtonFrom   = 0.02
+	newtonAbove  = 4.
+	newtonTrials = 3    // in which it must halve chi-squared
+	startCheck   = 8192 // samples that judge the start
+	// floorReached is the part of N/tolerance samples before which a trial cannot pass.
+	floorReached = 0.95
+	stuckHits    = 12. // expected hits without one after which a cell is lifted
+	rebalances   = 8
+)
+
+// run is a fit in progress.
+type run struct {
+	target  *target
+	options Options
+	sampler *sampler
+	method  string
+
+	start, told, saved time.Time
+	before             float64 // seconds of the runs that this one resumes
+	measuring          bool    // the heights are given
+	empty              int     // of the latest trial
+	energy             float64 // of the latest trial
+	unhit              []int   // cells that the latest certificate found empty
+
+	progressState
+	descent *descent
+	newton  *newton // nil: first order
+}
+
+// progressState is what a checkpoint keeps besides the engines' own states.
+type progressState struct {
+	until      uint64  // samples of the next trial
+	begun      uint64  // samples before the first step
+	chiSquared float64 // of the latest trial
+	emptyLast  bool    // the latest certificate found cells empty that should not be
+	steepness  float64
+	restless   bool // the second-order engine has been given up
+}
+
+func newRun(p Problem, device Device, o Options) *run {
+	t := newTarget(p)
+	if o.SamplesMax == 0 {
+		o.SamplesMax = DefaultSamples(t.cells, o.Tolerance)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Every == 0 {
+		o.Every = 20 * time.Second
+	}
+	r := &run{
+		target: t, options: o, sampler: newSampler(device, t.n, p, o.Seed),
+		start: o.Now(), empty: -1, energy: math.NaN(),
+	}
+	r.saved = r.start
+	r.chiSquared = math.NaN()
+	r.sampler.tick = r.tick
+	return r
+}
+
+// solve goes down in stretches and tries the heights after each.
+func (r *run) solve() (*Result, error) {
+	if err := r.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		if err := r.descend(); err != nil {
+			return nil, err
+		}
+		last := r.samples() >= r.options.SamplesMax
+		heights, passed, err := r.try(r.candidates())
+		if err != nil {
+			return nil, err
+		}
+		r.choose(heights)
+		if passed || last {
+			result, err := r.certify(heights)
+			if err == nil && last && !result.Report.Met && r.options.Rebalance {
+				result, err = r.rebalance(result)
+			}
+			if err != nil || result.Report.Met || last {
+				return result, err
+			}
+			r.emptyLast = result.Report.ChiSquared <= r.options.Tolerance
+		}
+		r.until = r.nextTrial()
+	}
+}
+
+// begin makes the heights that the engines start from, or takes up a checkpoint.
+func (r *run) begin() error {
+	t, s := r.target, r.sampler
+	if r.options.Resume != nil {
+		return r.resume(r.options.Resume)
+	}
+	h := t.start()
+	credit := uint64(0)
+	if r.options.Start != nil {
+		h = wide(r.options.Start)
+	}
+	r.steepness = 1
+	if t.cells > 1 {
+		chi, err := r.judge(h)
+		if err != nil {
+			return err
+		}
+		if r.options.Start != nil {
+			credit = uint64(min(float64(t.cells)/max(chi, 1e-9), 1<<40))
+			if credit < startCheck { // not worth more than a start of our own
+				credit = 0
+			}
+		}
+		if chi > coarseAbove {
+			at, err := s.coarse(t, h)
+			if err != nil {
+				return err
+			}
+			if at != nil && t.unhit(at) > fillFrom {
+				if err := s.fill(t, h); err != nil {
+					return err
+				}
+			}
+		}
+		if r.steepness, err = s.steepness(t, h); err != nil {
+			return err
+		}
+	}
+	r.descent = newDescent(t, h, credit, s.batch)
+	if t.cells > 1 {
+		r.begun = r.samples()
+		r.until = r.nextTrial()
+	}
+	r.setMethod()
+	return nil
+}
+
+func (r *run) setMethod() {
+	r.method = "averaged stochastic gradient descent"
+	if r.newton != nil {
+		r.method += ", then newton on the graph of runner-up cells"
+	}
+}
+
+// judge measures the start.
+func (r *run) judge(h []float64) (chi float64, err error) {
+	stored := make([]float32, r.target.n)
+	r.target.stored(stored, h)
+	n := uint64(startCheck)
+	if r.options.Start != nil {
+		n = max(n, uint64(4*r.target.cells))
+	}
+	t := newTally(r.target)
+	if err := r.measure(t, stored, n); err != nil {
+		return 0, err
+	}
+	chi, sd := t.estimate()
+	r.chiSquared, r.empty = chi, t.emptyBeyondChance()
+	return max(chi, sd), nil
+}
+
+// samples is how many were drawn to find the heights; while given heights are measured, for that.
+func (r *run) samples() uint64 {
+	if r.measuring {
+		return r.sampler.next[testStream]
+	}
+	n := r.sampler.evaluated
+	if r.descent != nil {
+		n += r.descent.samples
+	}
+	return n
+}
+
+// nextTrial is the number of samples after which heights are tried again: when chi-squared, which
+// falls like one over the samples at best, would be just within the tolerance, but after half as
+// many samples again at most, so that progress is seen, and a twentieth at least, so that the trials
+// stay cheap. A certificate that failed by empty cells costs more than a trial and says nothing of
+// how long they take.
+func (r *run) nextTrial() uint64 {
+	used := float64(r.samples())
+	work := used - float64(r.begun)
+	floor := floorReached * float64(r.target.cells) / r.options.Tolerance
+	growth := 1.
+	if work >= floor {
+		growth = max(0.05, min(0.5, 1.03*r.chiSquared/r.options.Tolerance-1))
+	}
+	if work >= floor && r.chiSquared <= r.options.Tolerance { // cells are empty, and fill slowly
+		growth = 0.25
+	}
+	if r.emptyLast {
+		growth = 0.5
+	}
+	next := used + max(float64(growth*work), float64(16*r.sampler.batch))
+	if used < floor {
+		next = min(next, max(floor, used+float64(4*r.sampler.batch)))
+	}
+	return min(uint64(next), r.options.SamplesMax)
+}
+
+// descend takes steps until the samples of the next trial are used.
+func (r *run) descend() (err error) {
+	if r.target.cells < 2 {
+		return nil
+	}
+	for r.samples() < r.until {
+		if r.newton != nil {
+			if err := r.newton.step(r.sampler, r.target, r.descent.h); err != nil {
+				return err
+			}
+		} else if err := r.firstOrder(); err != nil {
+			return err
+		}
+		if err := r.checkpoint(); err != nil {
+			return err
+		}
+	}
+	return r.liftStuck()
+}
+
+// choose decides which engine goes on, after a trial of heights. The second-order one takes over
+// where the descent is far above the floor N/n though not far off; where that does not bring
+// chi-squared down, the descent goes on as it was, for good.
+func (r *run) choose(heights []float32) {
+	cells := float64(r.target.cells)
+	if r.newton == nil {
+		worth := float64(r.descent.samples + r.descent.credit)
+		if !r.restless && r.chiSquared < newtonFrom && r.chiSquared*worth > newtonAbove*cells {
+			copy(r.descent.h, wide(heights))
+			r.newton = &newton{newtonState: newtonState{worth: uint64(cells / r.chiSquared), error: r.chiSquared, began: r.chiSquared}}
+		}
+	} else if r.newton.trials++; r.newton.trials%newtonTrials == 0 {
+		if r.newton.restless || r.chiSquared > r.newton.began/2 {
+			r.restless, r.newton = true, nil
+			copy(r.descent.h, r.descent.averages[1].h)
+		} else {
+			r.newton.began = r.chiSquared
+		}
+	}
+	r.setMethod()
+}
+
+// firstOrder is a step of the descent.
+func (r *run) firstOrder() error {
+	r.descent.steepness = max(1, r.steepness/steepnessFree)
+	s := r.sampler
+	if err := s.device.SetHeights(r.descent.current()); err != nil {
+		return err
+	}
+	b, err := s.draw(trainStream, s.batch, 1, false)
+	if err != nil {
+		return err
+	}
+	counts := make([]int32, r.target.n)
+	for _, c := range b.cells {
+		counts[r.target.owner[c]]++
+	}
+	r.descent.step(counts, b.n)
+	return nil
+}
+
+// liftStuck lifts cells that the descent has not hit although it should have, many times.
+func (r *run) liftStuck() error {
+	if r.newton != nil {
+		return nil
+	}
+	var stuck []int
+	so := float64(r.descent.samples + r.descent.credit)
+	for i, nu := range r.target.mass {
+		if nu > 0 && r.descent.hits[i] == 0 && float64(so*nu) >= stuckHits {
+			stuck = append(stuck, i)
+		}
+	}
+	if len(stuck) == 0 {
+		return nil
+	}
+	lifted, err := r.sampler.lift(r.target, r.descent.averages[0].h, stuck, r.liftSamples())
+	if err == nil {
+		r.descent.set(stuck, lifted)
+	}
+	return err
+}
+
+// liftSamples bounds a lift to a small part of the samples so far.
+func (r *run) liftSamples() int { return int(r.samples() / 32) }
+
+// candidates are the heights that a trial chooses from.
+func (r *run) candidates() [][]float32 {
+	if r.newton != nil {
+		h := make([]float32, r.target.n)
+		r.target.stored(h, r.descent.h)
+		return [][]float32{h}
+	}
+	return r.descent.candidates()
+}
+
+// try chooses the first candidate, or one that is plainly better on a few fresh samples, then measures it with as many as it
+// takes to tell whether it is within the tolerance, but not above a fifth of what the descent used.
+func (r *run) try(candidates [][]float32) (best []float32, passed bool, err error) {
+	used := r.samples()
+	few := max(used/40, uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
+	if float64(used) < floorReached*float64(r.target.cells)/r.options.Tolerance && used < r.options.SamplesMax {
+		candidates = candidates[:1] // it cannot pass: measured for the progress alone
+	}
+	var t *tally
+	for _, h := range candidates {
+		trial := newTally(r.target)
+		if err := r.measure(trial, h, few); err != nil {
+			return nil, false, err
+		}
+		chi, sd := trial.estimate()
+		if t == nil || chi < t.chiSquared()-float64(2*sd) { // the first has the least noise, and is mostly it
+			best, t = h, trial
+		}
+	}
+	limit := max(used/5, 1<<16)
+	for {
+		chi, sd := t.estimate()
+		r.chiSquared, r.empty = chi, t.emptyBeyondChance()
+		r.energy = t.scores / float64(t.samples)
+		for i, nu := range r.target.mass {
+			r.energy -= float64(nu * float64(best[i]))
+		}
+		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance
+		if decided || 2*t.samples > limit {
+			return best, chi+sd <= r.options.Tolerance && !t.missesTooMany(), r.liftEmpty(t, best)
+		}
+		if err := r.measure(t, best, 2*t.samples); err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// liftEmpty lifts cells that a trial did not hit although it should have.
+func (r *run) liftEmpty(t *tally, h []float32) error {
+	if r.target.cells < 2 || !t.missesTooMany() {
+		return nil
+	}
+	worth := t.worth()
+	var empty []int
+	for i, nu := range r.target.mass {
+		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
+			empty = append(empty, i)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
+	if err == nil {
+		r.descent.set(empty, lifted)
+	}
+	return err
+}
+
+// measure adds fresh samples of heights h to a tally until it has n.
+func (r *run) measure(t *tally, h []float32, n uint64) error {
+	if err := r.sampler.device.SetHeights(h); err != nil {
+		return err
+	}
+	return r.sampler.test(t, n)
+}
+
+// rebalance nudges the cells that the certificate found empty until each is hit, or nothing helps.
+func (r *run) rebalance(result *Result) (*Result, error) {
+	for range rebalances {
+		empty := r.unhit
+		if len(empty) == 0 {
+			break
+		}
+		h := wide(result.Heights)
+		lifted, err := r.sampler.lift(r.target, h, empty, planMost)
+		if err != nil {
+			return nil, err
+		}
+		mean := r.target.meanHeight(h)
+		for j, i := range empty {
+			h[i] = lifted[j] + mean
+		}
+		stored := make([]float32, r.target.n)
+		r.target.stored(stored, h)
+		next, err := r.certify(stored)
+		if err != nil {
+			return nil, err
+		}
+		if next.Report.Empty >= result.Report.Empty {
+			break
+		}
+		result = next
+	}
+	return result, nil
+}
+
+func (r *run) seconds() float64 { return r.before + r.options.Now().Sub(r.start).Seconds() }
+
+// tick tells the caller how the fit stands, four times a second at most.
+func (r *run) tick() error {
+	now := r.options.Now()
+	if r.options.Progress == nil || now.Sub(r.told) < 250*time.Millisecond {
+		return nil
+	}
+	r.told = now
+	seconds := r.before + now.Sub(r.start).Seconds()
+	p := Progress{
+		Samples: r.samples(), SamplesMax: r.options.SamplesMax, ChiSquared: r.chiSquared, Empty: r.empty,
+		Seconds: seconds, Energy: r.energy, SecondsLeft: math.NaN(),
+	}
+	if r.measuring {
+		p.SecondsLeft = seconds * (float64(p.SamplesMax)/max(float64(p.Samples), 1) - 1)
+	} else if !math.IsNaN(r.chiSquared) && p.Samples > 0 {
+		need := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)
+		p.SecondsLeft = seconds * max(0, float64(need)/float64(p.Samples)-1)
+	}
+	if !r.options.Progress(p) {
+		return Stopped{}
+	}
+	return nil
+}
