@@ -146,6 +146,45 @@ void BRENIER_KERNEL(brenier_locate_screen)(const float *packed, int64_t rows, in
 }
 #undef SCREEN_SHAPES
 
+#undef count_lanes  // bits set in a mask of lanes
+#if LANES == 4
+#define count_lanes(mask) ((int)(0x4332322132212110 >> 4 * (mask) & 7))  // a digit for each mask
+#else
+#define count_lanes(mask) __builtin_popcount(mask)
+#endif
+
+// The k-th largest of v [64], of which the first `count` are looked at and the others are -FLT_MAX;
+// -FLT_MAX if count < k. By counting, without branches: it is the largest value that at least k
+// others, itself among them, reach.
+static float BRENIER_KERNEL(kth_largest)(const float v[64], int count, int k) {
+	float kth = -FLT_MAX;
+	for (int i = 0; i < count; i++) {
+		int reaching = 0;
+#pragma GCC unroll 16
+		for (int s = 0; s < 64; s += LANES)
+			reaching += count_lanes(lanes_at_least(vf_load(v + s), v[i]));
+		const float candidate = reaching >= k ? v[i] : -FLT_MAX;
+		kth = candidate > kth ? candidate : kth;
+	}
+	return kth;
+}
+
+// A lower bound of the k-th largest of v [count], count a multiple of LANES: the k-th largest
+// among the maxima of 64 subsets.
+static float BRENIER_KERNEL(kth_largest_bound)(const float *v, int64_t count, int k) {
+	enum { SETS = 64 / LANES };
+	vf most[SETS];
+	for (int s = 0; s < SETS; s++) most[s] = vf_set(-FLT_MAX);
+	int64_t i = 0;
+	for (; i + SETS * LANES <= count; i += SETS * LANES)
+#pragma GCC unroll 16
+		for (int s = 0; s < SETS; s++) most[s] = vf_max(most[s], vf_load(v + i + s * LANES));
+	float subset[SETS * LANES];
+	for (int s = 0; s < SETS; s++, i += LANES)
+		vf_store(subset + s * LANES, i < count ? vf_max(most[s], vf_load(v + i)) : most[s]);
+	return BRENIER_KERNEL(kth_largest)(subset, SETS * LANES, k);
+}
+
 // Lists in kept the groups of v [count] that reach cut, with their maxima in reached.
 static int64_t BRENIER_KERNEL(groups_at_least)(const float *v, int64_t count, float cut,
                                                int32_t *kept, float *reached) {
