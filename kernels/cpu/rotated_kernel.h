@@ -407,10 +407,10 @@ BRENIER_INLINE void BRENIER_KERNEL(offer_block)(const int H, const rotated_map *
                                                 float least, BRENIER_KERNEL(best) * best) {
 	const int64_t start = block * map->block;
 	const int64_t stop = start + map->block < map->P ? start + map->block : map->P;
-	for (int64_t p = start; p < stop; p++) {
+	const float *z = BRENIER_KERNEL(rotated_panel)(map, start);  // a block is within a pass
+	for (int64_t p = start; p < stop; p++, z += 2 * LANES) {
 		vf score[2];
-		BRENIER_KERNEL(draw_scores)(H, v, at, BRENIER_KERNEL(rotated_panel)(map, p),
-		                            map->levels + p * 2 * LANES, score);
+		BRENIER_KERNEL(draw_scores)(H, v, at, z, map->levels + p * 2 * LANES, score);
 		for (int t = 0; t < 2; t++)
 			for (unsigned left = lanes & lanes_at_least(score[t], least); left != 0; left &= left - 1) {
 				const int lane = __builtin_ctz(left);
