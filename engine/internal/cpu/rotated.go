@@ -60,9 +60,9 @@ func ShapeFor(n, d int) RotatedShape {
 }
 
 // Rotated is the memory and the state of draws that share a frame; kernels/cpu/rotated.h says what
-// they are. It holds the points in the frame's axes, as much as the packed points are, the frame,
-// 20 d^2 bytes, and for every thread some 100 KB, 256 d bytes and 7 KB for each cell asked for. One
-// call at a time.
+// they are. It holds the points in the frame's axes, a little more than the packed points are, the
+// frame, 14 d^2 bytes, and for every thread some 50 KB, 256 d bytes and, for each cell that a draw is
+// asked for, 26 KB to 80 KB by the path. One call at a time.
 type Rotated struct {
 	m     *Map
 	shape RotatedShape
@@ -166,9 +166,9 @@ func (r *Rotated) Draw(n int, seed, first uint64, k int, cells []int64, scores [
 	return nil
 }
 
-// maxRadius is more than the norm of any draw: no chi of d degrees that 32-bit words make is above
-// it, as two degrees add at most 2 ln 2^33 to its square.
-func maxRadius(d int) float64 { return math.Sqrt(float64(d+2) * 33 * math.Ln2) }
+// maxRadius is more than the norm of any draw: of 32-bit words, a normal's square is at most 41 and
+// what two degrees add to the norm's at most 2 ln 2^33 = 46.
+func maxRadius(d int) float64 { return math.Sqrt(46 * float64(d+1)) }
 
 // rotatable reports whether no product of a draw with a point overflows float32.
 func (m *Map) rotatable() bool { return m.norm*maxRadius(m.d) < math.MaxFloat32/16 }
