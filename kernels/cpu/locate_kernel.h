@@ -1,38 +1,15 @@
 // Locate's hot loops; the two steps and the packed layout are described in locate.h, the bound and
 // its proof in locate_bound.h.
+#include "best_kernel.h"
 #include "exact_score.h"
 
 // The register tile: TILE_ROWS samples by one panel (two vectors), in the registers that the path
 // has. Fewer samples take several panels at once, which keeps enough independent sums in flight.
 #undef TILE_ROWS
-#undef lanes_at_least  // bit l is set where lane l of v is at least s
-#undef count_lanes     // bits set in such a mask
-#if BRENIER_PATH == BRENIER_AVX512
+#if LANES == 16 || !BRENIER_X86  // 32 vector registers
 #define TILE_ROWS 12
-#define lanes_at_least(v, s) \
-	((unsigned)_mm512_cmp_ps_mask((__m512)(v), _mm512_set1_ps(s), _CMP_GE_OQ))
-#elif BRENIER_PATH == BRENIER_AVX2
-#define TILE_ROWS 6
-#define lanes_at_least(v, s) \
-	((unsigned)_mm256_movemask_ps(_mm256_cmp_ps((__m256)(v), _mm256_set1_ps(s), _CMP_GE_OQ)))
-#elif BRENIER_X86
-#define TILE_ROWS 6
-#define lanes_at_least(v, s) ((unsigned)_mm_movemask_ps(_mm_cmpge_ps((__m128)(v), _mm_set1_ps(s))))
-#elif defined(__aarch64__)
-#define TILE_ROWS 12
-#define lanes_at_least(v, s)                                                  \
-	((unsigned)vaddvq_u32(vandq_u32(vcgeq_f32((float32x4_t)(v), vdupq_n_f32(s)), \
-	                                (uint32x4_t){1, 2, 4, 8})))
 #else
-#define TILE_ROWS 12
-#define lanes_at_least(v, s) \
-	((unsigned)((v)[0] >= (s)) | ((v)[1] >= (s)) << 1 | ((v)[2] >= (s)) << 2 | ((v)[3] >= (s)) << 3)
-#endif
-
-#if LANES == 4
-#define count_lanes(mask) ((int)(0x4332322132212110 >> 4 * (mask) & 7))  // a digit for each mask
-#else
-#define count_lanes(mask) __builtin_popcount(mask)
+#define TILE_ROWS 6
 #endif
 
 enum { BRENIER_KERNEL(tile_rows) = TILE_ROWS };
@@ -169,33 +146,12 @@ void BRENIER_KERNEL(brenier_locate_screen)(const float *packed, int64_t rows, in
 }
 #undef SCREEN_SHAPES
 
-// The k best so far, best first.
-typedef struct {
-	int k, count;
-	int32_t *cells;
-	double *scores;
-} BRENIER_KERNEL(best);
-
-BRENIER_INLINE int BRENIER_KERNEL(better)(double score, int64_t cell, double score2, int64_t cell2) {
-	return score > score2 || (score == score2 && cell < cell2);
-}
-
-static void BRENIER_KERNEL(insert)(BRENIER_KERNEL(best) * best, double score, int32_t cell) {
-	int at = best->count;
-	if (at == best->k) {
-		if (!BRENIER_KERNEL(better)(score, cell, best->scores[at - 1], best->cells[at - 1])) return;
-		at--;
-	} else {
-		best->count++;
-	}
-	for (; at > 0 && BRENIER_KERNEL(better)(score, cell, best->scores[at - 1], best->cells[at - 1]);
-	     at--) {
-		best->scores[at] = best->scores[at - 1];
-		best->cells[at] = best->cells[at - 1];
-	}
-	best->scores[at] = score;
-	best->cells[at] = cell;
-}
+#undef count_lanes  // bits set in a mask of lanes
+#if LANES == 4
+#define count_lanes(mask) ((int)(0x4332322132212110 >> 4 * (mask) & 7))  // a digit for each mask
+#else
+#define count_lanes(mask) __builtin_popcount(mask)
+#endif
 
 // The k-th largest of v [64], of which the first `count` are looked at and the others are -FLT_MAX;
 // -FLT_MAX if count < k. By counting, without branches: it is the largest value that at least k

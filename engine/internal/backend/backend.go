@@ -158,3 +158,19 @@ type Workspace interface {
 
 	Close() error
 }
+
+// RotatedDrawer is a [Workspace] that can draw samples of a gaussian source which share a random
+// frame: each is exactly N(0,I), they depend on one another within a group, groups are independent,
+// and a draw costs a small part of the products that Noise and Locate take. For fit alone; noise
+// that a user asks for is independent. It uses none of the workspace's samples.
+type RotatedDrawer interface {
+	// Group is the number of draws that share a frame: draw i of a seed is in group i/Group. It
+	// depends on N, d and the source alone. 0: dense draws cost less, or there are none of this kind.
+	Group() int
+	// DrawRotated makes draws first..first+n-1 of seed, all of one group, and finds the k best cells
+	// of each, best first, k <= 8: cells [n,k] and, unless nil, scores [n,k] and the draws x [n,d].
+	// Same seed, same draws for any n and device. Cells are those of float32 scores, which differ
+	// from Locate's only where the two best scores are within their rounding. A group is cheap after
+	// its first call, until a call for another one.
+	DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
+}

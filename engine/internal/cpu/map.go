@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 	"unsafe"
 
 	"brenier/engine/internal/fault"
@@ -32,8 +33,9 @@ type Map struct {
 	group      int       // T, panels of a group
 	groups     int       // G
 
-	norm  float64 // at least the largest |y_i|
-	reach float64 // at least the largest |h_i|
+	norm    float64 // at least the largest |y_i|
+	reach   float64 // at least the largest |h_i|
+	highest float64 // the largest h_i
 
 	extends chan *extendTask // free ones
 }
@@ -92,6 +94,7 @@ func packingParts(m *Map) int { return min(m.n, 4*m.pool.Threads()) }
 // SetHeights replaces the heights [N]. No Locate may be at work meanwhile.
 func (m *Map) SetHeights(h []float32) {
 	copy(m.heights, h)
+	m.highest = float64(slices.Max(m.heights))
 	m.reach = kernels.LocateLevels(m.path, m.heights, m.group, m.levels)
 }
 

@@ -13,6 +13,8 @@ type workspace struct {
 	scores []float64 // [batch,k]
 	locate *LocateScratch
 	decode *DecodeScratch
+
+	rotated *Rotated // nil before the first rotated draw
 }
 
 func (w *workspace) Noise(n int, seed, first uint64) error {
@@ -28,6 +30,26 @@ func (w *workspace) Locate(n, k int) error {
 	m := w.model
 	m.transport.Locate(w.locate, w.x[:n*m.d], n, k, w.cells[:n*k], w.scores[:n*k])
 	return nil
+}
+
+// Group implements [backend.RotatedDrawer].
+func (w *workspace) Group() int {
+	m := w.model
+	if m.source != backend.Gaussian || m.transport == nil || !m.transport.rotatable() {
+		return 0
+	}
+	return ShapeFor(m.transport.n, m.d).Group
+}
+
+func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	if w.Group() == 0 {
+		return fault.New(fault.ErrUnsupported, "rotated draws: there are none for this source, map or dimension; draw noise and locate it")
+	}
+	if w.rotated == nil {
+		m := w.model.transport
+		w.rotated = m.NewRotated(ShapeFor(m.n, m.d))
+	}
+	return w.rotated.Draw(n, seed, first, k, cells, scores, x)
 }
 
 func (w *workspace) PutCells(n, k, use int, cells []int64) error {

@@ -1,0 +1,141 @@
+package cpu
+
+import (
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"brenier/engine/internal/fit"
+	kernels "brenier/kernels/cpu"
+
+	"github.com/x448/float16"
+)
+
+// terrain returns the codes of the terrain model [46800,128].
+func terrain(t testing.TB) []float32 {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "models", "terrain_latents_fp16.safetensors"))
+	if err != nil {
+		t.Skipf("no real codes to test on: %v", err)
+	}
+	codes := make([]float32, 46800*128)
+	data = data[len(data)-2*len(codes):]
+	for i := range codes {
+		codes[i] = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
+	}
+	return codes
+}
+
+// rotatedDevice lets a fit draw all its samples from shared frames.
+type rotatedDevice struct {
+	m *Map
+	r *Rotated
+}
+
+func (v rotatedDevice) SetHeights(h []float32) error { v.m.SetHeights(h); return nil }
+
+func (v rotatedDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	d, size := v.m.d, uint64(v.r.shape.Group)
+	for n > 0 {
+		count := min(n, int(size-first%size))
+		var s []float64
+		var xs []float32
+		if scores != nil {
+			s, scores = scores[:count*k], scores[count*k:]
+		}
+		if x != nil {
+			xs, x = x[:count*d], x[count*d:]
+		}
+		if err := v.r.Draw(count, seed, first, k, cells[:count*k], s, xs); err != nil {
+			return err
+		}
+		n, first, cells = n-count, first+uint64(count), cells[count*k:]
+	}
+	return nil
+}
+
+// subset takes n rows of codes, evenly.
+func subset(codes []float32, d, n int) []float32 {
+	rows := len(codes) / d
+	points := make([]float32, 0, n*d)
+	for i := range n {
+		row := i * rows / n
+		points = append(points, codes[row*d:(row+1)*d]...)
+	}
+	return points
+}
+
+// What a group's draws are worth in independent ones: the variance of the cells' counts were they
+// binomial, over what it is from group to group. An iteration is a group; 60 give two digits.
+//
+//	go test ./engine/internal/cpu -run xxx -bench RotatedWorth -benchtime 60x
+func BenchmarkRotatedWorth(b *testing.B) {
+	codes, _ := mnist(b)
+	for _, c := range []struct {
+		name  string
+		codes []float32
+		d     int
+		cells []int
+	}{
+		{"mnist", codes, 64, []int{200, 2000, 20000}},
+		{"terrain", terrain(b), 128, []int{200, 2000, 20000}},
+	} {
+		for _, N := range c.cells {
+			points := subset(c.codes, c.d, N)
+			pool := NewPool(0)
+			m, err := NewMap(pool, kernels.Best(), points, make([]float32, N), nil, N, c.d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			fitted := false
+			for _, shape := range []RotatedShape{{8, 3072}, {16, 768}, {16, 1536}, {16, 3072}, {16, 6144}, {16, 12288}} {
+				b.Run(fmt.Sprintf("%s/N=%d/d=%d/s=%d/P=%d", c.name, N, c.d, shape.Axes, shape.Group), func(b *testing.B) {
+					if !fitted { // the worth is asked for where a fit spends its time, near its end
+						result, err := fit.Solve(fit.Problem{Points: points, Dim: c.d, Deviation: 1},
+							rotatedDevice{m, m.NewRotated(RotatedShape{16, 3072})},
+							fit.Options{Tolerance: 1e-2, Seed: 3, SamplesMax: 1_000_000})
+						if err != nil {
+							b.Fatal(err)
+						}
+						m.SetHeights(result.Heights)
+						fitted = true
+					}
+					r := m.NewRotated(shape)
+					b.ReportMetric(worth(b, r), "worth")
+				})
+			}
+			pool.Close()
+		}
+	}
+}
+
+// worth draws b.N groups.
+func worth(b *testing.B, r *Rotated) float64 {
+	size := r.shape.Group
+	cells := make([]int64, size)
+	counts, sums, squares := make([]float64, r.m.n), make([]float64, r.m.n), make([]float64, r.m.n)
+	groups := 0.0
+	for b.Loop() {
+		if err := r.Draw(size, 99, uint64(groups)*uint64(size), 1, cells, nil, nil); err != nil {
+			b.Fatal(err)
+		}
+		clear(counts)
+		for _, c := range cells {
+			counts[c]++
+		}
+		for i, c := range counts {
+			sums[i] += c
+			squares[i] += c * c
+		}
+		groups++
+	}
+	variance, binomial := 0.0, 0.0
+	for i, sum := range sums {
+		mean := sum / groups
+		variance += (squares[i] - groups*mean*mean) / (groups - 1)
+		binomial += mean * (1 - mean/float64(size))
+	}
+	return binomial / variance
+}
