@@ -377,17 +377,3 @@ func (v *fitDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores
 	}
 	return v.workspace.GetNoise(x)
 }
-
-// Group is how many draws of [fitDevice.DrawRotated] share a frame; 0: the device has none for this
-// problem.
-func (v *fitDevice) Group() int {
-	if w, ok := v.workspace.(backend.RotatedDrawer); ok {
-		return w.Group()
-	}
-	return 0
-}
-
-// DrawRotated is Draw by draws that share a frame. Only where Group is not 0.
-func (v *fitDevice) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	return v.workspace.(backend.RotatedDrawer).DrawRotated(n, seed, first, k, cells, scores, x)
-}

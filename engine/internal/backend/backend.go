@@ -65,18 +65,6 @@ type Model interface {
 	Close() error
 }
 
-// RotatedDrawer is a [Workspace] that also draws gaussian samples which share a rotation, at a
-// fraction of a dense draw's cost, and finds their cells. Each draw is exactly N(0,I); draws of
-// different groups are independent. For the fit alone: noise that a caller asks for is i.i.d.
-type RotatedDrawer interface {
-	// Group is the number of draws that share a rotation; 0: it does not pay for this model.
-	Group() int
-	// DrawRotated makes draws first .. first+n-1 of seed, all of one group (draw i is in group
-	// i/Group()), and finds the k best cells of each, best first: cells [n,k]. scores [n,k] and the
-	// draws x [n,d] are written unless they are nil.
-	DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
-}
-
 // Kernel says which of a device's kernels serves a part of a model.
 type Kernel struct {
 	Part string // "locate", or a step of the decoder

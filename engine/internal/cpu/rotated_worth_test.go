@@ -93,7 +93,7 @@ func BenchmarkRotatedWorth(b *testing.B) {
 			for _, shape := range []RotatedShape{{8, 3072}, {16, 768}, {16, 1536}, {16, 3072}, {16, 6144}, {16, 12288}} {
 				b.Run(fmt.Sprintf("%s/N=%d/d=%d/s=%d/P=%d", c.name, N, c.d, shape.Axes, shape.Group), func(b *testing.B) {
 					if !fitted { // the worth is asked for where a fit spends its time, near its end
-						result, err := fit.Solve(fit.Problem{Points: points, Dim: c.d, Deviation: 1},
+						result, err := fit.Solve(fit.Problem{Points: points, Dim: c.d},
 							rotatedDevice{m, m.NewRotated(RotatedShape{16, 3072})},
 							fit.Options{Tolerance: 1e-2, Seed: 3, SamplesMax: 1_000_000})
 						if err != nil {
