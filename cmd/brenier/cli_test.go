@@ -160,6 +160,7 @@ func TestCalls(t *testing.T) {
 		{[]string{"sample", "m", "--out", "x.raw", "--dtype", "f64"}, exitUsage, "--dtype"},
 		{[]string{"info", "/nowhere/m.safetensors"}, exitFailed, "/nowhere/m.safetensors"},
 		{[]string{"info", "m", "--device", "tpu"}, exitFailed, `got "tpu"`},
+		{[]string{"info", "m", "--device", "cpu", "--precision", "float16"}, exitFailed, `precision: want f16, bf16 or f32, got "float16"`},
 		{[]string{"fit", "/nowhere/p.npy"}, exitFailed, "no such file"},
 		{[]string{"fit", "p.npy", "--tol", "-1"}, exitFailed, "p.npy"},
 		{[]string{"import", "s"}, exitUsage, "--layers is missing"},
@@ -202,7 +203,7 @@ func TestInfo(t *testing.T) {
 			t.Errorf("want %q in\n%s", want, text)
 		}
 	}
-	text, _ = cli(t, exitDone, "info", model, "--json", "--threads", "1", "--cpu", "portable")
+	text, _ = cli(t, exitDone, "info", model, "--json", "--threads", "1", "--cpu", "portable", "--precision", "f32")
 	var info struct {
 		Device struct {
 			Path    string
