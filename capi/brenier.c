@@ -8,9 +8,6 @@
 #include "_cgo_export.h"
 #include "fenvironment.h"
 
-#undef brenier_engine_options_init  // functions of their own here; see brenier.h
-#undef brenier_fit_options_init
-
 _Static_assert(sizeof(void *) == 8, "a handle needs the 64 bits of a token");
 
 // ---- Status
@@ -51,14 +48,7 @@ const char *brenier_version_string(void) {
 // header maps the name to a new function.
 
 void brenier_engine_options_init(brenier_engine_options *options) {
-    const size_t first = offsetof(brenier_engine_options, cuda_context);
-    if (!options) return;
-    memset(options, 0, first);
-    options->struct_size = first;
-}
-
-void brenier_engine_options_init_2(brenier_engine_options *options) {
-    _Static_assert(sizeof *options == 48, "with CUDA");
+    _Static_assert(sizeof *options == 56, "version 0.1");
     if (options) *options = (brenier_engine_options){.struct_size = sizeof *options};
 }
 
@@ -68,14 +58,7 @@ void brenier_extension_init(brenier_extension *extension) {
 }
 
 void brenier_fit_options_init(brenier_fit_options *options) {
-    const size_t first = offsetof(brenier_fit_options, start);
-    if (!options) return;
-    memset(options, 0, first);
-    options->struct_size = first;
-}
-
-void brenier_fit_options_init_2(brenier_fit_options *options) {
-    _Static_assert(sizeof *options == 88, "with checkpoints");
+    _Static_assert(sizeof *options == 88, "version 0.1");
     if (options) *options = (brenier_fit_options){.struct_size = sizeof *options};
 }
 

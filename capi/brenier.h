@@ -119,6 +119,19 @@ typedef struct brenier_buffer {
 
 typedef struct brenier_engine brenier_engine;
 
+/* The type of a decoder's activations on a CUDA device; its sums are float32 in all. It decides how
+ * far an element of an image may lie from a float64 decode, as a share of the output's range; noise,
+ * cells, scores and codes do not depend on it. The CPU computes in float32 always, within 1e-5, and
+ * takes any of these. */
+typedef int32_t brenier_precision;
+enum {
+    BRENIER_PRECISION_DEFAULT = 0, /* F16 */
+    BRENIER_PRECISION_F16 = 1,     /* within 2e-3 */
+    BRENIER_PRECISION_BF16 = 2,    /* within 1.6e-2, and 6e-3 on the trained decoders of the tests:
+                                      three bits less, for activations beyond F16's +-65504 */
+    BRENIER_PRECISION_F32 = 3      /* within 1e-5, by plain kernels: without tensor cores, slower */
+};
+
 typedef struct brenier_engine_options {
     size_t struct_size;
     const char *device; /* "auto", "cpu", "cuda", "cuda:1"; NULL: BRENIER_DEVICE, else "auto" */
@@ -128,21 +141,19 @@ typedef struct brenier_engine_options {
     void *cuda_stream;  /* a CUstream that all work of the engine is ordered in; NULL: its own */
     size_t cuda_memory; /* bytes that the engine may allocate on the device; 0: what is free, less a
                            reserve */
+    brenier_precision precision; /* of decoders on a CUDA device */
 } brenier_engine_options;
 
-/* Sets every option to its default, and struct_size. The first is for programs built with an older
- * header, whose struct ends at `threads`; with this one its name means the second. */
+/* Sets every option to its default, and struct_size. */
 void brenier_engine_options_init(brenier_engine_options *options);
-void brenier_engine_options_init_2(brenier_engine_options *options);
-#define brenier_engine_options_init brenier_engine_options_init_2
 
 /* Makes an engine on a device. `options` may be NULL. The caller destroys *engine. A process may
  * have several; each has threads of its own. "auto" is the first CUDA device if the library can use
  * one, else the CPU; brenier_engine_info says which, and why.
  * A device that is lost (BRENIER_DEVICE, said so by brenier_last_error) answers no later call; the
  * engine can still be destroyed.
- * Errors: INVALID_ARGUMENT (an unknown device or a bad variable of the environment), DEVICE,
- * OUT_OF_MEMORY. */
+ * Errors: INVALID_ARGUMENT (an unknown device or precision, a bad variable of the environment),
+ * DEVICE, OUT_OF_MEMORY. */
 brenier_status brenier_engine_create(const brenier_engine_options *options,
                                      brenier_engine **engine);
 
@@ -342,8 +353,6 @@ typedef struct brenier_fit_options {
 /* Sets every option to its default, and struct_size. The first is for programs built with an older
  * header, whose struct ends at `decoder`; with this one its name means the second. */
 void brenier_fit_options_init(brenier_fit_options *options);
-void brenier_fit_options_init_2(brenier_fit_options *options);
-#define brenier_fit_options_init brenier_fit_options_init_2
 
 /* Finds heights so that cell i has mass nu_i, and the cells' mass centres, and makes them a model.
  *   points  [N,d] F32 or F16, finite

@@ -13,6 +13,14 @@ import (
 	"brenier/engine"
 )
 
+// precisions are the engine's names for a brenier_precision.
+var precisions = [...]string{
+	C.BRENIER_PRECISION_DEFAULT: "",
+	C.BRENIER_PRECISION_F16:     "f16",
+	C.BRENIER_PRECISION_BF16:    "bf16",
+	C.BRENIER_PRECISION_F32:     "f32",
+}
+
 //export capiEngineCreate
 func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (status C.brenier_status) {
 	var c call
@@ -28,8 +36,13 @@ func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (stat
 		c.err = invalid("engine: want a place for the handle, got NULL")
 		return
 	}
+	if o.precision < 0 || int(o.precision) >= len(precisions) {
+		c.err = invalid("options: want precision default, f16, bf16 or f32 (0 .. 3), got %d", o.precision)
+		return
+	}
 	config := engine.Config{Threads: int(o.threads), Getenv: getenv, CUDA: engine.CUDAConfig{
 		Context: uintptr(o.cuda_context), Stream: uintptr(o.cuda_stream), Memory: int(min(o.cuda_memory, math.MaxInt)),
+		Precision: precisions[o.precision],
 	}}
 	if o.device != nil {
 		config.Device = C.GoString(o.device)

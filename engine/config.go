@@ -20,7 +20,8 @@ type Config struct {
 }
 
 // CUDAConfig says how an engine uses its CUDA device. The zero value is a context and streams of the
-// engine's own, and all the memory that is free but for a reserve.
+// engine's own, all the memory that is free but for a reserve, and float16. The CPU, which computes
+// in float32 always, ignores it.
 type CUDAConfig struct {
 	// Context is a CUcontext of the caller's on the engine's device, which must outlive the engine.
 	Context uintptr
@@ -29,6 +30,13 @@ type CUDAConfig struct {
 	Stream uintptr
 	// Memory is how many bytes the engine may allocate on the device.
 	Memory int
+	// Precision is the type of a decoder's activations: "f16", which "" means too, "bf16" or "f32".
+	// Sums are float32 in all. Every element of an image is within 2e-3 of the output's range of a
+	// float64 decode for f16, 1.6e-2 for bf16 (6e-3 on the trained decoders of the tests), 1e-5 for
+	// f32. bf16 is for decoders whose activations leave float16's range, +-65504. f32 is done by the
+	// plain kernels, without tensor cores, and so are all three on cards before compute capability
+	// 8.0. Nothing but images depends on it.
+	Precision string
 }
 
 // withEnvironment fills what is not set from the environment.
@@ -44,6 +52,11 @@ func (c Config) withEnvironment() (Config, error) {
 	}
 	if c.CUDA.Memory < 0 {
 		return c, fault.Invalid("memory: want a number of bytes, or 0 for what is free, got %d", c.CUDA.Memory)
+	}
+	switch c.CUDA.Precision {
+	case "", "f16", "bf16", "f32":
+	default:
+		return c, fault.Invalid("precision: want f16, bf16 or f32, got %q", c.CUDA.Precision)
 	}
 	if c.Threads < 0 {
 		return c, fault.Invalid("threads: want 1 or more, or 0 for the default, got %d", c.Threads)

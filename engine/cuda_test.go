@@ -4,6 +4,7 @@ package engine
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -11,7 +12,10 @@ import (
 	"sync"
 	"testing"
 
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cuda/double"
 	"brenier/engine/internal/modelfile"
+	"brenier/engine/internal/reference"
 )
 
 // newCUDA makes an engine on the driver's double or what else BRENIER_CUDA_DRIVER names, or the
@@ -101,6 +105,87 @@ func TestCUDAExampleModels(t *testing.T) {
 				t.Errorf("largest error %v, want at most %v", worst, limit)
 			}
 		})
+	}
+}
+
+// Each precision is as near to float64 as it says, by kernels of that type, whether codes are given or
+// made; on a card that the tensor cores' kernels are not for, by the plain ones.
+func TestCUDAPrecision(t *testing.T) {
+	const n, d, samples = 60, 19, 40
+	content := smallModel(n, d)
+	newCUDA(t, Config{})
+	codes := make([]float32, samples*d)
+	if err := openModel(t, Config{}, content).Codes(codes, 5, 0, Extension{}); err != nil {
+		t.Fatal(err)
+	}
+	weights := map[string]backend.Tensor{}
+	for name, w := range content.Weights {
+		weights[name] = backend.Tensor{Shape: w.Shape, Data: w.Data}
+	}
+	var want []float64
+	for i := range samples {
+		z := make([]float64, d)
+		for k := range z {
+			z[k] = float64(codes[i*d+k])
+		}
+		image, err := reference.Decode(content.Graph, weights, z)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, image.Data...)
+	}
+	capabilities := []string{""}
+	if double.Present() {
+		capabilities = append(capabilities, "75")
+	}
+	for _, capability := range capabilities {
+		for _, c := range []struct {
+			precision, kernel, plain string
+			within                   float64
+		}{
+			{"", "conv_mma_f16", "conv_plain_f16", 2e-3},
+			{"f16", "conv_mma_f16", "conv_plain_f16", 2e-3},
+			{"bf16", "conv_mma_bf16", "conv_plain_bf16", 1.6e-2},
+			{"f32", "conv_plain_f32", "conv_plain_f32", 1e-5},
+		} {
+			t.Run(fmt.Sprintf("precision=%s/capability=%s", c.precision, capability), func(t *testing.T) {
+				if capability != "" {
+					if err := double.Configure("capability", capability); err != nil {
+						t.Fatal(err)
+					}
+					t.Cleanup(func() { double.Configure("capability", "") })
+					c.kernel = c.plain
+				}
+				m := openOn(t, newCUDA(t, Config{CUDA: CUDAConfig{Precision: c.precision}}), content)
+				kernels, notes := m.Kernels()
+				for _, k := range kernels {
+					if (k.Part == "up" || k.Part == "out") && !strings.Contains(k.Name, c.kernel) {
+						t.Errorf("%s is done by %s, want %s", k.Part, k.Name, c.kernel)
+					}
+				}
+				if len(notes) != 0 {
+					t.Errorf("notes %q", notes)
+				}
+				decoded, generated := make([]float32, samples*pixels), make([]float32, samples*pixels)
+				if err := m.Decode(codes, Float32Image(decoded, NCHW)); err != nil {
+					t.Fatal(err)
+				}
+				worst := 0.0
+				for i, w := range want {
+					worst = max(worst, math.Abs(float64(decoded[i])-w)/2) // of [-1,1]
+				}
+				t.Logf("largest error %.2g of the range", worst)
+				if !(worst <= c.within) {
+					t.Errorf("largest error %.2g of the range, want at most %.2g", worst, c.within)
+				}
+				if err := m.Generate(samples, 5, 0, Extension{}, Float32Image(generated, NCHW)); err != nil {
+					t.Fatal(err)
+				}
+				if err := equalBits(generated, decoded); err != nil {
+					t.Errorf("generated against decoded: %v", err)
+				}
+			})
+		}
 	}
 }
 

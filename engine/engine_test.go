@@ -489,6 +489,8 @@ func TestConfig(t *testing.T) {
 		{name: "path", device: "cpu", path: "portable"},
 		{name: "no such path", device: "cpu", path: "mmx", want: ErrInvalidArgument},
 		{name: "no such device", config: Config{Device: "cuda:x"}, want: ErrDevice},
+		{name: "a precision that the CPU does not need", device: "cpu", config: Config{CUDA: CUDAConfig{Precision: "bf16"}}},
+		{name: "no such precision", device: "cpu", config: Config{CUDA: CUDAConfig{Precision: "f64"}}, want: ErrInvalidArgument},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Setenv("BRENIER_DEVICE", c.device)

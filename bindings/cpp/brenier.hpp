@@ -156,6 +156,14 @@ private:
 
 // ---- Settings
 
+// Of a decoder's activations on a CUDA device.
+enum class Precision : brenier_precision {
+    engine_default = BRENIER_PRECISION_DEFAULT,
+    f16 = BRENIER_PRECISION_F16,
+    bf16 = BRENIER_PRECISION_BF16,
+    f32 = BRENIER_PRECISION_F32,
+};
+
 // Samples first, first+1, ... of a seed.
 struct Samples {
     std::uint64_t seed = 0;
@@ -359,6 +367,7 @@ public:
         void* cuda_context = nullptr;  // a CUcontext that outlives the engine; nullptr: the primary one
         void* cuda_stream = nullptr;   // a CUstream that all work is ordered in; nullptr: the engine's own
         std::size_t cuda_memory = 0;   // bytes on the device; 0: what is free, less a reserve
+        Precision precision = Precision::engine_default;
     };
 
     Engine(const Options& options, std::error_code& error) noexcept {
@@ -456,6 +465,7 @@ private:
         o.cuda_context = options.cuda_context;
         o.cuda_stream = options.cuda_stream;
         o.cuda_memory = options.cuda_memory;
+        o.precision = static_cast<brenier_precision>(options.precision);
         return brenier_engine_create(&o, &handle_);
     }
 

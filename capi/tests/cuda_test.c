@@ -3,6 +3,7 @@
  * functions, found by their names: brenier needs no CUDA header. Exits with 77 where there is no
  * driver. */
 #include <dlfcn.h>
+#include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
 
@@ -88,6 +89,37 @@ static void as_the_cpu(brenier_model *cuda, brenier_model *cpu) {
         for (int p = 0; p < TINY_PIXELS; p++) CHECK(image[i][p] == tiny_pixel(codes[i], p));
 }
 
+/* Images as near as the engine was asked for, by kernels of that type. */
+static void precisions(void) {
+    static const struct {
+        brenier_precision precision;
+        const char *type;
+        double within; /* as a share of the range */
+    } cases[] = {{BRENIER_PRECISION_DEFAULT, "_f16", 2e-3},
+                 {BRENIER_PRECISION_F16, "_f16", 2e-3},
+                 {BRENIER_PRECISION_BF16, "_bf16", 1.6e-2},
+                 {BRENIER_PRECISION_F32, "_f32", 1e-5}};
+    float z[TINY_D] = {0.3f, -0.7f}, image[TINY_PIXELS];
+    const brenier_buffer b_z = F32_BUFFER(z), b_image = F32_BUFFER(image);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        brenier_engine_options options;
+        brenier_engine_options_init(&options);
+        options.device = "cuda";
+        options.precision = cases[i].precision;
+        brenier_engine *engine = NULL;
+        CHECK_OK(brenier_engine_create(&options, &engine));
+        brenier_model *model = open_on(engine);
+        brenier_model_properties m = {.struct_size = sizeof m};
+        CHECK_OK(brenier_model_info(model, &m));
+        const char *decoder = strstr(m.kernels, "\"part\":\"linear\"");
+        CHECK(decoder && strstr(decoder, cases[i].type));
+        CHECK_OK(brenier_decode(model, &b_z, 1, &b_image));
+        for (int p = 0; p < TINY_PIXELS; p++)
+            CHECK(fabs((double)image[p] - (double)tiny_pixel(z, p)) <= cases[i].within * (m.high - m.low));
+        CHECK_OK(brenier_engine_destroy(engine));
+    }
+}
+
 /* A device buffer is written in the order of the caller's stream. */
 static void device_buffers(brenier_model *model, void *stream) {
     float host[N][TINY_PIXELS], device[N][TINY_PIXELS];
@@ -153,6 +185,7 @@ int main(void) {
     as_the_cpu(on_cuda, on_cpu);
     eight_threads(on_cuda);
     memory_limit();
+    precisions();
 
     void *context = NULL, *stream = NULL;
     CHECK(cu_retain(&context, 0) == 0 && cu_set_current(context) == 0 && cu_stream(&stream, 0) == 0);

@@ -1,5 +1,4 @@
 /* Every kind of misuse is answered with a status and a sentence, and writes nothing. */
-#include <dlfcn.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -153,7 +152,7 @@ static void struct_sizes(void) {
         CHECK_FAILS(brenier_engine_info(engine, &q), invalid, "properties: struct_size: want 48");
         brenier_engine_options o = {.struct_size = wrong[i]};
         brenier_engine *none = NULL;
-        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 48");
+        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 56");
         brenier_fit_options f = {.struct_size = wrong[i]};
         brenier_model *fitted = NULL;
         CHECK_FAILS(brenier_fit(engine, &b, 1, 2, NULL, &f, &fitted), invalid, "options: struct_size: want 64");
@@ -292,24 +291,19 @@ static void files(void) {
     CHECK(none == NULL && brenier_last_error()[0] != '\0');
 }
 
-/* A program built with the first header has a shorter struct, and what lies behind it is not its. */
+/* A program built with an older header has a shorter struct, and what lies behind it is not its. */
 static void older_options(void) {
-    struct {
-        size_t struct_size;
-        const char *device;
-        int32_t threads;
-        unsigned char beyond[64];
-    } o;
-    memset(&o, 0xA5, sizeof o);
-    void (*first_init)(brenier_engine_options *) = NULL;
-    void *symbol = dlsym(RTLD_DEFAULT, "brenier_engine_options_init");
-    CHECK(symbol != NULL);
-    memcpy(&first_init, &symbol, sizeof first_init);
-    first_init((brenier_engine_options *)(void *)&o);
-    CHECK(o.struct_size == 24 && o.device == NULL && o.threads == 0 && o.beyond[4] == 0xA5);
-    brenier_engine *made = NULL;
-    CHECK_OK(brenier_engine_create((brenier_engine_options *)(void *)&o, &made));
-    CHECK_OK(brenier_engine_destroy(made));
+    const size_t older[] = {24, offsetof(brenier_engine_options, precision)};
+    for (size_t i = 0; i < sizeof older / sizeof *older; i++) {
+        brenier_engine_options o;
+        brenier_engine_options_init(&o);
+        memset((unsigned char *)&o + older[i], 0xA5, sizeof o - older[i]);
+        o.struct_size = older[i];
+        o.device = "cpu";
+        brenier_engine *made = NULL;
+        CHECK_OK(brenier_engine_create(&o, &made));
+        CHECK_OK(brenier_engine_destroy(made));
+    }
 }
 
 static void older_fit_options(void) {
@@ -338,6 +332,17 @@ static void engines(void) {
     o.threads = -1;
     CHECK_FAILS(brenier_engine_create(&o, &none), BRENIER_INVALID_ARGUMENT, "threads");
     o.threads = 0;
+    const brenier_precision unknown[] = {-1, 4, INT32_MIN, INT32_MAX};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        o.precision = unknown[i];
+        CHECK_FAILS(brenier_engine_create(&o, &none), BRENIER_INVALID_ARGUMENT, "options: want precision default, f16, bf16 or f32 (0 .. 3), got");
+    }
+    for (o.precision = BRENIER_PRECISION_DEFAULT; o.precision <= BRENIER_PRECISION_F32; o.precision++) { /* all one to the CPU */
+        brenier_engine *made = NULL;
+        CHECK_OK(brenier_engine_create(&o, &made));
+        CHECK_OK(brenier_engine_destroy(made));
+    }
+    o.precision = BRENIER_PRECISION_DEFAULT;
     setenv("BRENIER_THREADS", "many", 1); /* seen although the library was loaded before */
     CHECK_FAILS(brenier_engine_create(&o, &none), BRENIER_INVALID_ARGUMENT, "BRENIER_THREADS: want a whole number");
     unsetenv("BRENIER_THREADS");

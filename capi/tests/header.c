@@ -20,7 +20,8 @@ PLACE(brenier_engine_options, threads, 16);
 PLACE(brenier_engine_options, cuda_context, 24);
 PLACE(brenier_engine_options, cuda_stream, 32);
 PLACE(brenier_engine_options, cuda_memory, 40);
-SIZE(brenier_engine_options, 48);
+PLACE(brenier_engine_options, precision, 48);
+SIZE(brenier_engine_options, 56);
 
 PLACE(brenier_engine_properties, device, 8);
 PLACE(brenier_engine_properties, device_name, 16);

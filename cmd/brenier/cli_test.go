@@ -159,6 +159,7 @@ func TestCalls(t *testing.T) {
 		{[]string{"sample", "m", "--out", "x.raw", "--dtype", "f64"}, exitUsage, "--dtype"},
 		{[]string{"info", "/nowhere/m.safetensors"}, exitFailed, "/nowhere/m.safetensors"},
 		{[]string{"info", "m", "--device", "tpu"}, exitFailed, `got "tpu"`},
+		{[]string{"info", "m", "--device", "cpu", "--precision", "float16"}, exitFailed, `precision: want f16, bf16 or f32, got "float16"`},
 		{[]string{"fit", "/nowhere/p.npy"}, exitFailed, "no such file"},
 		{[]string{"fit", "p.npy", "--tol", "-1"}, exitFailed, "p.npy"},
 		{[]string{"import", "s"}, exitUsage, "--layers is missing"},
@@ -211,7 +212,7 @@ func TestInfo(t *testing.T) {
 	if err := json.Unmarshal([]byte(text), &alone); err != nil || alone.Device.Name != "cpu" || alone.Device.Threads != 3 {
 		t.Errorf("without a model: got %s", text)
 	}
-	text, _ = cli(t, exitDone, "info", model, "--json", "--threads", "1", "--cpu", "portable")
+	text, _ = cli(t, exitDone, "info", model, "--json", "--threads", "1", "--cpu", "portable", "--precision", "f32")
 	var info struct {
 		Device struct {
 			Path    string

@@ -133,6 +133,11 @@ static void errors() {
     CHECK(thrown([&] { engine.open("no/such/file"); }, "") == Status::io);
     CHECK(thrown([&] { engine.open(file.data(), 20); }, "") == Status::bad_model);
     CHECK(thrown([&] { Engine other(Engine::Options{"tpu", 0}); }, "device:") == Status::invalid_argument);
+    Engine::Options precise{"cpu", 1};
+    precise.precision = brenier::Precision::f32;
+    CHECK(Engine(precise));
+    precise.precision = static_cast<brenier::Precision>(4);
+    CHECK(thrown([&] { Engine other(precise); }, "options: want precision") == Status::invalid_argument);
     const Model model = engine.open(file.data(), file.size());
     std::vector<float> small(1);
     CHECK(thrown([&] { model.noise(1, {}, small); }, "x:") == Status::short_buffer);

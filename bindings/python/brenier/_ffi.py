@@ -27,6 +27,7 @@ VERSION = (0, 1, 0)
 F32, F16, U8, I64, F64 = range(5)
 NCHW, NHWC = range(2)
 HOST, CUDA_DEVICE = range(2)
+PRECISION_DEFAULT, PRECISION_F16, PRECISION_BF16, PRECISION_F32 = range(4)
 MODE_DEFAULT, MODE_CELL, MODE_SIMPLEX, MODE_PAIR = range(4)
 ANGLE_DEFAULT, ANGLE_QUANTILE, ANGLE_RADIANS = range(3)
 
@@ -36,6 +37,7 @@ Status = c_int32
 DType = c_int32
 Layout = c_int32
 Location = c_int32
+Precision = c_int32
 Mode = c_int32
 Angle = c_int32
 
@@ -67,6 +69,7 @@ class EngineOptions(ctypes.Structure):
         ("cuda_context", c_void_p),
         ("cuda_stream", c_void_p),
         ("cuda_memory", c_size_t),
+        ("precision", Precision),
     ]
 
 
@@ -154,7 +157,6 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_version": (c_uint32, []),
     "brenier_version_string": (c_char_p, []),
     "brenier_engine_options_init": (None, [POINTER(EngineOptions)]),
-    "brenier_engine_options_init_2": (None, [POINTER(EngineOptions)]),
     "brenier_engine_create": (Status, [POINTER(EngineOptions), POINTER(_engine)]),
     "brenier_engine_destroy": (Status, [_engine]),
     "brenier_engine_info": (Status, [_engine, POINTER(EngineProperties)]),
@@ -176,7 +178,6 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
     "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
-    "brenier_fit_options_init_2": (None, [POINTER(FitOptions)]),
     "brenier_fit": (
         Status,
         [_engine, _buffer, c_size_t, c_size_t, _buffer, POINTER(FitOptions), POINTER(_model)],

@@ -190,7 +190,7 @@ def fit(
     engine = decoder._engine if decoder is not None else shared(device, threads, cuda)
 
     watch = _Watch(_reporter(progress))
-    options = _call.initialised(_ffi.FitOptions, "brenier_fit_options_init_2")
+    options = _call.initialised(_ffi.FitOptions, "brenier_fit_options_init")
     options.source = source.encode()
     options.tolerance = tol
     options.samples_max = 0 if samples_max is None else _arrays.unsigned64("samples_max", samples_max)

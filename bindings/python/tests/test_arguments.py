@@ -210,7 +210,5 @@ def test_twins_have_one_default() -> None:
     for name in settings:
         assert {s[name].default for s in signatures} == {None}
         assert len({s[name].annotation for s in signatures}) == 1
-    assert (
-        inspect.signature(brenier.load).parameters["device"]
-        == inspect.signature(brenier.load_bytes).parameters["device"]
-    )
+    load, load_bytes = (inspect.signature(f).parameters for f in (brenier.load, brenier.load_bytes))
+    assert [load[name] for name in list(load)[1:]] == [load_bytes[name] for name in list(load_bytes)[1:]]

@@ -52,6 +52,10 @@ def test_a_device_that_is_not_there(parts: Parts) -> None:
         brenier.load(parts.path, device=0)  # type: ignore[arg-type]
     with pytest.raises(brenier.InvalidArgumentError, match="threads"):
         brenier.load(parts.path, device="cpu", threads=-1)
+    with pytest.raises(
+        brenier.InvalidArgumentError, match="precision: want one of float16, bfloat16, float32, got 'f16'"
+    ):
+        brenier.load(parts.path, device="cpu", precision="f16")  # type: ignore[arg-type]
     with brenier.load(parts.path, device="cpu", threads=3) as model:
         assert model.info.engine.threads == 3
 
@@ -71,7 +75,7 @@ def test_models_of_one_device_share_an_engine(parts: Parts) -> None:
         brenier.load(parts.path, device="cpu", threads=2),
         brenier.load(parts.path, device="cpu", threads=2),
     )
-    key = ("cpu", 2, None)
+    key = ("cpu", 2, None, None)
     assert engine._engines[key] is first._engine is second._engine
     first.close()
     assert second.sample(1).shape == (1, 2, 3, 4)

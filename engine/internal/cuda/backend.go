@@ -15,18 +15,23 @@ import (
 
 // gpu is a device as a backend.
 type gpu struct {
-	v      *device
-	config Config
+	v       *device
+	config  Config
+	element element // of decoders
 }
 
 // Open opens a GPU as a backend. fault.ErrDevice, with one sentence, where there is no driver, no
-// such device, or one that answers wrongly.
+// such device, or one that answers wrongly; fault.ErrInvalidArgument for an unknown precision.
 func Open(c Config) (backend.Backend, error) {
+	e, err := elementOf(c.Precision)
+	if err != nil {
+		return nil, err
+	}
 	v, err := openDevice(c)
 	if err != nil {
 		return nil, err
 	}
-	b := &gpu{v, c}
+	b := &gpu{v, c, e}
 	if !c.SkipSelfCheck {
 		if err := b.askNoise(); err != nil {
 			v.close()
@@ -75,7 +80,7 @@ func (b *gpu) Close() error { return b.v.close() }
 // Prepare uploads the map, packs the decoder, and asks the kernels that they will use.
 func (b *gpu) Prepare(p backend.Parts) (backend.Model, error) {
 	m := &model{v: b.v, stream: b.config.Stream, d: p.Dim}
-	if err := m.prepare(p, !b.config.SkipSelfCheck); err != nil {
+	if err := m.prepare(p, b.element, !b.config.SkipSelfCheck); err != nil {
 		m.Close()
 		return nil, err
 	}

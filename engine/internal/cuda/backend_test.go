@@ -553,6 +553,10 @@ func TestOpen(t *testing.T) {
 			t.Errorf("device %d: got %v, %v", index, b, err)
 		}
 	}
+	b, err := Open(Config{Library: c.Library, Precision: "f64"})
+	if !errors.Is(err, fault.ErrInvalidArgument) || err.Error() != `precision: want f16, bf16 or f32, got "f64"` {
+		t.Errorf("got %v, %v", b, err)
+	}
 	t.Run("info", func(t *testing.T) {
 		b := openTestBackend(t, nil)
 		info := b.Info()

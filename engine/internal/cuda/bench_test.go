@@ -270,7 +270,7 @@ func BenchmarkDecode(b *testing.B) {
 				if v.info.Double && batch > 1 {
 					b.Skip("through the double one image is enough")
 				}
-				d, err := newDecoder(v, parts.Decoder, parts.Tensors)
+				d, err := newDecoder(v, f16, parts.Decoder, parts.Tensors)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -11,5 +11,7 @@ type Config struct {
 	Stream  uintptr // the caller's CUstream, which all work then goes to; 0: one for each workspace
 	Memory  int     // bytes that the engine may allocate; 0: what is free, less a reserve
 
+	Precision string // of a decoder's activations: "f16", which "" means too, "bf16" or "f32"
+
 	SkipSelfCheck bool // believe the card without asking
 }

@@ -71,14 +71,15 @@ type stepWork struct {
 // maxInputs is how many values a launch reads; a Concat of more is several launches.
 const maxInputs = 2
 
-// newDecoder lowers a graph over its tensors and packs the weights. Errors are those of lower.Lower,
-// fault.ErrOutOfMemory, and the device's. The tensors stay in memory until settle.
-func newDecoder(v *device, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
-	return newDecoderOf(v, f16, v.capability() < leastMMA, g, tensors)
+// newDecoder lowers a graph over its tensors and packs the weights, for activations of the given
+// element type. Errors are those of lower.Lower, fault.ErrOutOfMemory, and the device's. The tensors
+// stay in memory until settle.
+func newDecoder(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+	return newDecoderOf(v, e, v.capability() < leastMMA, g, tensors)
 }
 
-// newDecoderOf is newDecoder with activations of the given element type; with plain, or for float32,
-// every convolution is done by the plain kernel.
+// newDecoderOf is newDecoder on whatever card; with plain, or for float32, every convolution is done
+// by the plain kernel.
 func newDecoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
 	p, err := lower.Lower(g, tensors)
 	if err != nil {

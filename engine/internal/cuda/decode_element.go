@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"github.com/x448/float16"
+
+	"brenier/engine/internal/fault"
 )
 
 // element is the type of a decoder's activations on the device. Sums are float32 in all.
@@ -16,6 +18,19 @@ const (
 	bf16
 	f32
 )
+
+// elementOf is the element type that a [Config] names.
+func elementOf(precision string) (element, error) {
+	if precision == "" {
+		return f16, nil
+	}
+	for _, e := range []element{f16, bf16, f32} {
+		if e.String() == precision {
+			return e, nil
+		}
+	}
+	return 0, fault.Invalid("precision: want f16, bf16 or f32, got %q", precision)
+}
 
 // octet is how many elements a run is padded to a multiple of: 16 bytes of 16-bit ones, what the
 // kernels copy at once.

@@ -91,7 +91,8 @@ func TestDecodeOperators(t *testing.T) {
 	}
 }
 
-// TestDecodeTrained holds trained decoders against their outputs in float64.
+// TestDecodeTrained holds trained decoders against their outputs in float64. The double has
+// patience for one image of each.
 func TestDecodeTrained(t *testing.T) {
 	for _, trained := range decodertest.TrainedDecoders {
 		t.Run(trained.Name, func(t *testing.T) {
@@ -102,16 +103,18 @@ func TestDecodeTrained(t *testing.T) {
 			if !v.info.Double {
 				n = len(z) / g.Input.Shape[0]
 			}
-			d := newTestDecoder(t, v, f16, g, tensors)
-			want := make([]float64, n*d.elements())
-			for i := range want {
-				want[i] = float64(x[i])
+			for _, e := range []element{f16, bf16, f32} {
+				d := newTestDecoder(t, v, e, g, tensors)
+				want := make([]float64, n*d.elements())
+				for i := range want {
+					want[i] = float64(x[i])
+				}
+				worst := worstOf(t, decodeF32(t, d, z[:n*d.dim], n), want)
+				if !(worst <= tolerances[e]) {
+					t.Errorf("%v: off by %.2g of the range, want at most %.2g", e, worst, tolerances[e])
+				}
+				t.Logf("%v: off by %.2g of the range; kernels %v", e, worst, d.kernels())
 			}
-			worst := worstOf(t, decodeF32(t, d, z[:n*d.dim], n), want)
-			if !(worst <= tolerances[f16]) {
-				t.Errorf("off by %.2g of the range, want at most %.2g", worst, tolerances[f16])
-			}
-			t.Logf("off by %.2g of the range; kernels %v", worst, d.kernels())
 		})
 	}
 }
@@ -222,6 +225,28 @@ func TestDecodeChecks(t *testing.T) {
 	}
 	if worst := worstOf(t, decodeF32(t, d, c.Z, 2), wide); !(worst <= tolerances[f16]) {
 		t.Errorf("the plain kernels are off by %.2g of the range", worst)
+	}
+}
+
+// TestDecodeRange takes activations beyond float16's range, which is what bfloat16 is there for.
+func TestDecodeRange(t *testing.T) {
+	v := newTestDevice(t)
+	of := func(x float32) backend.Tensor { return backend.Tensor{Shape: []int{1, 1, 1}, Data: []float32{x}} }
+	c := decodertest.Case{N: 3, Z: []float32{1, 0.7, -0.3}, Tensors: map[string]backend.Tensor{"up": of(1e6), "down": of(1e-6)},
+		Graph: &graph.Graph{
+			Input: graph.Value{Name: "z", Shape: []int{1, 1, 1}}, Output: "y",
+			Nodes: []graph.Node{
+				{Name: "large", Op: graph.Mul, Inputs: []string{"z", "up"}, Output: "a"},
+				{Name: "relu", Op: graph.Relu, Inputs: []string{"a"}, Output: "b"},
+				{Name: "small", Op: graph.Mul, Inputs: []string{"b", "down"}, Output: "y"},
+			},
+		}}
+	for e, within := range tolerances {
+		d := newTestDecoder(t, v, e, c.Graph, c.Tensors)
+		worst := worstOf(t, decodeF32(t, d, c.Z, c.N), c.Want(t))
+		if held := worst <= within; held != (e != f16) {
+			t.Errorf("%v: off by %.2g of the range", e, worst)
+		}
 	}
 }
 
@@ -354,7 +379,7 @@ func TestDecodeRefuses(t *testing.T) {
 			graph.Node{Name: grow, Op: graph.Resize, Inputs: []string{"z"}, Output: grow, Attributes: graph.Attributes{Scales: []float64{8192, 8192}}},
 			graph.Node{Name: sum, Op: graph.Mul, Inputs: []string{grow, last}, Output: sum})
 	}
-	if _, err := newDecoder(v, huge, nil); !errors.Is(err, fault.ErrOutOfMemory) {
+	if _, err := newDecoder(v, f16, huge, nil); !errors.Is(err, fault.ErrOutOfMemory) {
 		t.Errorf("80 values of 2^26 elements: %v", err)
 	}
 }
@@ -367,7 +392,7 @@ func TestDecodeWithoutRoom(t *testing.T) {
 	weights := v.used
 	for room := 0; room < weights; room += weights/16 + 1 {
 		v.budget = weights + room
-		if _, err := newDecoder(v, c.Graph, c.Tensors); !errors.Is(err, fault.ErrOutOfMemory) {
+		if _, err := newDecoder(v, f16, c.Graph, c.Tensors); !errors.Is(err, fault.ErrOutOfMemory) {
 			t.Errorf("room for %d of %d bytes: %v", room, weights, err)
 		}
 		if v.used != weights {
@@ -375,7 +400,7 @@ func TestDecodeWithoutRoom(t *testing.T) {
 		}
 	}
 	v.budget = 2 * weights
-	again, err := newDecoder(v, c.Graph, c.Tensors)
+	again, err := newDecoder(v, f16, c.Graph, c.Tensors)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -45,7 +45,7 @@ func TestLaunches(t *testing.T) {
 		})
 	}
 	for name, parts := range benchModels(t) {
-		d, err := newDecoder(v, parts.Decoder, parts.Tensors)
+		d, err := newDecoder(v, f16, parts.Decoder, parts.Tensors)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -25,7 +25,8 @@ type model struct {
 	heights atomic.Uint64 // how often they were replaced
 }
 
-func (m *model) prepare(p backend.Parts, selfCheck bool) (err error) {
+// prepare makes the stages of a model's parts, and a decoder of elements e.
+func (m *model) prepare(p backend.Parts, e element, selfCheck bool) (err error) {
 	if m.noise, err = newNoise(m.v, p.Source, p.Dim); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (m *model) prepare(p backend.Parts, selfCheck bool) (err error) {
 		stages = append(stages, m.locate, m.extend, m.fewMap)
 	}
 	if p.Decoder != nil {
-		if m.decoder, err = newDecoder(m.v, p.Decoder, p.Tensors); err != nil {
+		if m.decoder, err = newDecoder(m.v, e, p.Decoder, p.Tensors); err != nil {
 			return err
 		}
 		defer m.decoder.settle()
