@@ -350,8 +350,7 @@ typedef struct brenier_fit_options {
     uint32_t rebalance;     /* not 0: where the samples run out first, lift cells that are still empty */
 } brenier_fit_options;
 
-/* Sets every option to its default, and struct_size. The first is for programs built with an older
- * header, whose struct ends at `decoder`; with this one its name means the second. */
+/* Sets every option to its default, and struct_size. */
 void brenier_fit_options_init(brenier_fit_options *options);
 
 /* Finds heights so that cell i has mass nu_i, and the cells' mass centres, and makes them a model.
