@@ -257,6 +257,32 @@ func TestCUDAGenerates(t *testing.T) {
 	})
 }
 
+// Both potentials have the CPU's bits, for few samples and for many.
+func TestCUDAPotential(t *testing.T) {
+	const n, d = 300, 19
+	content := smallModel(n, d)
+	m, processor := openOn(t, newCUDA(t, Config{}), content), openModel(t, Config{}, content)
+	for _, count := range []int{1, 9, 200} {
+		x := make([]float32, count*d)
+		if err := processor.Noise(x, 5, 0); err != nil {
+			t.Fatal(err)
+		}
+		var got, want [2][]float64
+		for i := range got {
+			got[i], want[i] = make([]float64, count), make([]float64, count)
+		}
+		if err := errors.Join(m.Potential(x, got[0], got[1]), processor.Potential(x, want[0], want[1])); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got[0], want[0]) || !slices.Equal(got[1], want[1]) {
+			t.Errorf("%d samples: a potential differs from the CPU's", count)
+		}
+		if err := m.Potential(x, nil, got[0]); err != nil || !slices.Equal(got[0], want[1]) {
+			t.Errorf("%d samples: the Kantorovich potential alone differs, or %v", count, err)
+		}
+	}
+}
+
 // A budget too small for the batch that a call would like makes the batch smaller, and one too
 // small for the model refuses it.
 func TestCUDAMemory(t *testing.T) {
