@@ -321,7 +321,7 @@ brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, 
 typedef struct brenier_fit_progress {
     size_t struct_size;
     uint64_t samples;    /* drawn so far */
-    uint64_t samples_max;
+    uint64_t samples_max; /* 0 while integrals are solved, where none are drawn */
     double chi_squared;  /* sum_i (m_i - nu_i)^2 / nu_i on samples the fit never saw; NaN: not yet */
     int64_t empty;       /* cells that these samples missed beyond what chance misses; -1: not yet */
     double seconds;      /* since the start; of a fit taken up again, with the time before */
@@ -333,6 +333,14 @@ typedef struct brenier_fit_progress {
  * as long as the call. It must return (no longjmp, no exception) and must not destroy the engine or
  * close the decoder's model, which would wait for it. */
 typedef int (*brenier_progress_callback)(void *user, const brenier_fit_progress *progress);
+
+/* How heights are found. */
+typedef int32_t brenier_fit_method;
+enum {
+    BRENIER_FIT_AUTO = 0,    /* exact on the line and, up to 20,000 points, in the plane; else sampled */
+    BRENIER_FIT_SAMPLED = 1, /* descent on fresh samples, in any dimension */
+    BRENIER_FIT_EXACT = 2    /* integrals over the cells themselves; dimensions 1 and 2 only */
+};
 
 typedef struct brenier_fit_options {
     size_t struct_size;
@@ -348,6 +356,7 @@ typedef struct brenier_fit_options {
     const char *checkpoint; /* a file that the state is kept in, every 20 s and whole at any time, and
                                taken up from where it is there; NULL: none */
     uint32_t rebalance;     /* not 0: where the samples run out first, lift cells that are still empty */
+    brenier_fit_method method;
 } brenier_fit_options;
 
 /* Sets every option to its default, and struct_size. */

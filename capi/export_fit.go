@@ -71,6 +71,11 @@ func (c *call) fitOptions(from *C.brenier_fit_options, n C.size_t) (engine.FitOp
 		to.Checkpoint = C.GoString(o.checkpoint)
 	}
 	to.Rebalance = o.rebalance != 0
+	methods := []engine.FitMethod{engine.FitAuto, engine.FitSampled, engine.FitExact}
+	if o.method < 0 || int(o.method) >= len(methods) {
+		return to, invalid("options: want method auto, sampled or exact (0 .. 2), got %d", int(o.method))
+	}
+	to.Method = methods[o.method]
 	if to.Start, err = optional[float32]("start", o.start, C.BRENIER_F32, n, 1); err != nil {
 		return to, err
 	}

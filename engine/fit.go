@@ -23,6 +23,7 @@ const maxPoints = math.MaxInt32
 // FitOptions say what a fit is for and how far it goes. The zero value takes every default.
 type FitOptions struct {
 	Source     string                 // "gaussian" ("" too): N(0,I), or "uniform": on [-1/2,1/2]^d
+	Method     FitMethod              // how heights are found; FitAuto: as dimension and number suggest
 	Tolerance  float64                // stop at this chi-squared; 0: DefaultTolerance
 	SamplesMax uint64                 // give up after this many samples; 0: chosen from N
 	Seed       uint64                 // same seed, points and options: same heights
@@ -38,7 +39,7 @@ type FitOptions struct {
 
 // FitProgress is where a fit stands.
 type FitProgress struct {
-	Samples, SamplesMax uint64
+	Samples, SamplesMax uint64  // both 0 while an exact fit is solved
 	ChiSquared          float64 // on samples the fit never saw; NaN: not measured yet
 	Empty               int     // cells that those samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
@@ -58,7 +59,10 @@ type FitProgress struct {
 // The heights depend on the points, masses, options and seed alone, bit for bit. A progress
 // function that returns false ends it with ErrCancelled, and nothing is left behind.
 //
-// With Checkpoint, the state is written to that file every 20 seconds, the old one or a whole new
+// On the line and in the plane heights can be exact: see [FitMethod]. The report then has the largest
+// error of the masses, integrated, under "mass_error".
+//
+// With Checkpoint, the state of a sampled fit is written to that file every 20 seconds, the old one or a whole new
 // one at any time, and a fit that finds the file there goes on from it to the same heights. The file
 // must be of the same points, masses, source, start and seed; the tolerance and the samples may be
 // others. It stays when the fit is done, so that a smaller tolerance can take it up.
@@ -234,6 +238,10 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		o.Tolerance = DefaultTolerance
 	}
 	n, d := model.Points.Shape[0], model.Points.Shape[1]
+	exactly, err := o.solvesExactly(n, d)
+	if err != nil {
+		return err
+	}
 	problem := fit.Problem{Points: model.Points.Data, Dim: d, Uniform: model.Source == backend.Uniform}
 	if model.Masses != nil {
 		problem.Masses = unitSum(model.Masses.Data)
@@ -250,6 +258,14 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	if o.Progress != nil {
 		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }
 	}
+	if exactly && o.Heights == nil {
+		result, report, err := e.fitExactly(model, problem, device.drawer(), o, options)
+		if err != nil {
+			return stopped(err)
+		}
+		complete(model, result, report)
+		return nil
+	}
 	if o.Checkpoint != "" && o.Heights == nil {
 		if options.Resume, err = readCheckpoint(o.Checkpoint); err != nil {
 			return err
@@ -257,19 +273,29 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		options.Checkpoint = func(state []byte) error { return modelfile.WriteBytes(o.Checkpoint, state) }
 	}
 	result, err := solve(problem, device.drawer(), o.Heights, options)
-	if errors.As(err, new(fit.Stopped)) {
+	if err != nil {
+		return stopped(err)
+	}
+	complete(model, result, certificate(result.Report, o))
+	return nil
+}
+
+// stopped is the error of a fit that was stopped as one of the engine; others stay.
+func stopped(err error) error {
+	if errors.As(err, new(fit.Stopped)) || errors.Is(err, fault.ErrCancelled) {
 		return fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
 	}
-	if err != nil {
-		return err
-	}
+	return err
+}
+
+// complete puts a result into the model.
+func complete(model *modelfile.Model, result *fit.Result, report *modelfile.Fit) {
 	model.Heights.Data = result.Heights
-	model.Centroids = &modelfile.Tensor{DType: model.Points.DType, Shape: []int{n, d}, Data: result.Centroids}
-	extension := modelfile.DefaultExtension(n, true)
+	model.Centroids = &modelfile.Tensor{DType: model.Points.DType, Shape: model.Points.Shape, Data: result.Centroids}
+	extension := modelfile.DefaultExtension(model.Points.Shape[0], true)
 	extension.Cosines = result.Cosines
 	model.Extension = &extension
-	model.Fit = certificate(result.Report, o)
-	return nil
+	model.Fit = report
 }
 
 // readCheckpoint reads the state of an earlier run; nil where there is none.

@@ -222,6 +222,7 @@ struct FitOptions {
     Array<const float> start;               // heights [N] to start from; or none
     const char* checkpoint = nullptr;        // a file to keep the state in and go on from; or none
     bool rebalance = false;                  // where the samples run out, lift cells still empty
+    brenier_fit_method method = BRENIER_FIT_AUTO;
 #if BRENIER_EXCEPTIONS
     // Called a few times a second; false stops the fit, and so does an exception, which then
     // leaves Engine::fit.
@@ -490,6 +491,7 @@ private:
         if (options.start.data()) o.start = &b_start;
         o.checkpoint = options.checkpoint;
         o.rebalance = options.rebalance;
+        o.method = options.method;
         const brenier_buffer b = points.buffer(), b_masses = masses.buffer();
         const std::size_t n = dimension == 0 ? 0 : points.size() / dimension;
         brenier_model* model = nullptr;

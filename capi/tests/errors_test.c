@@ -318,6 +318,17 @@ static void older_fit_options(void) {
     brenier_model *fitted = NULL;
     CHECK_OK(brenier_fit(engine, &points, 2, 1, NULL, &o, &fitted));
     CHECK_OK(brenier_model_close(fitted));
+
+    brenier_fit_options_init(&o);
+    const brenier_fit_method unknown[] = {-1, 3, INT32_MAX};
+    for (size_t i = 0; i < sizeof unknown / sizeof *unknown; i++) {
+        o.method = unknown[i];
+        CHECK_FAILS(brenier_fit(engine, &points, 2, 1, NULL, &o, &fitted), BRENIER_INVALID_ARGUMENT, "options: want method auto, sampled or exact (0 .. 2), got");
+    }
+    for (o.method = BRENIER_FIT_AUTO; o.method <= BRENIER_FIT_EXACT; o.method++) {
+        CHECK_OK(brenier_fit(engine, &points, 2, 1, NULL, &o, &fitted));
+        CHECK_OK(brenier_model_close(fitted));
+    }
 }
 
 static void engines(void) {

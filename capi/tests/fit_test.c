@@ -19,7 +19,7 @@ static int progress(void *user, const brenier_fit_progress *p) {
     w->calls++;
     CHECK(p->struct_size == sizeof *p);
     CHECK(pthread_equal(pthread_self(), w->caller));
-    CHECK(p->samples >= w->samples && p->samples_max > 0 && p->seconds >= 0);
+    CHECK(p->samples >= w->samples && (p->samples_max > 0 || p->samples == 0) && p->seconds >= 0);
     w->samples = p->samples;
     return w->stop_at && w->calls >= w->stop_at;
 }

@@ -470,12 +470,12 @@ func TestFit(t *testing.T) {
 		}
 		return openModel(t, out), result.Fit
 	}
-	first, fitted := fit(t, "--seed", "3")
+	first, fitted := fit(t, "--seed", "3", "--method", "sampled")
 	if !fitted.Met || fitted.Chi2 > 0.02 || fitted.Seed != 3 || *fitted.Tolerance != 0.02 {
 		t.Errorf("%+v", fitted)
 	}
 	t.Run("same_flags_same_heights", func(t *testing.T) {
-		again, _ := fit(t, "--seed", "3", "--threads", "1")
+		again, _ := fit(t, "--seed", "3", "--threads", "1", "--method", "sampled")
 		if !slices.Equal(again.Tensor("ot.heights"), first.Tensor("ot.heights")) {
 			t.Error("the heights differ")
 		}
@@ -494,18 +494,29 @@ func TestFit(t *testing.T) {
 	t.Run("a_checkpoint_and_a_start", func(t *testing.T) {
 		heights, state := filepath.Join(directory, "start.npy"), filepath.Join(directory, "state")
 		writeNpy(t, heights, first.Tensor("ot.heights"), 40)
-		again, _ := fit(t, "--seed", "3", "--checkpoint", state)
+		again, _ := fit(t, "--seed", "3", "--checkpoint", state, "--method", "sampled")
 		if !slices.Equal(again.Tensor("ot.heights"), first.Tensor("ot.heights")) {
 			t.Error("with a checkpoint the heights are others")
 		}
-		if _, report := fit(t, "--start", heights, "--rebalance"); !report.Met {
+		if _, report := fit(t, "--start", heights, "--rebalance", "--method", "sampled"); !report.Met {
 			t.Errorf("%+v", report)
 		}
 		if err := os.WriteFile(state, []byte("none"), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, stderr := cli(t, exitFailed, "fit", points, "--checkpoint", state); !strings.Contains(stderr, "remove it to start anew") {
+		if _, stderr := cli(t, exitFailed, "fit", points, "--checkpoint", state, "--method", "sampled"); !strings.Contains(stderr, "remove it to start anew") {
 			t.Error(stderr)
+		}
+	})
+	t.Run("exact_in_the_plane", func(t *testing.T) {
+		_, report := fit(t)
+		if report.Method != "exact" || !report.Met || report.MassError == nil || *report.MassError > 1e-5 || report.Samples != 0 {
+			t.Errorf("%+v", report)
+		}
+		out := filepath.Join(t.TempDir(), "exact.safetensors")
+		text, _ := cli(t, exitDone, "fit", points, "--out", out)
+		if !strings.Contains(text, "by exact integrals: the largest error of a mass is") {
+			t.Error(text)
 		}
 	})
 	t.Run("masses", func(t *testing.T) {

@@ -30,6 +30,7 @@ type fitting struct {
 
 func (f *fitting) flags(flags *flag.FlagSet) {
 	flags.StringVar(&f.options.Source, "source", "gaussian", "`name` of the noise: gaussian, N(0,I), or uniform, on [-1/2,1/2]^d")
+	flags.StringVar((*string)(&f.options.Method), "method", "", "find heights by `method` sampled or, in one and two dimensions, exact; else as it suits")
 	flags.Float64Var(&f.options.Tolerance, "tol", engine.DefaultTolerance, "stop at this `chi-squared`")
 	flags.Uint64Var(&f.options.SamplesMax, "samples-max", 0, "give up after `n` samples; 0: chosen from N")
 	flags.Uint64Var(&f.options.Seed, "seed", 0, "`seed` of the samples: same seed, points and flags, same heights")

@@ -67,6 +67,8 @@ type report struct {
 	Met                 bool     `json:"met"`
 	Seed                uint64   `json:"seed"`
 	Seconds             float64  `json:"seconds"`
+
+	MassError *float64 `json:"mass_error,omitempty"` // of exact fits
 }
 
 func readMetadata(info engine.ModelInfo) metadata {
@@ -221,7 +223,10 @@ func printReport(c *console, r report) {
 	if r.SamplesToHalve > 0 {
 		more("half this chi-squared would take %s more samples%s", thousands(r.SamplesToHalve), prediction(r))
 	}
-	if r.Method != "" {
+	switch {
+	case r.MassError != nil:
+		more("by exact integrals: the largest error of a mass is %s", trim(*r.MassError))
+	case r.Method != "":
 		more("by %s", r.Method)
 	}
 }

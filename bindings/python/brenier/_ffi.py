@@ -28,6 +28,7 @@ F32, F16, U8, I64, F64 = range(5)
 NCHW, NHWC = range(2)
 HOST, CUDA_DEVICE = range(2)
 PRECISION_DEFAULT, PRECISION_F16, PRECISION_BF16, PRECISION_F32 = range(4)
+FIT_AUTO, FIT_SAMPLED, FIT_EXACT = range(3)
 MODE_DEFAULT, MODE_CELL, MODE_SIMPLEX, MODE_PAIR = range(4)
 ANGLE_DEFAULT, ANGLE_QUANTILE, ANGLE_RADIANS = range(3)
 
@@ -38,6 +39,7 @@ DType = c_int32
 Layout = c_int32
 Location = c_int32
 Precision = c_int32
+FitMethod = c_int32
 Mode = c_int32
 Angle = c_int32
 
@@ -141,6 +143,7 @@ class FitOptions(ctypes.Structure):
         ("start", POINTER(Buffer)),
         ("checkpoint", c_char_p),
         ("rebalance", c_uint32),
+        ("method", FitMethod),
     ]
 
 

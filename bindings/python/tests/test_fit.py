@@ -221,3 +221,16 @@ def test_wrong_arguments(arguments: Any, text: str) -> None:
     with pytest.raises(brenier.InvalidArgumentError) as error:
         brenier.fit(progress=False, **arguments)
     assert text in str(error.value)
+
+
+def test_method() -> None:
+    plane = np.random.default_rng(6).standard_normal((40, 2)).astype(np.float32)
+    exact = brenier.fit(plane, progress=False, device="cpu").report
+    assert exact["method"] == "exact" and exact["met"] and exact["samples"] == 0
+    assert 0 <= exact["mass_error"] < 1e-5
+    sampled = brenier.fit(plane, tol=0.05, method="sampled", progress=False, device="cpu").report
+    assert sampled["method"] != "exact" and sampled["samples"] > 0 and "mass_error" not in sampled
+    with pytest.raises(brenier.InvalidArgumentError, match="method: want one of auto, sampled, exact, got 'newton'"):
+        brenier.fit(plane, method="newton", progress=False, device="cpu")  # type: ignore[arg-type]
+    with pytest.raises(brenier.InvalidArgumentError, match="the points have 3"):
+        brenier.fit(plane.reshape(-1)[:60].reshape(20, 3), method="exact", progress=False, device="cpu")

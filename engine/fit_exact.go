@@ -1,0 +1,109 @@
+package engine
+
+import (
+	"encoding/json"
+	"math"
+
+	"brenier/engine/internal/exact"
+	"brenier/engine/internal/fault"
+	"brenier/engine/internal/fit"
+	"brenier/engine/internal/modelfile"
+	"brenier/engine/internal/strictjson"
+)
+
+// FitMethod is how heights are found.
+type FitMethod string
+
+const (
+	FitAuto    FitMethod = ""        // exact on the line and, for up to 20,000 points, in the plane; else sampled
+	FitSampled FitMethod = "sampled" // descent on fresh samples, in any dimension
+	FitExact   FitMethod = "exact"   // integrals over the cells themselves, for d = 1 and 2
+)
+
+// mostExact is the points up to which the plane is solved exactly unless asked otherwise: some
+// seconds on one core.
+const mostExact = 20_000
+
+// solvesExactly resolves the method of a fit.
+func (o FitOptions) solvesExactly(n, d int) (bool, error) {
+	switch o.Method {
+	case FitAuto:
+		return d == 1 || d == 2 && n <= mostExact, nil
+	case FitSampled:
+		return false, nil
+	case FitExact:
+		if d > 2 {
+			return false, fault.Invalid("method: exact is for dimensions 1 and 2, and the points have %d; take sampled", d)
+		}
+		return true, nil
+	}
+	return false, fault.Invalid("method: want sampled, exact, or nothing for the one that fits, got %q", string(o.Method))
+}
+
+// fitExactly completes a model by heights that package exact finds. What a model file holds are these
+// rounded to float32, so the masses of the rounded ones are integrated again and reported. The angles,
+// and an independent certificate, come from samples as those of every fit do.
+func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.Device, o FitOptions, options fit.Options) (*fit.Result, *modelfile.Fit, error) {
+	wide := exact.Problem{Points: widen(model.Points.Data), Dim: p.Dim, Masses: p.Masses, Source: model.Source}
+	settings := exact.Options{Heights: widen(o.Start)}
+	if o.Progress != nil {
+		settings.Progress = func(exact.Progress) bool {
+			return o.Progress(FitProgress{ChiSquared: math.NaN(), Empty: -1, Energy: math.NaN(), SecondsLeft: math.NaN()})
+		}
+	}
+	solved, err := exact.Solve(wide, settings)
+	if err != nil {
+		return nil, nil, err
+	}
+	heights := make([]float32, len(solved.Heights))
+	for i, h := range solved.Heights {
+		heights[i] = float32(h)
+	}
+	stored, err := exact.Measure(wide, widen(heights))
+	if err != nil {
+		return nil, nil, err
+	}
+	result, err := fit.Certify(p, heights, device, options)
+	if err != nil {
+		return nil, nil, err
+	}
+	guessed := 0 // coordinates of the mass centres of empty cells
+	for i, c := range stored.Centroids {
+		if math.IsNaN(c) {
+			guessed++
+		} else {
+			result.Centroids[i] = float32(c)
+		}
+	}
+	report := certificate(result.Report, o)
+	report.Method, report.Samples, report.SamplesToHalve = "exact", 0, 0
+	report.CentroidFallbacks, report.CentroidError = guessed/p.Dim, 0
+	report.Met = stored.ChiSquared <= o.Tolerance && stored.Empty == 0
+	report.Extra = map[string]strictjson.Raw{}
+	for key, value := range map[string]any{
+		"mass_error":      stored.MaxError, // largest |m_i - nu_i| of the stored heights, integrated
+		"mass_error_wide": solved.MaxError, // the same before they were rounded to float32
+		"chi2_exact":      stored.ChiSquared,
+		"w2_exact":        solved.W2Squared,
+		"newton_steps":    solved.Steps,
+	} {
+		text, err := json.Marshal(value)
+		if err != nil { // sums over float32 points are finite
+			panic(err)
+		}
+		report.Extra[key] = strictjson.Raw(text)
+	}
+	return result, report, nil
+}
+
+// widen is float32 values as float64; nil stays nil.
+func widen(values []float32) []float64 {
+	if values == nil {
+		return nil
+	}
+	wide := make([]float64, len(values))
+	for i, v := range values {
+		wide[i] = float64(v)
+	}
+	return wide
+}
