@@ -174,5 +174,5 @@ func Certify(p Problem, heights []float32, device Device, o Options) (*Result, e
 	r.method = "given"
 	r.measuring = true
 	r.options.SamplesMax = r.certificateSamples()
-	return r.certify(heights)
+	return r.certify(heights, false)
 }
