@@ -42,13 +42,13 @@ func since(start spent) spent {
 type watched struct {
 	fit.Device
 	found spent
-	draws int
+	draws [fit.MaxCells + 1]int // by the cells asked for
 }
 
 func (w *watched) SetHeights(h []float32) error { w.found = now(); return w.Device.SetHeights(h) }
 
 func (w *watched) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	w.draws += n
+	w.draws[k] += n
 	return w.Device.Draw(n, seed, first, k, cells, scores, x)
 }
 
@@ -61,7 +61,7 @@ type watchedRotated struct {
 func (w watchedRotated) Group() int { return w.rotated.Group() }
 
 func (w watchedRotated) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	w.draws += n
+	w.draws[k] += n
 	return w.rotated.DrawRotated(n, seed, first, k, cells, scores, x)
 }
 
@@ -133,7 +133,7 @@ func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBe
 }
 
 // solve runs a fit; found is when its heights were, from its start on.
-func (f *fitBench) solve(b *testing.B, dense bool, o fit.Options) (r *fit.Result, found, total spent, draws int) {
+func (f *fitBench) solve(b *testing.B, dense bool, o fit.Options) (r *fit.Result, found, total spent, draws [fit.MaxCells + 1]int) {
 	b.Helper()
 	w := &watched{Device: f.device}
 	device := fit.Device(w)
@@ -149,8 +149,9 @@ func (f *fitBench) solve(b *testing.B, dense bool, o fit.Options) (r *fit.Result
 	return r, spent{w.found.wall - start.wall, w.found.processor - start.processor}, total, w.draws
 }
 
-// locate is what locate takes for a draw, noise made beforehand, with the heights at hand.
-func (f *fitBench) locate(b *testing.B) spent {
+// locate is what locate takes for the k best cells of a draw, noise made beforehand, with the heights
+// at hand.
+func (f *fitBench) locate(b *testing.B, k int) spent {
 	b.Helper()
 	batch := fit.BatchFor(f.n, f.problem.Dim)
 	if err := f.device.workspace.Noise(batch, 77, 0); err != nil {
@@ -158,7 +159,7 @@ func (f *fitBench) locate(b *testing.B) spent {
 	}
 	start, draws := now(), 0
 	for since(start).wall < 1 {
-		if err := f.device.workspace.Locate(batch, 1); err != nil {
+		if err := f.device.workspace.Locate(batch, k); err != nil {
 			b.Fatal(err)
 		}
 		draws += batch
@@ -223,7 +224,7 @@ func BenchmarkFitToTolerance(b *testing.B) {
 				for range b.N {
 					r, found, total, _ := f.solve(b, false, fit.Options{Tolerance: goal.tolerance, Seed: 1})
 					chi, _, empty := f.judge(b, r.Heights, 1_000_000)
-					one := f.locate(b)
+					one := f.locate(b, 1)
 					draws := goal.times * n / goal.tolerance
 					b.ReportMetric(float64(r.Report.Samples), "samples")
 					b.ReportMetric(float64(r.Report.TestSamples), "certificate")
@@ -244,8 +245,8 @@ func BenchmarkFitToTolerance(b *testing.B) {
 	}
 }
 
-// BenchmarkFitDense compares the independent draws a second of a whole fit with those of locate
-// alone.
+// BenchmarkFitDense compares the independent draws a second of a whole fit, certificate, mass centres
+// and angles included, with those of locate alone for the same numbers of cells a draw.
 //
 //	go test ./engine -run xxx -bench FitDense -benchtime 1x
 func BenchmarkFitDense(b *testing.B) {
@@ -259,11 +260,19 @@ func BenchmarkFitDense(b *testing.B) {
 			f := newFitBench(b, points, d, nil)
 			for range b.N {
 				_, _, total, draws := f.solve(b, true, fit.Options{Tolerance: set.tolerance, Seed: 1})
-				one := f.locate(b)
-				b.ReportMetric(float64(draws)/total.wall, "fit_draws/s")
-				b.ReportMetric(1/one.wall, "locate_draws/s")
-				b.ReportMetric(float64(draws)*one.wall/total.wall, "of_locate")
-				b.ReportMetric(float64(draws)*one.processor/total.processor, "of_locate_cpu")
+				count, alone := 0, spent{}
+				for k, n := range draws {
+					if n > 0 {
+						one := f.locate(b, k)
+						count += n
+						alone.wall += float64(n) * one.wall
+						alone.processor += float64(n) * one.processor
+					}
+				}
+				b.ReportMetric(float64(count)/total.wall, "fit_draws/s")
+				b.ReportMetric(float64(count)/alone.wall, "locate_draws/s")
+				b.ReportMetric(alone.wall/total.wall, "of_locate")
+				b.ReportMetric(alone.processor/total.processor, "of_locate_cpu")
 			}
 		})
 	}
@@ -303,5 +312,49 @@ func BenchmarkFitAll(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkFitChanged fits 2,000 codes to 1e-2 as they are, scaled, shifted and with masses
+// proportional to 1/(10+rank): chi-squared and samples should hardly differ.
+//
+//	go test ./engine -run xxx -bench FitChanged -benchtime 1x
+func BenchmarkFitChanged(b *testing.B) {
+	const n = 2000
+	zipf, sum := make([]float64, n), 0.0
+	for i := range zipf {
+		zipf[i] = 1 / float64(10+i)
+		sum += zipf[i]
+	}
+	for i := range zipf {
+		zipf[i] /= sum
+	}
+	for _, file := range []string{"mnist_latents", "terrain_latents_fp16"} {
+		for _, c := range []struct {
+			name         string
+			scale, shift float32
+			masses       []float64
+		}{
+			{"as_they_are", 1, 0, nil}, {"times_0.01", 0.01, 0, nil}, {"times_100", 100, 0, nil},
+			{"shifted_by_1000", 1, 1000, nil}, {"zipf", 1, 0, zipf},
+		} {
+			b.Run(file+"/"+c.name, func(b *testing.B) {
+				points, d := realCodes(b, file, n)
+				for i := range points {
+					points[i] = points[i]*c.scale + c.shift
+				}
+				f := newFitBench(b, points, d, c.masses)
+				for range b.N {
+					r, _, _, _ := f.solve(b, false, fit.Options{Tolerance: 1e-2, Seed: 1})
+					chi, _, empty := f.judge(b, r.Heights, 500_000)
+					b.ReportMetric(float64(r.Report.Samples), "samples")
+					b.ReportMetric(1e3*chi, "judged_chi2/1e-3")
+					b.ReportMetric(float64(empty), "empty")
+					if !r.Report.Met {
+						b.Errorf("the tolerance was not met: %+v", r.Report)
+					}
+				}
+			})
+		}
 	}
 }

@@ -54,10 +54,14 @@ func (r *run) certificateSamples() uint64 {
 	return max(n, uint64(minGroups*r.sampler.group))
 }
 
+// hopeless is how many cells a third of the certificate's samples must find empty for it to be given
+// up: those of a fifth of their mass are among them, and are mostly hit by the rest.
+const hopeless = 8
+
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
-// the search may go on, a third of the samples, 16 a cell, is enough to give up heights that plainly miss the
-// tolerance or leave cells empty, with a nil result; and cells found empty, in a number of samples
-// that no trial can afford, are lifted.
+// the search may go on, a third of the samples, 16 a cell, is enough to give up heights that plainly
+// miss the tolerance or leave cells empty, with a nil result; and cells found empty, in a number of
+// samples that no trial can afford, are lifted.
 func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := r.sampler.device.SetHeights(heights); err != nil {
 		return nil, err
@@ -85,7 +89,8 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		if err := s.testEach(tally, part, true, visit); err != nil {
 			return nil, err
 		}
-		if chi, sd := tally.estimate(); chi-3*sd > r.options.Tolerance || tally.missesTooMany() {
+		chi, sd := tally.estimate()
+		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && tally.emptyBeyondChance() >= hopeless {
 			r.chiSquared, r.empty = chi, tally.emptyBeyondChance()
 			return nil, r.liftEmpty(tally, heights)
 		}

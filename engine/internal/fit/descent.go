@@ -154,12 +154,30 @@ func (s *descent) current() []float32 {
 	return s.rounded
 }
 
-// candidates are the averages as a model file stores them.
+// behind is by how many standard deviations of its hits a cell must have fewer than its share for its
+// past to be forgotten.
+const behind = 2.
+
+// candidates are the averages as a model file stores them. A cell that has had fewer hits than its
+// share was too low for a part of the time, and so is its height in the average that keeps nearly all
+// iterates: of the first candidate it is that of the average that forgets. On all codes of terrain, at
+// 1.9 million samples, a test of 16 a cell then finds 28 cells empty instead of 90.
 func (s *descent) candidates() [][]float32 {
 	all := make([][]float32, len(s.averages))
 	for i, a := range s.averages {
 		all[i] = make([]float32, s.target.n)
 		s.target.stored(all[i], a.h)
 	}
+	so := float64(s.samples + s.credit)
+	h := append([]float64(nil), s.averages[0].h...)
+	late := s.averages[1].h
+	over := s.target.meanHeight(h) - s.target.meanHeight(late)
+	for i, nu := range s.target.mass {
+		share := float64(so * nu)
+		if float64(s.hits[i]) < share-float64(behind*math.Sqrt(share)) {
+			h[i] = max(h[i], late[i]+over)
+		}
+	}
+	s.target.stored(all[0], h)
 	return all
 }
