@@ -54,8 +54,15 @@ func (r *run) certificateSamples() uint64 {
 	return max(n, uint64(minGroups*r.sampler.group))
 }
 
-// certify measures heights, and finds the mass centres and the angles with the same samples.
-func (r *run) certify(heights []float32) (*Result, error) {
+// hopeless is how many cells a third of the certificate's samples must find empty for it to be given
+// up: those of a fifth of their mass are among them, and are mostly hit by the rest.
+const hopeless = 8
+
+// certify measures heights, and finds the mass centres and the angles with the same samples. Where
+// the search may go on, a third of the samples, 16 a cell, is enough to give up heights that plainly
+// miss the tolerance or leave cells empty, with a nil result; and cells found empty, in a number of
+// samples that no trial can afford, are lifted.
+func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := r.sampler.device.SetHeights(heights); err != nil {
 		return nil, err
 	}
@@ -69,15 +76,26 @@ func (r *run) certify(heights []float32) (*Result, error) {
 	meanSquare := float64(float64(d) * float64(deviation*deviation))
 	u := &meanOf{block: block, square: meanSquare}
 	centres := newCentres(t)
-	err := s.testEach(tally, r.certificateSamples(), true, func(b drawn) {
+	visit := func(b drawn) {
 		for i, c := range b.cells {
 			x := b.x[i*d : (i+1)*d]
 			square := squareOf(x)
 			u.add(b.scores[i]-t.atMean(x), square)
 			centres.add(t.owner[c], x, square)
 		}
-	})
-	if err != nil {
+	}
+	samples := r.certificateSamples()
+	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
+		if err := s.testEach(tally, part, true, visit); err != nil {
+			return nil, err
+		}
+		chi, sd := tally.estimate()
+		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && tally.emptyBeyondChance() >= hopeless {
+			r.chiSquared, r.empty = chi, tally.emptyBeyondChance()
+			return nil, r.liftEmpty(tally, heights)
+		}
+	}
+	if err := s.testEach(tally, samples, true, visit); err != nil {
 		return nil, err
 	}
 	cosines, angleError, plan, err := s.angles(t)
@@ -107,6 +125,9 @@ func (r *run) certify(heights []float32) (*Result, error) {
 	report.Seconds = r.seconds()
 	result.Report = report
 	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
+	if mayGoOn && !report.Met {
+		return result, r.liftEmpty(tally, heights)
+	}
 	return result, nil
 }
 

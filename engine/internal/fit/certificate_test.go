@@ -131,3 +131,51 @@ func TestEmptyMass(t *testing.T) {
 		t.Errorf("the bound is %.1f times the mass", looseness)
 	}
 }
+
+func TestCertificateIsGivenUp(t *testing.T) {
+	p := mixture(200, 8)
+	r := newRun(p, newNaive(p, 2), Options{Tolerance: 1e-2, Seed: 1})
+	if err := r.begin(); err != nil {
+		t.Fatal(err)
+	}
+	off := make([]float32, 200) // heights of 0 leave most cells far from their mass
+	before := r.sampler.next[testStream]
+	result, err := r.certify(off, true)
+	if err != nil || result != nil {
+		t.Fatalf("want it given up, got %+v, %v", result, err)
+	}
+	if used := r.sampler.next[testStream] - before; used > r.certificateSamples()/2 {
+		t.Errorf("it took %d samples, of %d for a whole certificate", used, r.certificateSamples())
+	}
+	result, err = r.certify(off, false)
+	if err != nil || result == nil || result.Report.Met {
+		t.Fatalf("want a certificate that is not met where the search may not go on, got %+v, %v", result, err)
+	}
+}
+
+func TestLightCellsForget(t *testing.T) {
+	p := mixture(200, 8)
+	target := newTarget(p)
+	s := newDescent(target, target.start(), 0, 1000)
+	counts := make([]int32, target.n)
+	for i := range counts {
+		counts[i] = 5
+	}
+	counts[0] = 0 // empty for the first half of the steps
+	for step := range 40 {
+		if step == 20 {
+			counts[0] = 5
+		}
+		s.step(counts, 1)
+	}
+	first, late := wide(s.candidates()[0]), s.averages[1].h
+	relative := func(h []float64, i int) float64 { return h[i] - target.meanHeight(h) }
+	kept := s.averages[0].h
+	if got, want := relative(first, 1), relative(kept, 1); math.Abs(got-want) > 0.01*math.Abs(want) {
+		t.Errorf("a cell with its share: want the height of the first average, %v, got %v", want, got)
+	}
+	got, forgets, keeps := relative(first, 0), relative(late, 0), relative(kept, 0)
+	if forgets <= keeps || math.Abs(got-forgets) > 0.1*(forgets-keeps) {
+		t.Errorf("a cell that was empty: want the height of the average that forgets, %v (the other: %v), got %v", forgets, keeps, got)
+	}
+}

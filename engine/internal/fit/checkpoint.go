@@ -14,21 +14,21 @@ import (
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
 //	hits int64 [N], h float64 [N], averages float64 [averages,N], SHA-256 of all before [32]
-const checkpointMagic = "brnfit01"
+const checkpointMagic = "brnfit02"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
-	N                                uint64
-	Next                             [streams]uint64
-	Evaluated                        uint64
-	Samples, Credit, Steps           uint64
-	Totals                           [averages]float64
-	Until, Begun                     uint64
-	ChiSquared, Steepness            float64
-	EmptyLast, SecondOrder, Restless bool
-	Worth, Size, Refused, Trials     uint64
-	Error, Began                     float64
-	Seconds                          float64
+	N                            uint64
+	Next                         [streams]uint64
+	Evaluated                    uint64
+	Samples, Credit, Steps       uint64
+	Totals                       [averages]float64
+	Until, Begun                 uint64
+	ChiSquared, Steepness        float64
+	SecondOrder, Restless        bool
+	Worth, Size, Refused, Trials uint64
+	Error, Began                 float64
+	Seconds                      float64
 }
 
 // fingerprint is of the problem and of the options that the heights depend on; the tolerance and the
@@ -64,7 +64,7 @@ func (r *run) encode() []byte {
 	s := saved{
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
-		Until: r.until, Begun: r.begun, ChiSquared: r.chiSquared, Steepness: r.steepness, EmptyLast: r.emptyLast, Restless: r.restless, Seconds: r.seconds(),
+		Until: r.until, Begun: r.begun, ChiSquared: r.chiSquared, Steepness: r.steepness, Restless: r.restless, Seconds: r.seconds(),
 	}
 	for i, a := range r.descent.averages {
 		s.Totals[i] = a.total
@@ -122,7 +122,7 @@ func (r *run) resume(data []byte) error {
 	read(&s)
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
-	r.until, r.chiSquared, r.steepness, r.emptyLast, r.restless, r.before = s.Until, s.ChiSquared, s.Steepness, s.EmptyLast, s.Restless, s.Seconds
+	r.until, r.chiSquared, r.steepness, r.restless, r.before = s.Until, s.ChiSquared, s.Steepness, s.Restless, s.Seconds
 	r.descent = newDescent(r.target, make([]float64, n), 0, r.sampler.batch)
 	d := r.descent
 	d.samples, d.credit, d.steps = s.Samples, s.Credit, int(s.Steps)

@@ -1,6 +1,9 @@
 package fit
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // The step, found on the codes of real auto-encoders, clusters and heavy tails (N = 2000 .. 60,000,
 // d = 8 .. 128) and the same for all of them.
@@ -10,6 +13,11 @@ const (
 	// maxShare bounds the step of a heavy cell: the expected hits of one batch may move the logarithm
 	// of its mass by this much at most. Above 2 the descent would swing up instead of settling.
 	maxShare = 0.5
+	// A step of more than one batch is of stepBatches at most, of a stepShare-th of the samples so far,
+	// and moves no cell's mass by more than longShare in the sense of maxShare.
+	stepBatches = 8
+	stepShare   = 64
+	longShare   = 0.1
 )
 
 // descent is averaged stochastic gradient descent. After n samples a batch of B with hits_i in cell
@@ -28,6 +36,7 @@ const (
 // are to 0.1. No cell was empty.
 type descent struct {
 	target *target
+	batch  int // samples
 	descentState
 	averages [averages]average
 	rounded  []float32 // [N]
@@ -37,7 +46,7 @@ type descent struct {
 type descentState struct {
 	samples   uint64    // n, drawn
 	credit    uint64    // samples that the start is worth
-	steps     int       // batches
+	steps     int       // batches, those that the start is worth included
 	steepness float64   // from [steepness]
 	hits      []int64   // H, so far [N]
 	h         []float64 // iterate [N]
@@ -60,7 +69,7 @@ type average struct {
 // newDescent starts at heights h, which are worth `credit` samples: the step is as short, and the
 // start weighs as much in the averages, as if a descent had used them to get there.
 func newDescent(t *target, h []float64, credit uint64, batch int) *descent {
-	s := &descent{target: t, rounded: make([]float32, t.n)}
+	s := &descent{target: t, batch: batch, rounded: make([]float32, t.n)}
 	s.descentState = descentState{steepness: 1, credit: credit, hits: make([]int64, t.n), h: h}
 	for i, nu := range t.mass {
 		s.hits[i] = int64(float64(credit) * nu)
@@ -80,9 +89,10 @@ func newDescent(t *target, h []float64, credit uint64, batch int) *descent {
 	return s
 }
 
-// step takes the counts [N] of a batch of the given size, drawn with the current heights.
-func (s *descent) step(counts []int32, batch int) {
+// step takes the counts [N] of some batches, drawn with the current heights.
+func (s *descent) step(counts []int32, batches int) {
 	t := s.target
+	batch := batches * s.batch
 	so := float64(s.samples + s.credit)
 	for i, mass := range t.mass {
 		if mass == 0 { // a duplicate
@@ -95,10 +105,19 @@ func (s *descent) step(counts []int32, batch int) {
 		s.h[i] -= float64(float64(rate*gain) * (float64(counts[i]) - expected))
 	}
 	s.samples += uint64(batch)
-	s.steps++
+	s.steps += batches
 	for i := range s.averages {
-		s.averages[i].add(float64(s.steps), s.h)
+		s.averages[i].add(float64(s.steps), batches, s.h)
 	}
+}
+
+// batches is how many the next step may be of.
+func (s *descent) batches() int {
+	so := float64(s.samples + s.credit)
+	heaviest := slices.Max(s.target.mass)
+	root := math.Cbrt(1 + float64(so*heaviest)/stepDecay)
+	moved := float64(float64(s.batch)*heaviest) * step0 / float64(root*root)
+	return int(max(1, min(stepBatches, so/float64(stepShare*s.batch), longShare/moved)))
 }
 
 // gain is s_i for min(n nu_i, H_i) hits and B nu_i expected ones of a batch.
@@ -107,8 +126,9 @@ func (s *descent) gain(hits, expected float64) float64 {
 	return min(step0/float64(root*root), maxShare/expected) / s.steepness
 }
 
-func (a *average) add(step float64, h []float64) {
-	weight := a.weight(step)
+// add counts h for the batches up to a step's number.
+func (a *average) add(step float64, batches int, h []float64) {
+	weight := float64(batches) * a.weight(step)
 	a.total += weight
 	share := weight / a.total
 	for i, v := range h {
@@ -134,12 +154,30 @@ func (s *descent) current() []float32 {
 	return s.rounded
 }
 
-// candidates are the averages as a model file stores them.
+// behind is by how many standard deviations of its hits a cell must have fewer than its share for its
+// past to be forgotten.
+const behind = 2.
+
+// candidates are the averages as a model file stores them. A cell that has had fewer hits than its
+// share was too low for a part of the time, and so is its height in the average that keeps nearly all
+// iterates: of the first candidate it is that of the average that forgets. On all codes of terrain, at
+// 1.9 million samples, a test of 16 a cell then finds 28 cells empty instead of 90.
 func (s *descent) candidates() [][]float32 {
 	all := make([][]float32, len(s.averages))
 	for i, a := range s.averages {
 		all[i] = make([]float32, s.target.n)
 		s.target.stored(all[i], a.h)
 	}
+	so := float64(s.samples + s.credit)
+	h := append([]float64(nil), s.averages[0].h...)
+	late := s.averages[1].h
+	over := s.target.meanHeight(h) - s.target.meanHeight(late)
+	for i, nu := range s.target.mass {
+		share := float64(so * nu)
+		if float64(s.hits[i]) < share-float64(behind*math.Sqrt(share)) {
+			h[i] = max(h[i], late[i]+over)
+		}
+	}
+	s.target.stored(all[0], h)
 	return all
 }

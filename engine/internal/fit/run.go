@@ -15,8 +15,12 @@ const (
 	newtonAbove  = 4.
 	newtonTrials = 3    // in which it must halve chi-squared
 	startCheck   = 8192 // samples that judge the start
-	// floorReached is the part of N/tolerance samples before which a trial cannot pass.
+	// floorReached is the part of N/goal samples before which a trial cannot pass.
 	floorReached = 0.95
+	// plainlyAbove is how many times N/n the average with the least noise must be for another to be
+	// tried too.
+	plainlyAbove = 1.5
+	trialShare   = 8   // samples before a trial that cannot pass, in those of the trial
 	stuckHits    = 12. // expected hits without one after which a cell is lifted
 	rebalances   = 8
 )
@@ -45,7 +49,6 @@ type progressState struct {
 	until      uint64  // samples of the next trial
 	begun      uint64  // samples before the first step
 	chiSquared float64 // of the latest trial
-	emptyLast  bool    // the latest certificate found cells empty that should not be
 	steepness  float64
 	restless   bool // the second-order engine has been given up
 }
@@ -87,14 +90,13 @@ func (r *run) solve() (*Result, error) {
 		}
 		r.choose(heights)
 		if passed || last {
-			result, err := r.certify(heights)
+			result, err := r.certify(heights, !last)
 			if err == nil && last && !result.Report.Met && r.options.Rebalance {
 				result, err = r.rebalance(result)
 			}
-			if err != nil || result.Report.Met || last {
+			if err != nil || last || result != nil && result.Report.Met {
 				return result, err
 			}
-			r.emptyLast = result.Report.ChiSquared <= r.options.Tolerance
 		}
 		r.until = r.nextTrial()
 	}
@@ -183,27 +185,40 @@ func (r *run) samples() uint64 {
 	return n
 }
 
+// goal is the chi-squared with which a certificate is likely to find the tolerance met: the
+// tolerance less the standard errors that must lie between, sqrt(2N)/B each for B samples.
+func (r *run) goal() float64 {
+	sd := math.Sqrt(float64(2*r.target.cells)) / float64(r.certificateSamples())
+	return max(r.options.Tolerance-float64(confidence*sd), r.options.Tolerance/2)
+}
+
+// floor is the samples before which heights are not within the goal.
+func (r *run) floor() float64 { return floorReached * float64(r.target.cells) / r.goal() }
+
+// trialSamples is what a trial takes at least: 16 groups, from which variances can be told.
+func (r *run) trialSamples() uint64 {
+	return max(r.samples()/40, uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
+}
+
 // nextTrial is the number of samples after which heights are tried again: when chi-squared, which
-// falls like one over the samples at best, would be just within the tolerance, but after half as
-// many samples again at most, so that progress is seen, and a twentieth at least, so that the trials
-// stay cheap. A certificate that failed by empty cells costs more than a trial and says nothing of
-// how long they take.
+// falls like one over the samples at best, would be just within the goal, but after half as many
+// samples again at most, so that progress is seen, and a tenth at least, so that the trials stay
+// cheap; those that cannot pass, and show progress alone, are made so seldom that they cost an eighth
+// at most.
 func (r *run) nextTrial() uint64 {
 	used := float64(r.samples())
 	work := used - float64(r.begun)
-	floor := floorReached * float64(r.target.cells) / r.options.Tolerance
+	floor, goal := r.floor(), r.goal()
 	growth := 1.
-	if work >= floor {
-		growth = max(0.05, min(0.5, 1.03*r.chiSquared/r.options.Tolerance-1))
+	if used >= floor {
+		growth = max(0.1, min(0.5, 1.03*r.chiSquared/goal-1))
 	}
-	if work >= floor && r.chiSquared <= r.options.Tolerance { // cells are empty, and fill slowly
+	if used >= floor && r.chiSquared <= goal { // cells are empty, and fill slowly
 		growth = 0.25
-	}
-	if r.emptyLast {
-		growth = 0.5
 	}
 	next := used + max(float64(growth*work), float64(16*r.sampler.batch))
 	if used < floor {
+		next = max(next, used+float64(trialShare*float64(r.trialSamples())))
 		next = min(next, max(floor, used+float64(4*r.sampler.batch)))
 	}
 	return min(uint64(next), r.options.SamplesMax)
@@ -251,22 +266,32 @@ func (r *run) choose(heights []float32) {
 	r.setMethod()
 }
 
-// firstOrder is a step of the descent.
+// firstOrder is a step of the descent: a batch, and later, when single batches bring little news,
+// some. A step is some passes over all heights on one thread, a quarter of the time for 1024 samples
+// of 2000 cells. Where the energy is steep, in low dimension, the steps are short and their number
+// is what counts.
 func (r *run) firstOrder() error {
 	r.descent.steepness = max(1, r.steepness/steepnessFree)
 	s := r.sampler
 	if err := s.device.SetHeights(r.descent.current()); err != nil {
 		return err
 	}
-	b, err := s.draw(trainStream, s.batch, 1, false)
-	if err != nil {
-		return err
+	batches := 1
+	if r.steepness <= steepnessFree {
+		batches = r.descent.batches()
 	}
 	counts := make([]int32, r.target.n)
-	for _, c := range b.cells {
-		counts[r.target.owner[c]]++
+	for drawn := 0; drawn < batches*s.batch; {
+		b, err := s.draw(trainStream, batches*s.batch-drawn, 1, false)
+		if err != nil {
+			return err
+		}
+		for _, c := range b.cells {
+			counts[r.target.owner[c]]++
+		}
+		drawn += b.n
 	}
-	r.descent.step(counts, b.n)
+	r.descent.step(counts, batches)
 	return nil
 }
 
@@ -305,11 +330,12 @@ func (r *run) candidates() [][]float32 {
 	return r.descent.candidates()
 }
 
-// try chooses the first candidate, or one that is plainly better on a few fresh samples, then measures it with as many as it
-// takes to tell whether it is within the tolerance, but not above a fifth of what the descent used.
+// try chooses the first candidate, or one that is plainly better on a few fresh samples where the
+// first is plainly above N/n, then measures it with as many as it takes to tell whether it is within
+// the tolerance, but not above a fifth of what the descent used.
 func (r *run) try(candidates [][]float32) (best []float32, passed bool, err error) {
 	used := r.samples()
-	few := max(used/40, uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
+	few, goal := r.trialSamples(), r.goal()
 	if float64(used) < floorReached*float64(r.target.cells)/r.options.Tolerance && used < r.options.SamplesMax {
 		candidates = candidates[:1] // it cannot pass: measured for the progress alone
 	}
@@ -323,6 +349,10 @@ func (r *run) try(candidates [][]float32) (best []float32, passed bool, err erro
 		if t == nil || chi < t.chiSquared()-float64(2*sd) { // the first has the least noise, and is mostly it
 			best, t = h, trial
 		}
+		floor := float64(r.target.cells) / float64(max(r.descentWorth(), 1)) * t.moments().dependence
+		if chi-float64(2*sd) <= float64(plainlyAbove*floor) {
+			break
+		}
 	}
 	limit := max(used/5, 1<<16)
 	for {
@@ -332,14 +362,22 @@ func (r *run) try(candidates [][]float32) (best []float32, passed bool, err erro
 		for i, nu := range r.target.mass {
 			r.energy -= float64(nu * float64(best[i]))
 		}
-		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance
+		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance || chi+3*sd < goal
 		if decided || 2*t.samples > limit {
-			return best, chi+sd <= r.options.Tolerance && !t.missesTooMany(), r.liftEmpty(t, best)
+			return best, chi <= goal && !t.missesTooMany(), r.liftEmpty(t, best)
 		}
 		if err := r.measure(t, best, 2*t.samples); err != nil {
 			return nil, false, err
 		}
 	}
+}
+
+// descentWorth is the samples that the averages are made of.
+func (r *run) descentWorth() uint64 {
+	if r.descent == nil { // a single cell
+		return 0
+	}
+	return r.descent.samples + r.descent.credit
 }
 
 // liftEmpty lifts cells that a trial did not hit although it should have.
@@ -390,7 +428,7 @@ func (r *run) rebalance(result *Result) (*Result, error) {
 		}
 		stored := make([]float32, r.target.n)
 		r.target.stored(stored, h)
-		next, err := r.certify(stored)
+		next, err := r.certify(stored, false)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,360 @@
+package engine
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/x448/float16"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fit"
+	"brenier/engine/internal/safetensors"
+)
+
+// spent is what something took: on a machine that others use too, the processor's seconds tell more.
+type spent struct{ wall, processor float64 }
+
+func now() spent {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		panic(err)
+	}
+	return spent{
+		wall:      float64(time.Now().UnixNano()) / 1e9,
+		processor: float64(usage.Utime.Nano()+usage.Stime.Nano()) / 1e9,
+	}
+}
+
+func since(start spent) spent {
+	end := now()
+	return spent{end.wall - start.wall, end.processor - start.processor}
+}
+
+// watched is a device that knows when its heights were last set: in a fit that met its tolerance
+// that is when they were found, and the certificate began.
+type watched struct {
+	fit.Device
+	found spent
+	draws [fit.MaxCells + 1]int // by the cells asked for
+}
+
+func (w *watched) SetHeights(h []float32) error { w.found = now(); return w.Device.SetHeights(h) }
+
+func (w *watched) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	w.draws[k] += n
+	return w.Device.Draw(n, seed, first, k, cells, scores, x)
+}
+
+// watchedRotated is the same of a device whose draws share frames.
+type watchedRotated struct {
+	*watched
+	rotated fit.RotatedDrawer
+}
+
+func (w watchedRotated) Group() int { return w.rotated.Group() }
+
+func (w watchedRotated) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	w.draws[k] += n
+	return w.rotated.DrawRotated(n, seed, first, k, cells, scores, x)
+}
+
+// realCodes are n of the codes that lie beside the repository, evenly spaced, or all for 0; or a skip.
+func realCodes(b *testing.B, file string, n int) (points []float32, d int) {
+	b.Helper()
+	f, err := safetensors.Open(filepath.Join("..", "..", "shared", "models", file+".safetensors"))
+	if os.IsNotExist(err) {
+		b.Skipf("no real codes beside the repository: %v", err)
+	}
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	tensor := f.Tensor("latents")
+	all, d := tensor.Shape[0], tensor.Shape[1]
+	if n == 0 {
+		n = all
+	}
+	points = make([]float32, n*d)
+	for i := range n {
+		for k := range d {
+			at := i*(all/n)*d + k
+			if tensor.DType == safetensors.F16 {
+				points[i*d+k] = float16.Frombits(binary.LittleEndian.Uint16(tensor.Data[2*at:])).Float32()
+			} else {
+				points[i*d+k] = math.Float32frombits(binary.LittleEndian.Uint32(tensor.Data[4*at:]))
+			}
+		}
+	}
+	return points, d
+}
+
+// farClusters are n points in ten clusters of deviation 1, their centres of deviation 10.
+func farClusters(n, d int) []float32 {
+	random := rand.New(rand.NewPCG(5, 1))
+	centres := gaussians(random, 10*d, 10)
+	points := gaussians(random, n*d, 1)
+	for i := range n {
+		c := random.IntN(10)
+		for k := range d {
+			points[i*d+k] += centres[c*d+k]
+		}
+	}
+	return points
+}
+
+// fitBench is a problem on the CPU's device.
+type fitBench struct {
+	problem fit.Problem
+	n       int
+	device  *fitDevice
+}
+
+func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBench {
+	b.Helper()
+	e, err := New(Config{Device: "cpu"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { e.Close() })
+	f := &fitBench{problem: fit.Problem{Points: points, Dim: d, Masses: masses}, n: len(points) / d}
+	f.problem.Centre()
+	if f.device, err = e.fitDevice(f.problem, backend.Gaussian); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(f.device.close)
+	return f
+}
+
+// solve runs a fit; found is when its heights were, from its start on.
+func (f *fitBench) solve(b *testing.B, dense bool, o fit.Options) (r *fit.Result, found, total spent, draws [fit.MaxCells + 1]int) {
+	b.Helper()
+	w := &watched{Device: f.device}
+	device := fit.Device(w)
+	if rotated, ok := f.device.drawer().(fit.RotatedDrawer); ok && !dense {
+		device = watchedRotated{w, rotated}
+	}
+	start := now()
+	r, err := fit.Solve(f.problem, device, o)
+	if err != nil {
+		b.Fatal(err)
+	}
+	total = since(start)
+	return r, spent{w.found.wall - start.wall, w.found.processor - start.processor}, total, w.draws
+}
+
+// locate is what locate takes for the k best cells of a draw, noise made beforehand, with the heights
+// at hand.
+func (f *fitBench) locate(b *testing.B, k int) spent {
+	b.Helper()
+	batch := fit.BatchFor(f.n, f.problem.Dim)
+	if err := f.device.workspace.Noise(batch, 77, 0); err != nil {
+		b.Fatal(err)
+	}
+	start, draws := now(), 0
+	for since(start).wall < 1 {
+		if err := f.device.workspace.Locate(batch, k); err != nil {
+			b.Fatal(err)
+		}
+		draws += batch
+	}
+	s := since(start)
+	return spent{s.wall / float64(draws), s.processor / float64(draws)}
+}
+
+// judge is chi-squared of heights, its standard error and the empty cells, from fresh independent
+// draws.
+func (f *fitBench) judge(b *testing.B, heights []float32, draws int) (chi, sd float64, empty int) {
+	b.Helper()
+	if err := f.device.SetHeights(heights); err != nil {
+		b.Fatal(err)
+	}
+	counts := make([]float64, f.n)
+	cells := make([]int64, fit.BatchFor(f.n, f.problem.Dim))
+	scores := make([]float64, len(cells))
+	done := 0
+	for ; done < draws; done += len(cells) {
+		if err := f.device.Draw(len(cells), 20240229, uint64(done), 1, cells, scores, nil); err != nil {
+			b.Fatal(err)
+		}
+		for _, c := range cells {
+			counts[c]++
+		}
+	}
+	total := float64(done)
+	for i, c := range counts {
+		nu := 1 / float64(f.n)
+		if f.problem.Masses != nil {
+			nu = f.problem.Masses[i]
+		}
+		chi += c * (c - 1) / nu / (total * (total - 1))
+		if c == 0 {
+			empty++
+		}
+	}
+	return chi - 1, math.Sqrt(2*float64(f.n)) / total, empty
+}
+
+// BenchmarkFitToTolerance runs fits of 2,000 points, certificates included, and compares their time
+// with that of 1.5 N/chi2 (1e-2) and 1.2 N/chi2 (1e-3) independent draws at locate's own speed, which
+// is about what a first-order method on independent draws takes at best. A ratio below 1 is less time
+// than those. `found` is when the heights were; the rest is the certificate, mass centres and angles.
+//
+//	go test ./engine -run xxx -bench FitToTolerance -benchtime 1x
+func BenchmarkFitToTolerance(b *testing.B) {
+	const n = 2000
+	for _, set := range []struct {
+		name string
+		make func(b *testing.B) ([]float32, int)
+	}{
+		{"mnist_d64", func(b *testing.B) ([]float32, int) { return realCodes(b, "mnist_latents", n) }},
+		{"terrain_d128", func(b *testing.B) ([]float32, int) { return realCodes(b, "terrain_latents_fp16", n) }},
+		{"clusters_d32", func(*testing.B) ([]float32, int) { return farClusters(n, 32), 32 }},
+	} {
+		for _, goal := range []struct{ tolerance, times float64 }{{1e-2, 1.5}, {1e-3, 1.2}} {
+			b.Run(fmt.Sprintf("%s/chi2=%g", set.name, goal.tolerance), func(b *testing.B) {
+				points, d := set.make(b)
+				f := newFitBench(b, points, d, nil)
+				for range b.N {
+					r, found, total, _ := f.solve(b, false, fit.Options{Tolerance: goal.tolerance, Seed: 1})
+					chi, _, empty := f.judge(b, r.Heights, 1_000_000)
+					one := f.locate(b, 1)
+					draws := goal.times * n / goal.tolerance
+					b.ReportMetric(float64(r.Report.Samples), "samples")
+					b.ReportMetric(float64(r.Report.TestSamples), "certificate")
+					b.ReportMetric(1e3*chi, "judged_chi2/1e-3")
+					b.ReportMetric(float64(empty), "empty")
+					b.ReportMetric(found.processor, "found_cpu_s")
+					b.ReportMetric(total.processor, "fit_cpu_s")
+					b.ReportMetric(total.wall, "fit_wall_s")
+					b.ReportMetric(draws*one.processor, "dense_cpu_s")
+					b.ReportMetric(found.processor/(draws*one.processor), "found/dense")
+					b.ReportMetric(total.processor/(draws*one.processor), "fit/dense")
+					if !r.Report.Met {
+						b.Errorf("the tolerance was not met: %+v", r.Report)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkFitDense compares the independent draws a second of a whole fit, certificate, mass centres
+// and angles included, with those of locate alone for the same numbers of cells a draw.
+//
+//	go test ./engine -run xxx -bench FitDense -benchtime 1x
+func BenchmarkFitDense(b *testing.B) {
+	for _, set := range []struct {
+		file      string
+		n         int
+		tolerance float64
+	}{{"mnist_latents", 2000, 1e-2}, {"terrain_latents_fp16", 2000, 1e-2}, {"mnist_latents", 20000, 1e-1}} {
+		b.Run(fmt.Sprintf("%s/N=%d", set.file, set.n), func(b *testing.B) {
+			points, d := realCodes(b, set.file, set.n)
+			f := newFitBench(b, points, d, nil)
+			for range b.N {
+				_, _, total, draws := f.solve(b, true, fit.Options{Tolerance: set.tolerance, Seed: 1})
+				count, alone := 0, spent{}
+				for k, n := range draws {
+					if n > 0 {
+						one := f.locate(b, k)
+						count += n
+						alone.wall += float64(n) * one.wall
+						alone.processor += float64(n) * one.processor
+					}
+				}
+				b.ReportMetric(float64(count)/total.wall, "fit_draws/s")
+				b.ReportMetric(float64(count)/alone.wall, "locate_draws/s")
+				b.ReportMetric(alone.wall/total.wall, "of_locate")
+				b.ReportMetric(alone.processor/total.processor, "of_locate_cpu")
+			}
+		})
+	}
+}
+
+// BenchmarkFitAll runs the fits of all codes to 5e-2.
+//
+//	go test ./engine -run xxx -bench FitAll -benchtime 1x -timeout 1h
+func BenchmarkFitAll(b *testing.B) {
+	for _, file := range []string{"mnist_latents", "terrain_latents_fp16"} {
+		b.Run(file, func(b *testing.B) {
+			points, d := realCodes(b, file, 0)
+			f := newFitBench(b, points, d, nil)
+			for range b.N {
+				start, last := now(), 0.0
+				r, found, total, _ := f.solve(b, false, fit.Options{Tolerance: 5e-2, Seed: 1, Progress: func(p fit.Progress) bool {
+					if s := since(start); s.wall > last+10 {
+						last = s.wall
+						fmt.Printf("%6.0f s, %6.0f of the processor: %8d samples, chi2 %.4f, %d empty beyond chance\n",
+							s.wall, s.processor, p.Samples, p.ChiSquared, p.Empty)
+					}
+					return true
+				}})
+				report := r.Report
+				b.ReportMetric(float64(report.Samples), "samples")
+				b.ReportMetric(float64(report.TestSamples), "certificate")
+				b.ReportMetric(report.ChiSquared, "chi2")
+				b.ReportMetric(report.ChiSquared*float64(report.Samples)/float64(f.n), "over_floor")
+				b.ReportMetric(float64(report.Empty), "empty")
+				b.ReportMetric(report.EmptyExpected, "empty_by_chance")
+				b.ReportMetric(found.processor, "found_cpu_s")
+				b.ReportMetric(total.processor, "fit_cpu_s")
+				b.ReportMetric(total.wall, "fit_wall_s")
+				b.ReportMetric(float64(report.SamplesToHalve), "samples_to_halve")
+				if !report.Met {
+					b.Errorf("the tolerance was not met: %+v", report)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkFitChanged fits 2,000 codes to 1e-2 as they are, scaled, shifted and with masses
+// proportional to 1/(10+rank): chi-squared and samples should hardly differ.
+//
+//	go test ./engine -run xxx -bench FitChanged -benchtime 1x
+func BenchmarkFitChanged(b *testing.B) {
+	const n = 2000
+	zipf, sum := make([]float64, n), 0.0
+	for i := range zipf {
+		zipf[i] = 1 / float64(10+i)
+		sum += zipf[i]
+	}
+	for i := range zipf {
+		zipf[i] /= sum
+	}
+	for _, file := range []string{"mnist_latents", "terrain_latents_fp16"} {
+		for _, c := range []struct {
+			name         string
+			scale, shift float32
+			masses       []float64
+		}{
+			{"as_they_are", 1, 0, nil}, {"times_0.01", 0.01, 0, nil}, {"times_100", 100, 0, nil},
+			{"shifted_by_1000", 1, 1000, nil}, {"zipf", 1, 0, zipf},
+		} {
+			b.Run(file+"/"+c.name, func(b *testing.B) {
+				points, d := realCodes(b, file, n)
+				for i := range points {
+					points[i] = points[i]*c.scale + c.shift
+				}
+				f := newFitBench(b, points, d, c.masses)
+				for range b.N {
+					r, _, _, _ := f.solve(b, false, fit.Options{Tolerance: 1e-2, Seed: 1})
+					chi, _, empty := f.judge(b, r.Heights, 500_000)
+					b.ReportMetric(float64(r.Report.Samples), "samples")
+					b.ReportMetric(1e3*chi, "judged_chi2/1e-3")
+					b.ReportMetric(float64(empty), "empty")
+					if !r.Report.Met {
+						b.Errorf("the tolerance was not met: %+v", r.Report)
+					}
+				}
+			})
+		}
+	}
+}
