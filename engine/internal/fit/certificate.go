@@ -165,13 +165,13 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError
 }
 
-// toHalve extrapolates chi-squared, which falls like one over the samples, but is not below N/n.
-// Given heights are taken for worth N/chi-squared samples.
+// toHalve is as many samples as were used, for chi-squared falls like one over them. Given heights are
+// taken for worth N/chi-squared samples.
 func (r *run) toHalve(chi float64) uint64 {
 	if r.measuring {
 		return uint64(float64(r.target.cells) / max(chi, 1e-9))
 	}
-	return r.samplesFor(chi/2) - r.samples()
+	return r.samples()
 }
 
 // found is the samples that the heights were found with.
