@@ -11,7 +11,8 @@ import (
 	"brenier/engine/internal/strictjson"
 )
 
-// FitMethod is how heights are found.
+// FitMethod is how heights are found. An exact fit has no use for Checkpoint, SamplesMax and Rebalance,
+// and does without them.
 type FitMethod string
 
 const (

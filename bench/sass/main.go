@@ -70,6 +70,14 @@ func run(nvdisasm, launches, table string, update bool, folder string) error {
 	} else if !bytes.Equal(text, predicted(list)) {
 		faults = append(faults, times+": other times are predicted now; write them with --update")
 	}
+	// The page is that of the table, which may be up to `growth` behind the code.
+	if then, err := forecasts(asked, known); err != nil {
+		return err
+	} else if text, err := os.ReadFile(pageBeside(table)); err != nil {
+		return err
+	} else if !bytes.Equal(text, page(known, then)) {
+		faults = append(faults, pageBeside(table)+": is not the page of the table; write it with --update")
+	}
 	for _, fault := range faults {
 		fmt.Println(fault)
 	}

@@ -60,8 +60,9 @@ const (
 // Prediction is the time of one launch.
 type Prediction struct {
 	Launch
-	Seconds float64 // each time
-	Binds   string  // what it is bound by
+	Seconds  float64 // each time
+	Resident int     // blocks that a multiprocessor holds at once
+	Binds    string  // what it is bound by
 }
 
 // predict is the time of a launch: a node of a graph, and the largest of what the busiest part of the
@@ -98,7 +99,7 @@ func (c card) predict(l Launch, b Budget) Prediction {
 	if memory < c.held {
 		memory = 0
 	}
-	p := Prediction{Launch: l, Seconds: most / clock, Binds: part}
+	p := Prediction{Launch: l, Seconds: most / clock, Binds: part, Resident: int(resident)}
 	for _, other := range []struct {
 		name    string
 		seconds float64
@@ -213,9 +214,10 @@ func writePredictions(text *bytes.Buffer, list []forecast) {
 		if us, limited := limits[f.name]; limited {
 			limit = fmt.Sprintf("%.0f", us)
 		}
-		fmt.Fprintf(text, "| **%s** | | **%.1f** | %s | |\n", f.name, 1e6*f.seconds, limit)
+		fmt.Fprintf(text, "| **%s** | | | | **%.1f** | %s | |\n", f.name, 1e6*f.seconds, limit)
 		for _, p := range f.launches {
-			fmt.Fprintf(text, "| %s | %d x %d | %.1f | | %s |\n", p.Kernel, p.Times, p.Blocks, 1e6*p.Seconds, p.Binds)
+			fmt.Fprintf(text, "| %s | %d x %d x %d | %d | %d | %.1f | | %s |\n",
+				p.Kernel, p.Times, p.Blocks, p.Threads, p.Shared, p.Resident, 1e6*p.Seconds, p.Binds)
 		}
 	}
 }
@@ -225,8 +227,9 @@ const predictionsHead = `## Predicted times on an %s, in microseconds
 Of every benchmark of bench/gpu and of its launches (bench/sass/launches.json). A launch takes a node of a
 graph, 1.2 us, and the longest of: what the busiest part of the busiest multiprocessor needs, what the
 latencies of its blocks add up to, and its bytes. Generate is timed on the host, which adds 2.5 us. A time
-that must not be exceeded stands beside the predicted one.
+that must not be exceeded stands beside the predicted one. Shared is the bytes of dynamic shared memory of a
+block, resident the blocks that a multiprocessor holds at once.
 
-| benchmark, launch | launches x blocks | predicted | at most | binds |
-|---|---|---|---|---|
+| benchmark, launch | launches x blocks x threads | shared | resident | predicted | at most | binds |
+|---|---|---|---|---|---|---|
 `

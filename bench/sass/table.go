@@ -91,7 +91,7 @@ func writeTable(path string, budgets []Budget, list []forecast) error {
 	if err := replace(path, text.Bytes()); err != nil {
 		return err
 	}
-	if err := replace(strings.TrimSuffix(path, ".json")+".md", page(budgets, list)); err != nil {
+	if err := replace(pageBeside(path), page(budgets, list)); err != nil {
 		return err
 	}
 	return replace(predictedBeside(path), predicted(list))
@@ -110,6 +110,9 @@ func predictedBeside(table string) string {
 	return filepath.Join(filepath.Dir(table), "predicted.json")
 }
 
+// pageBeside is the table to read that goes with a table.
+func pageBeside(table string) string { return strings.TrimSuffix(table, ".json") + ".md" }
+
 // page is the table to read.
 func page(budgets []Budget, list []forecast) []byte {
 	var text bytes.Buffer
@@ -124,11 +127,11 @@ func page(budgets []Budget, list []forecast) []byte {
 			if i > 0 {
 				name = "... around it"
 			}
-			fmt.Fprintf(&text, "| %s | %s | %d | %d | %.0f | %.0f | %.0f | %.0f | %.0f | %d | %s %.0f |\n", name, b.Machine,
-				b.Registers, c.Issue, c.Tensor, c.FMA, c.ALU, c.Double, c.Shared, c.Global, part, most)
+			fmt.Fprintf(&text, "| %s | %s | %d | %d | %d | %d | %.0f | %.0f | %.0f | %.0f | %.0f | %d | %s %.0f |\n", name, b.Machine,
+				b.Registers, b.Local, b.StaticShared, c.Issue, c.Tensor, c.FMA, c.ALU, c.Double, c.Shared, c.Global, part, most)
 		}
 		if len(b.Loops) == 0 {
-			fmt.Fprintf(&text, "| %s | %s | %d | - | | | | | | | no loop |\n", b.Kernel, b.Machine, b.Registers)
+			fmt.Fprintf(&text, "| %s | %s | %d | %d | %d | - | | | | | | | no loop |\n", b.Kernel, b.Machine, b.Registers, b.Local, b.StaticShared)
 		}
 	}
 	return text.Bytes()
@@ -146,10 +149,11 @@ to the middle.
 const pageTable = `
 ## Hot loops
 
-For one warp and one iteration: registers a thread, instructions issued, clocks of the tensor core and of the
+For one warp and one iteration: registers a thread, instructions of the kernel that touch local memory
+(spills), bytes of static shared memory of a block; instructions issued, clocks of the tensor core and of the
 float32, integer and float64 units of a sub-core, wavefronts of shared memory (of a multiprocessor), accesses to
 global memory, and the part that binds if all warps did only this.
 
-| kernel | architecture | registers | issue | tensor | fma | alu | float64 | shared | global | binds |
-|---|---|---|---|---|---|---|---|---|---|---|
+| kernel | architecture | registers | local | static shared | issue | tensor | fma | alu | float64 | shared | global | binds |
+|---|---|---|---|---|---|---|---|---|---|---|---|---|
 `
