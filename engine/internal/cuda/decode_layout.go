@@ -26,7 +26,6 @@ type builder struct {
 	made   []int       // by value of the program: the value here, as it was made
 	values []layout    // here; value 0 is the code as the caller has it
 	copies map[key]int // other layouts of values, by value here
-	codes  []int       // values here that are the code in the decoder's elements
 }
 
 type key struct{ value, run int }
@@ -122,12 +121,7 @@ func (b *builder) read(value, run int) (int, error) {
 		if run == 0 {
 			run = b.runOf(value)
 		}
-		before := len(b.values)
-		made, err := b.copy("code", v, run, func(from, to layout) (operation, error) { return b.d.newCode(to) })
-		if err == nil && len(b.values) > before {
-			b.codes = append(b.codes, made)
-		}
-		return made, err
+		return b.copy("code", v, run, func(from, to layout) (operation, error) { return b.d.newCode(to) })
 	}
 	if run == 0 || b.values[v].run == run {
 		return v, nil
@@ -307,8 +301,14 @@ const imageValue = -1
 
 // finish adds the step that writes the image where none does yet.
 func (b *builder) finish() error {
-	if len(b.codes) == 1 {
-		b.d.input = decoderInput{layout: b.values[b.codes[0]], element: b.d.element, value: b.codes[0]}
+	var codes []int // the code in the decoder's elements
+	for of, copied := range b.copies {
+		if of.value == codeValue {
+			codes = append(codes, copied)
+		}
+	}
+	if len(codes) == 1 {
+		b.d.input = decoderInput{layout: b.values[codes[0]], element: b.d.element, value: codes[0]}
 	}
 	b.d.most = max(b.d.most, b.p.Shape.Size())
 	if b.made[b.p.Output] == imageValue {

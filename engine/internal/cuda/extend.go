@@ -99,15 +99,18 @@ func (s *extendStage) checks() []check {
 	}}}
 }
 
+// askedNormals are n rows of d normal values for a question; other streams are other values.
+func askedNormals(stream uint32, n, d int) []float32 {
+	const seed = 1
+	values := make([]float32, n*d)
+	cpu.Noise(cpu.Portable, cpu.Gaussian, values, d, seed, 0, stream)
+	return values
+}
+
 // askExtend asks for the codes of 7 samples with 5 cells each of a map of 12 cells in R^d.
 func askExtend(v *device, q *driver.Stream, d int) error {
-	const N, n, k, seed = 12, 7, 5, 1
-	draw := func(stream uint32, n int) []float32 {
-		values := make([]float32, n*d)
-		cpu.Noise(cpu.Portable, cpu.Gaussian, values, d, seed, 0, stream)
-		return values
-	}
-	points, centroids, x := draw(0, N), draw(1, N), draw(2, n)
+	const N, n, k = 12, 7, 5
+	points, centroids, x := askedNormals(0, N, d), askedNormals(1, N, d), askedNormals(2, n, d)
 	cells := make([]int32, n*k) // five in a row, from another one on for each sample
 	for i := range cells {
 		cells[i] = int32((i/k*5 + i%k*7) % N)

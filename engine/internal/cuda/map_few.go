@@ -79,13 +79,8 @@ func (m *fewMap) checks() []check {
 
 // askFewMap asks for the codes of 3 samples with 5 cells each of a map of 150 cells in R^20.
 func askFewMap(v *device, q *driver.Stream) error {
-	const N, d, n, k, seed = 150, 20, 3, 5, 1
-	draw := func(stream uint32, n int) []float32 {
-		values := make([]float32, n*d)
-		cpu.Noise(cpu.Portable, cpu.Gaussian, values, d, seed, 0, stream)
-		return values
-	}
-	points, centroids, x := draw(0, N), draw(1, N), draw(2, n)
+	const N, d, n, k = 150, 20, 3, 5
+	points, centroids, x := askedNormals(0, N, d), askedNormals(1, N, d), askedNormals(2, n, d)
 	heights := make([]float32, N)
 	norms := make([]float64, N)
 	cpu.PlaneNorms(cpu.Portable, points, d, norms)
