@@ -21,6 +21,14 @@ import (
 	"github.com/x448/float16"
 )
 
+// The tests say what the processor prints, also on a machine with a GPU.
+func TestMain(m *testing.M) {
+	if os.Getenv("BRENIER_DEVICE") == "" {
+		os.Setenv("BRENIER_DEVICE", "cpu")
+	}
+	os.Exit(m.Run())
+}
+
 // cli runs the program and wants an exit status.
 func cli(t *testing.T, want int, arguments ...string) (stdout, stderr string) {
 	t.Helper()
