@@ -81,8 +81,9 @@ int main(void) {
     printf("%d calls: %ld allocations in C, %llu in Go\n", 7 * CALLS, c_more, (unsigned long long)go_more);
     CHECK(c_before > 0); /* the counting works */
     CHECK(c_more == 0);
-    /* Go's runtime has a few of its own now and then; one a call would be 1,400. */
-    CHECK(go_more < 20);
+    /* Go's runtime has a few of its own now and then, more of them where threads wait for each other
+     * on a busy machine; one in each call of any one function would be CALLS. */
+    CHECK(go_more < CALLS / 2);
     CHECK_OK(brenier_engine_destroy(engine));
     return finish("allocation");
 }
