@@ -2,7 +2,7 @@ package fit
 
 import (
 	"math"
-	"sort"
+	"slices"
 )
 
 const (
@@ -19,8 +19,9 @@ const (
 func (s *sampler) angles(t *target) (table []float64, standardError float64, p *plan, err error) {
 	k := min(neighbours+1, t.n)
 	n := planSamples(t.cells, s.d)
-	p = &plan{target: t, k: k}
+	p = newPlan(t, n, k)
 	cosines := make([]float64, 0, n*(k-1))
+	squares := t.problem.normalSquares()
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		b, err := s.draw(anglesStream, n-drawn, k, true)
@@ -32,14 +33,15 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 		for i := range b.n {
 			row := b.cells[i*k : (i+1)*k]
 			for _, j := range row[1:] {
-				cosines = append(cosines, t.problem.normalsCosine(int(row[0]), int(j)))
+				cosines = append(cosines, t.problem.normalsCosine(squares, int(row[0]), int(j)))
 			}
 		}
 	}
 	if k < 2 {
 		return nil, 0, p, nil
 	}
-	sort.Sort(sort.Reverse(sort.Float64Slice(cosines)))
+	slices.Sort(cosines)
+	slices.Reverse(cosines)
 	at := func(q float64) float64 {
 		place := float64(max(0, min(1, q)) * float64(len(cosines)-1))
 		low := int(place)
@@ -61,18 +63,32 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 	return table, standardError, p, nil
 }
 
-// normalsCosine is the cosine of the angle between (a,-1) and (b,-1), a and b being points i and j.
-func (p Problem) normalsCosine(i, j int) float64 {
-	a, b := p.Points[i*p.Dim:(i+1)*p.Dim], p.Points[j*p.Dim:(j+1)*p.Dim]
-	dot, aa, bb := 1.0, 1.0, 1.0
-	for k := range a {
-		u, v := float64(a[k]), float64(b[k])
-		if p.Shift != nil {
-			u, v = u+p.Shift[k], v+p.Shift[k]
-		}
-		dot = math.FMA(u, v, dot)
-		aa = math.FMA(u, u, aa)
-		bb = math.FMA(v, v, bb)
+// normalSquares are the squares of the norms of (a,-1), a being the points [N].
+func (p Problem) normalSquares() []float64 {
+	squares := make([]float64, len(p.Points)/p.Dim)
+	for i := range squares {
+		squares[i] = p.normalsDot(i, i)
 	}
-	return max(-1, min(1, dot/math.Sqrt(aa*bb)))
+	return squares
+}
+
+// normalsCosine is the cosine of the angle between (a,-1) and (b,-1), a and b being points i and j.
+func (p Problem) normalsCosine(squares []float64, i, j int) float64 {
+	return max(-1, min(1, p.normalsDot(i, j)/math.Sqrt(squares[i]*squares[j])))
+}
+
+// normalsDot is the inner product of (a,-1) and (b,-1).
+func (p Problem) normalsDot(i, j int) float64 {
+	a, b := p.Points[i*p.Dim:(i+1)*p.Dim], p.Points[j*p.Dim:(j+1)*p.Dim]
+	dot := 1.0
+	if p.Shift == nil {
+		for k := range a {
+			dot = math.FMA(float64(a[k]), float64(b[k]), dot)
+		}
+		return dot
+	}
+	for k, shift := range p.Shift {
+		dot = math.FMA(float64(a[k])+shift, float64(b[k])+shift, dot)
+	}
+	return dot
 }

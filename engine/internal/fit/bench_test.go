@@ -180,7 +180,7 @@ func BenchmarkSamples(b *testing.B) {
 							break
 						}
 						r.choose(heights)
-						r.until = r.nextTrial()
+						r.until = r.nextJudgement()
 					}
 					if err != nil {
 						b.Fatal(err)

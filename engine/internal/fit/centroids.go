@@ -3,8 +3,8 @@ package fit
 import "math"
 
 // samplesPerCell is how many samples the mass centres are made of, a cell on average: the error of a
-// centre is then the spread of its cell over about 7.
-const samplesPerCell = 50
+// centre is then the spread of its cell over about 6.
+const samplesPerCell = 32
 
 // centres sums samples by cell.
 type centres struct {

@@ -6,7 +6,8 @@ import "math"
 const risk = 0.05
 
 // confidence is how many standard errors chi-squared must be within the tolerance. A fit that
-// fails goes on and is judged again on new samples, so that it has several tries: 2.3% each.
+// fails goes on and is judged again on new samples, so that it has several tries: 2.3% each, and
+// again for a second look.
 const confidence = 2
 
 // Report is the certificate of a fit. All but the first three and Seconds is measured on samples
@@ -45,23 +46,31 @@ type Report struct {
 	Seconds           float64
 }
 
-// certificateSamples is enough for the mass centres, and for a standard error of chi-squared of a
-// tenth of the tolerance, sqrt(2N)/B, unless that were more than the fit itself took.
+// certificateSamples is enough for the mass centres, and that with which the fit, which must come so
+// far below the tolerance that the certificate can tell, and the certificate take the fewest samples
+// together: with the standard error a/B of chi-squared, a = sqrt(2N), the sum of c N/(tolerance - 2a/B)
+// and B is the least for B = (2a + sqrt(2 a c N))/tolerance.
 func (r *run) certificateSamples() uint64 {
-	cells := float64(r.target.cells)
-	fine := uint64(min(10*math.Sqrt(2*cells)/r.options.Tolerance, float64(max(r.samples(), 1<<17))))
-	n := max(samplesPerCell*uint64(r.target.cells), fine, 1<<16)
+	cells, scatter := float64(r.target.cells), r.scatter()
+	constant := max(1, r.forecast.constant)
+	fine := (confidence*scatter + math.Sqrt(confidence*scatter*constant*cells)) / r.options.Tolerance
+	fine = min(fine, float64(max(r.samples(), 1<<17))) // never many more than the fit itself took
+	n := max(samplesPerCell*uint64(r.target.cells), uint64(fine), 1<<16)
 	return max(n, uint64(minGroups*r.sampler.group))
 }
 
+// looks are how often a certificate is looked at: one that just fails to tell that the tolerance is
+// met is made of twice the samples, which is cheaper than to go on and to begin another.
+const looks = 2
+
 // hopeless is how many cells a third of the certificate's samples must find empty for it to be given
-// up: those of a fifth of their mass are among them, and are mostly hit by the rest.
+// up: those of a third of their mass are among them, and are mostly hit by the rest.
 const hopeless = 8
 
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
-// the search may go on, a third of the samples, 16 a cell, is enough to give up heights that plainly
-// miss the tolerance or leave cells empty, with a nil result; and cells found empty, in a number of
-// samples that no trial can afford, are lifted.
+// the search may go on, a third of the samples is enough to give up heights that plainly
+// miss the tolerance or leave cells empty; cells found empty, in a number of samples that no trial can
+// afford, are lifted; and the result is nil where the tolerance is not met.
 func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := r.sampler.device.SetHeights(heights); err != nil {
 		return nil, err
@@ -91,12 +100,28 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		}
 		chi, sd := tally.estimate()
 		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && tally.emptyBeyondChance() >= hopeless {
-			r.chiSquared, r.empty = chi, tally.emptyBeyondChance()
+			r.observe(tally)
 			return nil, r.liftEmpty(tally, heights)
 		}
 	}
-	if err := s.testEach(tally, samples, true, visit); err != nil {
-		return nil, err
+	for look := 1; ; look++ {
+		if err := s.testEach(tally, samples, true, visit); err != nil {
+			return nil, err
+		}
+		chi, sd := tally.estimate()
+		decided := chi+float64(confidence*sd) <= r.options.Tolerance || chi+float64(confidence*sd)/2 > r.options.Tolerance
+		if decided || look == looks || r.measuring || tally.missesTooMany() {
+			break
+		}
+		samples *= 2
+	}
+	chi, sd := tally.estimate()
+	met := chi+float64(confidence*sd) <= r.options.Tolerance && !tally.missesTooMany()
+	if !r.measuring {
+		r.observe(tally)
+	}
+	if mayGoOn && !met {
+		return nil, r.liftEmpty(tally, heights)
 	}
 	cosines, angleError, plan, err := s.angles(t)
 	if err != nil {
@@ -108,12 +133,10 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			r.unhit = append(r.unhit, i)
 		}
 	}
-	chi, sd := tally.estimate()
 	report := Report{
 		Method: r.method, Samples: r.found(), TestSamples: tally.samples, Group: tally.group,
 		ChiSquared: chi, ChiSquaredError: sd,
-		Met:   chi+float64(confidence*sd) <= r.options.Tolerance && !tally.missesTooMany(),
-		Empty: tally.empty(), EmptyExpected: tally.emptyExpected(), EmptyMass: tally.emptyMass(risk),
+		Met: met, Empty: tally.empty(), EmptyExpected: tally.emptyExpected(), EmptyMass: tally.emptyMass(risk),
 		Duplicates: t.n - t.cells, CentroidFallbacks: tally.empty(), AngleError: angleError,
 		SamplesToHalve: r.toHalve(chi),
 	}
@@ -124,10 +147,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	result.Centroids, report.CentroidError = centres.means()
 	report.Seconds = r.seconds()
 	result.Report = report
-	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
-	if mayGoOn && !report.Met {
-		return result, r.liftEmpty(tally, heights)
-	}
+	r.empty, r.energy = report.Empty, report.Energy
 	return result, nil
 }
 
@@ -182,13 +202,8 @@ func (r *run) found() uint64 {
 	return r.samples()
 }
 
-// samplesFor is how many samples a chi-squared would take, at least as many as were used.
+// samplesFor is how many samples a chi-squared should take, at least as many as were used.
 func (r *run) samplesFor(chi float64) uint64 {
-	used := float64(r.samples())
-	reached := r.chiSquared
-	if math.IsNaN(reached) {
-		reached = float64(r.target.cells) / max(used, 1)
-	}
-	constant := max(float64(reached*used), float64(r.target.cells))
-	return uint64(min(max(constant/max(chi, 1e-12), used), 1<<62))
+	more := float64(r.worth() * (r.expected()/max(chi, 1e-12) - 1))
+	return r.samples() + uint64(min(max(more, 0), 1<<62))
 }

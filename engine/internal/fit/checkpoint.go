@@ -14,7 +14,7 @@ import (
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
 //	hits int64 [N], h float64 [N], averages float64 [averages,N], SHA-256 of all before [32]
-const checkpointMagic = "brnfit02"
+const checkpointMagic = "brnfit03"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
@@ -24,7 +24,10 @@ type saved struct {
 	Samples, Credit, Steps       uint64
 	Totals                       [averages]float64
 	Until, Begun                 uint64
-	ChiSquared, Steepness        float64
+	Judged, Preferred            uint64
+	ChiSquared                   float64
+	Dependence, Steepness        float64
+	Constant, ConstantError      float64
 	SecondOrder, Restless        bool
 	Worth, Size, Refused, Trials uint64
 	Error, Began                 float64
@@ -64,7 +67,10 @@ func (r *run) encode() []byte {
 	s := saved{
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
-		Until: r.until, Begun: r.begun, ChiSquared: r.chiSquared, Steepness: r.steepness, Restless: r.restless, Seconds: r.seconds(),
+		Until: r.until, Begun: r.begun, Judged: uint64(r.judged), Preferred: uint64(r.preferred),
+		ChiSquared: r.chiSquared, Dependence: r.dependence,
+		Steepness: r.steepness, Constant: r.forecast.constant, ConstantError: r.forecast.error,
+		Restless: r.restless, Seconds: r.seconds(),
 	}
 	for i, a := range r.descent.averages {
 		s.Totals[i] = a.total
@@ -122,7 +128,10 @@ func (r *run) resume(data []byte) error {
 	read(&s)
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
-	r.until, r.chiSquared, r.steepness, r.restless, r.before = s.Until, s.ChiSquared, s.Steepness, s.Restless, s.Seconds
+	r.until, r.judged, r.preferred = s.Until, int(s.Judged), int(s.Preferred)
+	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
+	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
+	r.restless, r.before = s.Restless, s.Seconds
 	r.descent = newDescent(r.target, make([]float64, n), 0, r.sampler.batch)
 	d := r.descent
 	d.samples, d.credit, d.steps = s.Samples, s.Credit, int(s.Steps)

@@ -31,6 +31,11 @@ type plan struct {
 	x      []float32 // [n,d]
 }
 
+// newPlan has room for n samples with k cells each.
+func newPlan(t *target, n, k int) *plan {
+	return &plan{target: t, k: k, cells: make([]int32, 0, n*k), scores: make([]float64, 0, n*k), x: make([]float32, 0, n*t.problem.Dim)}
+}
+
 func (p *plan) add(b drawn) {
 	for _, c := range b.cells {
 		p.cells = append(p.cells, int32(c))

@@ -15,13 +15,7 @@ const (
 	newtonAbove  = 4.
 	newtonTrials = 3    // in which it must halve chi-squared
 	startCheck   = 8192 // samples that judge the start
-	// floorReached is the part of N/goal samples before which a trial cannot pass.
-	floorReached = 0.95
-	// plainlyAbove is how many times N/n the average with the least noise must be for another to be
-	// tried too.
-	plainlyAbove = 1.5
-	trialShare   = 8   // samples before a trial that cannot pass, in those of the trial
-	stuckHits    = 12. // expected hits without one after which a cell is lifted
+	stuckHits    = 12.  // expected hits without one after which a cell is lifted
 	rebalances   = 8
 )
 
@@ -46,9 +40,13 @@ type run struct {
 
 // progressState is what a checkpoint keeps besides the engines' own states.
 type progressState struct {
-	until      uint64  // samples of the next trial
+	until      uint64  // samples when heights are judged next
 	begun      uint64  // samples before the first step
-	chiSquared float64 // of the latest trial
+	judged     int     // times: trials and certificates
+	chiSquared float64 // of the latest
+	dependence float64 // of the draws of the latest; see [moments]
+	preferred  int     // the average of the descent that it chose
+	forecast   forecast
 	steepness  float64
 	restless   bool // the second-order engine has been given up
 }
@@ -69,12 +67,16 @@ func newRun(p Problem, device Device, o Options) *run {
 		start: o.Now(), empty: -1, energy: math.NaN(),
 	}
 	r.saved = r.start
-	r.chiSquared = math.NaN()
+	r.chiSquared, r.dependence = math.NaN(), 1
+	if r.sampler.group > 1 {
+		r.dependence = expectedDependence
+	}
+	r.forecast = newForecast(r.dependence)
 	r.sampler.tick = r.tick
 	return r
 }
 
-// solve goes down in stretches and tries the heights after each.
+// solve goes down in stretches and judges the heights after each.
 func (r *run) solve() (*Result, error) {
 	if err := r.begin(); err != nil {
 		return nil, err
@@ -84,21 +86,25 @@ func (r *run) solve() (*Result, error) {
 			return nil, err
 		}
 		last := r.samples() >= r.options.SamplesMax
-		heights, passed, err := r.try(r.candidates())
-		if err != nil {
-			return nil, err
+		candidates := r.candidates()
+		heights, ready := candidates[min(r.preferred, len(candidates)-1)], r.foreseen()
+		if !ready {
+			var err error
+			if heights, ready, err = r.try(candidates); err != nil {
+				return nil, err
+			}
 		}
-		r.choose(heights)
-		if passed || last {
+		if ready || last {
 			result, err := r.certify(heights, !last)
 			if err == nil && last && !result.Report.Met && r.options.Rebalance {
 				result, err = r.rebalance(result)
 			}
-			if err != nil || last || result != nil && result.Report.Met {
+			if err != nil || result != nil {
 				return result, err
 			}
 		}
-		r.until = r.nextTrial()
+		r.choose(heights)
+		r.until = r.nextJudgement()
 	}
 }
 
@@ -143,7 +149,7 @@ func (r *run) begin() error {
 	r.descent = newDescent(t, h, credit, s.batch)
 	if t.cells > 1 {
 		r.begun = r.samples()
-		r.until = r.nextTrial()
+		r.until = r.nextJudgement()
 	}
 	r.setMethod()
 	return nil
@@ -185,45 +191,6 @@ func (r *run) samples() uint64 {
 	return n
 }
 
-// goal is the chi-squared with which a certificate is likely to find the tolerance met: the
-// tolerance less the standard errors that must lie between, sqrt(2N)/B each for B samples.
-func (r *run) goal() float64 {
-	sd := math.Sqrt(float64(2*r.target.cells)) / float64(r.certificateSamples())
-	return max(r.options.Tolerance-float64(confidence*sd), r.options.Tolerance/2)
-}
-
-// floor is the samples before which heights are not within the goal.
-func (r *run) floor() float64 { return floorReached * float64(r.target.cells) / r.goal() }
-
-// trialSamples is what a trial takes at least: 16 groups, from which variances can be told.
-func (r *run) trialSamples() uint64 {
-	return max(r.samples()/40, uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
-}
-
-// nextTrial is the number of samples after which heights are tried again: when chi-squared, which
-// falls like one over the samples at best, would be just within the goal, but after half as many
-// samples again at most, so that progress is seen, and a tenth at least, so that the trials stay
-// cheap; those that cannot pass, and show progress alone, are made so seldom that they cost an eighth
-// at most.
-func (r *run) nextTrial() uint64 {
-	used := float64(r.samples())
-	work := used - float64(r.begun)
-	floor, goal := r.floor(), r.goal()
-	growth := 1.
-	if used >= floor {
-		growth = max(0.1, min(0.5, 1.03*r.chiSquared/goal-1))
-	}
-	if used >= floor && r.chiSquared <= goal { // cells are empty, and fill slowly
-		growth = 0.25
-	}
-	next := used + max(float64(growth*work), float64(16*r.sampler.batch))
-	if used < floor {
-		next = max(next, used+float64(trialShare*float64(r.trialSamples())))
-		next = min(next, max(floor, used+float64(4*r.sampler.batch)))
-	}
-	return min(uint64(next), r.options.SamplesMax)
-}
-
 // descend takes steps until the samples of the next trial are used.
 func (r *run) descend() (err error) {
 	if r.target.cells < 2 {
@@ -242,28 +209,6 @@ func (r *run) descend() (err error) {
 		}
 	}
 	return r.liftStuck()
-}
-
-// choose decides which engine goes on, after a trial of heights. The second-order one takes over
-// where the descent is far above the floor N/n though not far off; where that does not bring
-// chi-squared down, the descent goes on as it was, for good.
-func (r *run) choose(heights []float32) {
-	cells := float64(r.target.cells)
-	if r.newton == nil {
-		worth := float64(r.descent.samples + r.descent.credit)
-		if !r.restless && r.chiSquared < newtonFrom && r.chiSquared*worth > newtonAbove*cells {
-			copy(r.descent.h, wide(heights))
-			r.newton = &newton{newtonState: newtonState{worth: uint64(cells / r.chiSquared), error: r.chiSquared, began: r.chiSquared}}
-		}
-	} else if r.newton.trials++; r.newton.trials%newtonTrials == 0 {
-		if r.newton.restless || r.chiSquared > r.newton.began/2 {
-			r.restless, r.newton = true, nil
-			copy(r.descent.h, r.descent.averages[1].h)
-		} else {
-			r.newton.began = r.chiSquared
-		}
-	}
-	r.setMethod()
 }
 
 // firstOrder is a step of the descent: a batch, and later, when single batches bring little news,
@@ -320,96 +265,6 @@ func (r *run) liftStuck() error {
 // liftSamples bounds a lift to a small part of the samples so far.
 func (r *run) liftSamples() int { return int(r.samples() / 32) }
 
-// candidates are the heights that a trial chooses from.
-func (r *run) candidates() [][]float32 {
-	if r.newton != nil {
-		h := make([]float32, r.target.n)
-		r.target.stored(h, r.descent.h)
-		return [][]float32{h}
-	}
-	return r.descent.candidates()
-}
-
-// try chooses the first candidate, or one that is plainly better on a few fresh samples where the
-// first is plainly above N/n, then measures it with as many as it takes to tell whether it is within
-// the tolerance, but not above a fifth of what the descent used.
-func (r *run) try(candidates [][]float32) (best []float32, passed bool, err error) {
-	used := r.samples()
-	few, goal := r.trialSamples(), r.goal()
-	if float64(used) < floorReached*float64(r.target.cells)/r.options.Tolerance && used < r.options.SamplesMax {
-		candidates = candidates[:1] // it cannot pass: measured for the progress alone
-	}
-	var t *tally
-	for _, h := range candidates {
-		trial := newTally(r.target)
-		if err := r.measure(trial, h, few); err != nil {
-			return nil, false, err
-		}
-		chi, sd := trial.estimate()
-		if t == nil || chi < t.chiSquared()-float64(2*sd) { // the first has the least noise, and is mostly it
-			best, t = h, trial
-		}
-		floor := float64(r.target.cells) / float64(max(r.descentWorth(), 1)) * t.moments().dependence
-		if chi-float64(2*sd) <= float64(plainlyAbove*floor) {
-			break
-		}
-	}
-	limit := max(used/5, 1<<16)
-	for {
-		chi, sd := t.estimate()
-		r.chiSquared, r.empty = chi, t.emptyBeyondChance()
-		r.energy = t.scores / float64(t.samples)
-		for i, nu := range r.target.mass {
-			r.energy -= float64(nu * float64(best[i]))
-		}
-		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance || chi+3*sd < goal
-		if decided || 2*t.samples > limit {
-			return best, chi <= goal && !t.missesTooMany(), r.liftEmpty(t, best)
-		}
-		if err := r.measure(t, best, 2*t.samples); err != nil {
-			return nil, false, err
-		}
-	}
-}
-
-// descentWorth is the samples that the averages are made of.
-func (r *run) descentWorth() uint64 {
-	if r.descent == nil { // a single cell
-		return 0
-	}
-	return r.descent.samples + r.descent.credit
-}
-
-// liftEmpty lifts cells that a trial did not hit although it should have.
-func (r *run) liftEmpty(t *tally, h []float32) error {
-	if r.target.cells < 2 || !t.missesTooMany() {
-		return nil
-	}
-	worth := t.worth()
-	var empty []int
-	for i, nu := range r.target.mass {
-		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
-			empty = append(empty, i)
-		}
-	}
-	if len(empty) == 0 {
-		return nil
-	}
-	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
-	if err == nil {
-		r.descent.set(empty, lifted)
-	}
-	return err
-}
-
-// measure adds fresh samples of heights h to a tally until it has n.
-func (r *run) measure(t *tally, h []float32, n uint64) error {
-	if err := r.sampler.device.SetHeights(h); err != nil {
-		return err
-	}
-	return r.sampler.test(t, n)
-}
-
 // rebalance nudges the cells that the certificate found empty until each is hit, or nothing helps.
 func (r *run) rebalance(result *Result) (*Result, error) {
 	for range rebalances {
@@ -456,7 +311,7 @@ func (r *run) tick() error {
 	}
 	if r.measuring {
 		p.SecondsLeft = seconds * (float64(p.SamplesMax)/max(float64(p.Samples), 1) - 1)
-	} else if !math.IsNaN(r.chiSquared) && p.Samples > 0 {
+	} else if p.Samples > 0 {
 		need := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)
 		p.SecondsLeft = seconds * max(0, float64(need)/float64(p.Samples)-1)
 	}

@@ -1,0 +1,40 @@
+package fit
+
+import "math"
+
+// What is expected before anything has been measured: of c, in parts of the dependence (measured at
+// N = 2000, see [descent]: 1.0 to 1.2), and of the dependence of draws that share frames; and how far
+// c drifts from one measurement to the next, in parts of it.
+const (
+	expectedConstant   = 1.1
+	expectedError      = 0.15
+	expectedDependence = 1.15
+	drift              = 0.05
+	surprise           = 3. // standard errors from which a measurement is believed alone
+)
+
+// forecast is what is known of c in chi-squared = c N/n, n being the samples that an average of a
+// descent is made of. The average is asymptotically efficient (Polyak and Juditsky 1992): its heights
+// are off by H^-1 S H^-1/n, H being the energy's Hessian and S, the covariance of one sample's
+// gradient, diag(nu) - nu nu^T, times the dependence of draws that share a frame. Then chi-squared is
+// tr(diag(1/nu) S)/n on average, so that c comes down to the dependence. Few samples measure a
+// chi-squared that small only roughly; the forecast weighs what they say with what was known, and
+// saves the many that it would take to do without.
+type forecast struct {
+	constant, error float64 // c and one standard error
+}
+
+func newForecast(dependence float64) forecast {
+	c := expectedConstant * dependence
+	return forecast{constant: c, error: expectedError * c}
+}
+
+// with is the forecast after a measurement of c, with its standard error.
+func (f forecast) with(constant, sd float64) forecast {
+	known := math.Hypot(f.error, float64(drift*f.constant))
+	if math.Abs(constant-f.constant) > float64(surprise*math.Hypot(sd, known)) {
+		return forecast{constant, sd}
+	}
+	share := float64(known*known) / (float64(known*known) + float64(sd*sd)) // of the measurement
+	return forecast{f.constant + float64(share*(constant-f.constant)), known * math.Sqrt(1-share)}
+}
