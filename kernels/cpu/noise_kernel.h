@@ -2,28 +2,27 @@
 // of the output, across the borders of samples, so that a small d fills the vectors as well.
 //
 // Nothing but correctly rounded operations in one written order (+, -, *, /, sqrt, fma, and moving
-// bits), so every compiler, path and device gets the same bits. Both branches of the quantile are
-// computed in every lane and one is kept.
+// bits), so every compiler, path and device gets the same bits. The quantile's central branch is
+// computed in every lane; the words of its tails, 15% of all, are put together first.
 #include "natural_log.h"
 
-// The quantile of N(0,1) at u = (r + 1/2) / 2^32.
+// The quantile of N(0,1) at u = (r + 1/2) / 2^32, in two branches.
 // Source: Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
 // Statistics 37 (1988), routine PPND16, relative accuracy about 1e-16. Its third interval,
 // sqrt(-ln p) > 5, begins at p = 1.4e-11; the smallest p here is 2^-33 = 1.2e-10.
-BRENIER_INLINE vd BRENIER_KERNEL(normal_quantile)(vd u) {
+BRENIER_INLINE vd BRENIER_KERNEL(central_quantile)(vd u) {
 	const vd q = u - 0.5;
-	const vl negative = q < 0.0;
-	const vd size = vd_select(negative, -q, q);
-
 	const vd c = vd_fma(-q, q, vd_set(0.180625));
-	const vd central =
-		q * (HORNER7(c, 2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
-	                 4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
-	                 1.3314166789178437745e+2, 3.3871328727963666080e+0) /
-	         HORNER7(c, 5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
-	                 2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
-	                 4.2313330701600911252e+1, 1.0));
+	return q * (HORNER7(c, 2.5090809287301226727e+3, 3.3430575583588128105e+4, 6.7265770927008700853e+4,
+	                    4.5921953931549871457e+4, 1.3731693765509461125e+4, 1.9715909503065514427e+3,
+	                    1.3314166789178437745e+2, 3.3871328727963666080e+0) /
+	            HORNER7(c, 5.2264952788528545610e+3, 2.8729085735721942674e+4, 3.9307895800092710610e+4,
+	                    2.1213794301586595867e+4, 5.3941960214247511077e+3, 6.8718700749205790830e+2,
+	                    4.2313330701600911252e+1, 1.0));
+}
 
+BRENIER_INLINE vd BRENIER_KERNEL(tail_quantile)(vd u) {
+	const vl negative = u < 0.5;
 	const vd p = vd_select(negative, u, 1.0 - u);  // exact
 	const vd t = vd_sqrt(-BRENIER_KERNEL(natural_log)(p)) - 1.6;
 	const vd tail =
@@ -33,7 +32,39 @@ BRENIER_INLINE vd BRENIER_KERNEL(normal_quantile)(vd u) {
 		HORNER7(t, 1.05075007164441684324e-9, 5.47593808499534494600e-4, 1.51986665636164571966e-2,
 	            1.48103976427480074590e-1, 6.89767334985100004550e-1, 1.67638483018380384940e+0,
 	            2.05319162663775882187e+0, 1.0);
-	return vd_select(size <= 0.425, central, vd_select(negative, -tail, tail));
+	return vd_select(negative, -tail, tail);
+}
+
+// Whether word r is in a tail: |u - 1/2| > 0.425.
+static inline int BRENIER_KERNEL(in_tail)(uint32_t r) {
+	const int64_t from_half = 2 * (int64_t)r + 1 - ((int64_t)1 << 32);  // (u - 1/2) 2^33
+	return (from_half < 0 ? -from_half : from_half) > 3650722201;        // 0.425 2^33 = 3650722201.6
+}
+
+BRENIER_INLINE vd BRENIER_KERNEL(uniform_of)(const uint32_t *words) {
+	vu r;
+	memcpy(&r, words, sizeof r);
+	return (__builtin_convertvector(r, vd) + 0.5) * 0x1p-32;
+}
+
+// Writes the quantiles of `count` words, a multiple of DOUBLES up to 64, rounded to float32.
+static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t *words, int count, float *values) {
+	uint32_t tails[64 + DOUBLES] = {0};
+	uint8_t at[64];
+	int found = 0;
+	for (int w = 0; w < count; w++) {
+		tails[found] = words[w];
+		at[found] = (uint8_t)w;
+		found += BRENIER_KERNEL(in_tail)(words[w]);
+	}
+	for (int w = 0; w < count; w += DOUBLES) {
+		const vh value = vd_narrow(BRENIER_KERNEL(central_quantile)(BRENIER_KERNEL(uniform_of)(words + w)));
+		memcpy(values + w, &value, sizeof value);
+	}
+	for (int w = 0; w < found; w += DOUBLES) {
+		const vh value = vd_narrow(BRENIER_KERNEL(tail_quantile)(BRENIER_KERNEL(uniform_of)(tails + w)));
+		for (int i = 0; i < DOUBLES && w + i < found; i++) values[at[w + i]] = value[i];
+	}
 }
 
 void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t d, uint64_t seed,
@@ -78,13 +109,13 @@ void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t 
 			words[4 * b + 2] = c2[b];
 			words[4 * b + 3] = c3[b];
 		}
-		for (int w = 0; w < 4 * BLOCKS; w += DOUBLES) {
-			vu r;
-			memcpy(&r, words + w, sizeof r);
-			const vd u = (__builtin_convertvector(r, vd) + 0.5) * 0x1p-32;
-			const vh value = vd_narrow(source == BRENIER_UNIFORM ? u - 0.5
-			                                                     : BRENIER_KERNEL(normal_quantile)(u));
-			memcpy(values + w, &value, sizeof value);
+		if (source == BRENIER_UNIFORM) {
+			for (int w = 0; w < 4 * BLOCKS; w += DOUBLES) {
+				const vh value = vd_narrow(BRENIER_KERNEL(uniform_of)(words + w) - 0.5);
+				memcpy(values + w, &value, sizeof value);
+			}
+		} else {
+			BRENIER_KERNEL(normal_quantiles)(words, 4 * BLOCKS, values);
 		}
 		for (int b = 0; b < taken; b++)
 			for (int64_t i = 0; i < dims[b]; i++) to[b][i] = values[4 * b + i];
