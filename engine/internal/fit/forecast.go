@@ -24,9 +24,11 @@ type forecast struct {
 	constant, error float64 // c and one standard error
 }
 
-func newForecast(dependence float64) forecast {
+// newForecast is what is expected where the energy is as steep as [sampler.steepness] says: in low
+// dimension, where it is steep, a descent can be far off for long.
+func newForecast(dependence, steepness float64) forecast {
 	c := expectedConstant * dependence
-	return forecast{constant: c, error: expectedError * c}
+	return forecast{constant: c, error: float64(expectedError*c) * max(1, steepness)}
 }
 
 // with is the forecast after a measurement of c, with its standard error.

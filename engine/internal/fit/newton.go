@@ -145,10 +145,13 @@ func (g *graph) solve(b []float64) []float64 {
 // where it does not show a smaller error, or shows cells lost, the step is taken back and half of it
 // tried.
 //
-// It takes over from the descent where that is far above N/n (run.go): in three dimensions, not in
-// eight. Measured on mixtures of N = 1000, chi-squared times n/N after two million samples, by the
-// descent alone and with this engine from where it takes over: 2.6 and 1.8 in d = 3, 1.2 and 1.5 in
-// d = 5, 0.5 and 0.7 in d = 8. From further off (chi-squared 0.1) it went wrong more often than right.
+// It takes over from the descent where that is plainly above N/n (schedule.go), which is in low
+// dimension. Measured on mixtures of N = 1000 (BenchmarkSecondOrder), chi-squared times n/N after two
+// million samples, by the descent alone, with this engine from a chi-squared of 0.02 on, and with
+// L-BFGS on growing sets in its place: 2.5, 1.2 and 349 in d = 3; 39, 20 and 155 in d = 5, where one
+// cell is slow to fill; 2.2, 1.3 and 4.2 in d = 8; 1.2, 1.1 and 3.8 in d = 10. L-BFGS comes down to N/B
+// for the last set's B alone, and takes many passes over it. From further off (chi-squared 0.1) this
+// engine went wrong more often than right.
 type newton struct {
 	newtonState
 	from []float64 // heights before the last step [N]; nil: no step is on trial

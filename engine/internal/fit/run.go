@@ -12,7 +12,7 @@ const (
 	// The second-order engine takes over from a descent that is within newtonFrom but above newtonAbove
 	// times N/n, n being its samples.
 	newtonFrom   = 0.02
-	newtonAbove  = 4.
+	newtonAbove  = 2.
 	newtonTrials = 3    // in which it must halve chi-squared
 	startCheck   = 8192 // samples that judge the start
 	stuckHits    = 12.  // expected hits without one after which a cell is lifted
@@ -71,7 +71,7 @@ func newRun(p Problem, device Device, o Options) *run {
 	if r.sampler.group > 1 {
 		r.dependence = expectedDependence
 	}
-	r.forecast = newForecast(r.dependence)
+	r.forecast = newForecast(r.dependence, 1)
 	r.sampler.tick = r.tick
 	return r
 }
@@ -145,6 +145,7 @@ func (r *run) begin() error {
 		if r.steepness, err = s.steepness(t, h); err != nil {
 			return err
 		}
+		r.forecast = newForecast(r.dependence, r.steepness)
 	}
 	r.descent = newDescent(t, h, credit, s.batch)
 	if t.cells > 1 {

@@ -11,8 +11,9 @@ const (
 	progressTrials, progressStretch, progressBefore = 16, 0.5, 0.8
 	// plainlyAbove is how many times the floor of its samples the average with the least noise must be
 	// above for another to be tried too, and for a trial to come before a certificate.
-	plainlyAbove = 1.5
-	wellAfter    = 1.05 // samples taken, in those after which the goal should be reached
+	plainlyAbove  = 1.5
+	constantError = 0.5  // that a trial tells c to
+	wellAfter     = 1.05 // samples taken, in those after which the goal should be reached
 )
 
 // goal is the chi-squared with which a certificate is likely to find the tolerance met: the
@@ -65,9 +66,12 @@ func (r *run) forecastWith(t *tally) forecast {
 	return r.forecast.with(chi/floor, sd/floor)
 }
 
-// trialSamples is what a trial takes at least: 16 groups, from which variances can be told.
+// trialSamples is what a trial takes at least: what tells c to a half, for its standard error from B
+// samples is sqrt(2/N) n/B, but not above a quarter of the samples so far; and 16 groups, from which
+// variances can be told.
 func (r *run) trialSamples() uint64 {
-	return max(r.samples()/40, uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
+	share := min(math.Sqrt(2/float64(r.target.cells))/constantError, 0.25)
+	return max(uint64(share*float64(r.samples())), uint64(4*r.sampler.batch), uint64(minGroups*r.sampler.group))
 }
 
 // nextJudgement is the number of samples after which heights are judged again: when chi-squared is
