@@ -9,14 +9,9 @@ const (
 	// coarseAbove is the chi-squared of the start from which the coarse steps pay: they cost some
 	// 25,000 draws, in which the descent alone brings 0.5 below 0.05.
 	coarseAbove = 0.5
-	// The second-order engine takes over from a descent that is within newtonFrom but above newtonAbove
-	// times N/n, n being its samples.
-	newtonFrom   = 0.02
-	newtonAbove  = 2.
-	newtonTrials = 3    // in which it must halve chi-squared
-	startCheck   = 8192 // samples that judge the start
-	stuckHits    = 12.  // expected hits without one after which a cell is lifted
-	rebalances   = 8
+	startCheck  = 8192 // samples that judge the start
+	stuckHits   = 12.  // expected hits without one after which a cell is lifted
+	rebalances  = 8
 )
 
 // run is a fit in progress.

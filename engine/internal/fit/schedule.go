@@ -11,7 +11,12 @@ const (
 	progressTrials, progressStretch, progressBefore = 16, 0.5, 0.8
 	// plainlyAbove is how many times the floor of its samples the average with the least noise must be
 	// above for another to be tried too, and for a trial to come before a certificate.
-	plainlyAbove  = 1.5
+	plainlyAbove = 1.5
+	// The second-order engine takes over from a descent that should be within newtonFrom but above
+	// newtonAbove times N/n, n being its samples.
+	newtonFrom    = 0.02
+	newtonAbove   = 2.
+	newtonTrials  = 3    // in which it must halve chi-squared
 	constantError = 0.5  // that a trial tells c to
 	wellAfter     = 1.05 // samples taken, in those after which the goal should be reached
 )
