@@ -17,13 +17,15 @@
 #define BRENIER_ROTATED_QUAD 4     // choices that a warp scores side by side
 
 // rotated_frame.cu: the frame of a group, in float64. Reflectors: a thread each, blocks of FRAME_COLUMNS
-// threads. Columns: a block of FRAME_COLUMNS threads for as many columns.
+// threads. Frame: a block for FRAME_COLUMNS columns, of FRAME_THREADS threads with dynamic shared memory
+// for columns and reflectors, or, wide, of a thread a column.
 #define BRENIER_ROTATED_FRAME_COLUMNS 32
+#define BRENIER_ROTATED_FRAME_THREADS 256
 typedef struct {
 	BRENIER_ADDRESS(const float) normals;  // [ceil(d/2)][d+1]
 	BRENIER_ADDRESS(double) reflectors;    // like normals
 	BRENIER_ADDRESS(float) signs;          // [d]
-	BRENIER_ADDRESS(double) columns;       // [blocks][d][FRAME_COLUMNS]; 0: in dynamic shared memory
+	BRENIER_ADDRESS(double) columns;       // [blocks][d][FRAME_COLUMNS]; wide
 	BRENIER_ADDRESS(float) frame;          // [d,d], an axis a row
 	int32_t d;
 } brenier_rotated_frame_params;
@@ -69,6 +71,7 @@ typedef struct {
 // rotated_search.cu. Search leaves, for every draw of some choices and every tile, the k best of the
 // tile's groups and their highest scores; finish finds the k best cells of draws among the k best
 // groups of all tiles. 1 <= k <= 8, k <= N.
+// There are fewer than 2^31 tiles times choices/4.
 // Search: any number of blocks of SEARCH_THREADS, with SEARCH_SHARED bytes of dynamic shared memory,
 // and a tile more for the kernel that keeps one there. Finish: a warp a draw, blocks of FINISH_THREADS.
 #define BRENIER_ROTATED_SEARCH_THREADS 256

@@ -4,51 +4,93 @@
 #include "rotated.h"
 
 #include "device.cuh"
+#include "ptx/block.cuh"
 #include "ptx/dependent.cuh"
 
 namespace brenier {
 namespace {
 
-enum { COLUMNS = BRENIER_ROTATED_FRAME_COLUMNS, AT_ONCE = 8 };
+enum { COLUMNS = BRENIER_ROTATED_FRAME_COLUMNS, THREADS = BRENIER_ROTATED_FRAME_THREADS, AT_ONCE = 8 };
 
 // Where reflector k begins in the normals, and in the reflectors.
 __device__ __forceinline__ int64_t reflector_at(int64_t k, int64_t d) {
 	return k < (d + 1) / 2 ? k * (d + 1) : (d - k - 1) * (d + 1) + k + 1;
 }
 
-// What one pass over the coordinates below k does to a column x [d][COLUMNS]: the reflection of k + 1,
-// I - u u^T, is carried out, and the dot product with the vector w of the next one is summed up. x, u
-// and w begin at coordinate k + 1.
-struct Pass {
-	double *x;
-	const double *u, *w;
-	double last, dot;  // <u, x before>, <w, x after> so far
+// Some coordinates of a column, and of the two reflectors of a pass.
+template <int count>
+struct Part {
+	double value[count], u[count], w[count];
 
-	template <int count>
-	__device__ __forceinline__ void take(int i) {
-		double value[count], ui[count], wi[count];
+	__device__ __forceinline__ void load(const double *x, const double *us, const double *ws, int at) {
 #pragma unroll
 		for (int j = 0; j < count; j++) {
-			value[j] = x[(i + j) * COLUMNS];
-			ui[j] = u[i + j];
-			wi[j] = w[i + j];
-		}
-#pragma unroll
-		for (int j = 0; j < count; j++) value[j] = value[j] - ui[j] * last;
-#pragma unroll
-		for (int j = 0; j < count; j++) {
-			dot = dot + wi[j] * value[j];
-			x[(i + j) * COLUMNS] = value[j];
+			value[j] = x[(at + j) * COLUMNS];
+			u[j] = us[at + j];
+			w[j] = ws[at + j];
 		}
 	}
-	__device__ __forceinline__ void run(int count) {
-		int i = 0;
-#pragma unroll 1
-		for (; i + AT_ONCE <= count; i += AT_ONCE) take<AT_ONCE>(i);
-#pragma unroll 1
-		for (; i < count; i++) take<1>(i);
+	// The reflection of u, I - u u^T, is carried out, `last` being <u, x>, and <w, x> summed up on `dot`.
+	__device__ __forceinline__ void reflect(double *x, int at, double last, double &dot) {
+#pragma unroll
+		for (int j = 0; j < count; j++) value[j] = value[j] - u[j] * last;
+#pragma unroll
+		for (int j = 0; j < count; j++) {
+			dot = dot + w[j] * value[j];
+			x[(at + j) * COLUMNS] = value[j];
+		}
 	}
 };
+
+// One pass over `count` coordinates of a column x [count][COLUMNS]: see Part. The next part is on its way
+// while the sum goes on.
+__device__ __forceinline__ double pass(double *x, const double *u, const double *w, int count, double last, double dot) {
+	int i = 0;
+	if (count >= AT_ONCE) {
+		Part<AT_ONCE> part;
+		part.load(x, u, w, 0);
+#pragma unroll 1
+		for (; i + 2 * AT_ONCE <= count; i += AT_ONCE) {
+			Part<AT_ONCE> next;
+			next.load(x, u, w, i + AT_ONCE);
+			part.reflect(x, i, last, dot);
+			part = next;
+		}
+		part.reflect(x, i, last, dot);
+		i += AT_ONCE;
+	}
+#pragma unroll 1
+	for (; i < count; i++) {
+		Part<1> part;
+		part.load(x, u, w, i);
+		part.reflect(x, i, last, dot);
+	}
+	return dot;
+}
+
+// A block of the frame's columns, by its first warp: x [d][COLUMNS] is theirs.
+__device__ __forceinline__ void columns(const brenier_rotated_frame_params &p, const double *reflectors, double *x) {
+	const int first = blockIdx.x * COLUMNS, lane = threadIdx.x, d = p.d;
+	const int end = min(first + (int)COLUMNS, d);
+	x += lane;
+	for (int i = 0; i < d; i++) x[i * COLUMNS] = 0.0;
+	if (first + lane < end) x[(first + lane) * COLUMNS] = (double)p.signs[first + lane];
+
+	// Reflector k leaves the first k coordinates alone, so columns before k are unit vectors to it. A pass
+	// carries out the reflection k + 1 and begins that of k; the first has nothing to carry out, and
+	// multiplies u by 0.
+	const double *u = reflectors + reflector_at(end - 1, d);
+	double last = 0.0;
+#pragma unroll 1
+	for (int k = end - 1; k >= 0; k--) {
+		const double *const w = reflectors + reflector_at(k, d);
+		last = pass(x + (k + 1) * COLUMNS, u, w + 1, d - k - 1, last, 0.0 + w[0] * x[k * COLUMNS]);
+		u = w;
+	}
+	if (first + lane >= end) return;
+#pragma unroll 4
+	for (int a = 0; a < d; a++) p.frame[(int64_t)a * d + first + lane] = (float)(x[a * COLUMNS] - u[a] * last);
+}
 
 }  // namespace
 
@@ -71,30 +113,22 @@ BRENIER_KERNEL(brenier_cuda_rotated_reflectors, brenier_rotated_frame_params, CO
 	p.signs[k] = (float)-sign;
 }
 
-BRENIER_KERNEL(brenier_cuda_rotated_frame, brenier_rotated_frame_params, COLUMNS, 1) {
+// Columns and reflectors in shared memory, which all threads fill.
+BRENIER_KERNEL(brenier_cuda_rotated_frame, brenier_rotated_frame_params, THREADS, 1) {
 	launch_dependents();
 	wait_for_prerequisites();
-	const int first = blockIdx.x * COLUMNS, lane = threadIdx.x, d = p.d;
-	const int end = min(first + (int)COLUMNS, d);
-	double *const x = (p.columns ? p.columns + (int64_t)blockIdx.x * d * COLUMNS : (double *)dynamic_shared()) + lane;
-	for (int i = 0; i < d; i++) x[i * COLUMNS] = 0.0;
-	if (first + lane < end) x[(first + lane) * COLUMNS] = (double)p.signs[first + lane];
-
-	// Reflector k leaves the first k coordinates alone, so columns before k are unit vectors to it. The
-	// first pass has nothing to carry out: u is multiplied by 0.
-	const double *u = p.reflectors + reflector_at(end - 1, d);
-	double last = 0.0;
-#pragma unroll 1
-	for (int k = end - 1; k >= 0; k--) {
-		const double *const w = p.reflectors + reflector_at(k, d);
-		Pass pass = {x + (k + 1) * COLUMNS, u, w + 1, last, 0.0 + w[0] * x[k * COLUMNS]};
-		pass.run(d - k - 1);
-		u = w;
-		last = pass.dot;
-	}
-	if (first + lane >= end) return;
+	double *const x = (double *)dynamic_shared(), *const reflectors = x + p.d * COLUMNS;
 #pragma unroll 4
-	for (int a = 0; a < d; a++) p.frame[(int64_t)a * d + first + lane] = (float)(x[a * COLUMNS] - u[a] * last);
+	for (int i = threadIdx.x; i < (p.d + 1) / 2 * (p.d + 1); i += THREADS) reflectors[i] = p.reflectors[i];
+	sync_threads();
+	if (threadIdx.x < COLUMNS) columns(p, reflectors, x);
+}
+
+// Both in global memory: for frames that shared memory does not hold.
+BRENIER_KERNEL(brenier_cuda_rotated_frame_wide, brenier_rotated_frame_params, COLUMNS, 1) {
+	launch_dependents();
+	wait_for_prerequisites();
+	columns(p, p.reflectors, p.columns + (int64_t)blockIdx.x * p.d * COLUMNS);
 }
 
 }  // namespace brenier

@@ -33,7 +33,7 @@ __device__ __forceinline__ int64_t cell_of(const brenier_rotated_points_params &
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 4) {
+BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 3) {
 	__shared__ __align__(16) Tile tile;
 	launch_dependents();
 	wait_for_prerequisites();

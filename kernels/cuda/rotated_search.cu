@@ -17,6 +17,7 @@
 #include "ptx/block.cuh"
 #include "ptx/dependent.cuh"
 #include "ptx/half.cuh"
+#include "ptx/registers.cuh"
 #include "ptx/warp.cuh"
 
 namespace brenier {
@@ -46,61 +47,58 @@ __device__ __forceinline__ int64_t cell_at(const Params &p, int tile, int place)
 	return (int64_t)tile * 32 * p.steps + place / 4 % LANES * 4 * p.steps + place / 32 * 4 + place % 4;
 }
 
-// The highest scores of this lane's cells of a tile for the draws of a choice. at: where the lane's first
-// four cells are, for each axis.
-__device__ __forceinline__ void score_tile(const float (&c)[FAMILIES][S], const int (&at)[S], const float *z,
-                                           const float *levels, int steps, float (&most)[CHOICE]) {
+// Scores this lane's four cells of a step, and takes their scores into the highest of each draw. at: how many
+// bytes on from z they are, for each axis.
+__device__ __forceinline__ void score_step(const float (&c)[FAMILIES][S], const int (&at)[S], const char *z,
+                                           const float *levels, float (&most)[CHOICE]) {
+	float sums[2][FAMILIES][4];
 #pragma unroll
-	for (int q = 0; q < CHOICE; q++) most[q] = minus_infinity();
-#pragma unroll 1
-	for (int step = 0; step < steps; step++, z += 32, levels += 32) {
-		float sums[2][FAMILIES][4];
-#pragma unroll
-		for (int j = 0; j < S; j++) {
-			const float4 four = *(const float4 *)(z + at[j]);
-			const float y[4] = {four.x, four.y, four.z, four.w};
-#pragma unroll
-			for (int f = 0; f < FAMILIES; f++)
-#pragma unroll
-				for (int t = 0; t < 4; t++) {
-					float &sum = sums[j / (S / 2)][f][t];
-					sum = j % (S / 2) == 0 ? c[f][j] * y[t] : fmaf(c[f][j], y[t], sum);
-				}
-		}
-		const float4 four = *(const float4 *)levels;
-		const float level[4] = {four.x, four.y, four.z, four.w};
+	for (int j = 0; j < S; j++) {
+		const float4 four = *(const float4 *)(z + at[j]);
+		const float y[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
 		for (int f = 0; f < FAMILIES; f++)
 #pragma unroll
 			for (int t = 0; t < 4; t++) {
-				const float sum = sums[0][f][t] + sums[1][f][t], difference = sums[0][f][t] - sums[1][f][t];
-				float *const high = most + f * FAMILY;
-				high[0] = fmaxf(high[0], level[t] + sum);
-				high[1] = fmaxf(high[1], level[t] - sum);
-				high[2] = fmaxf(high[2], level[t] + difference);
-				high[3] = fmaxf(high[3], level[t] - difference);
+				float &sum = sums[j / (S / 2)][f][t];
+				sum = j % (S / 2) == 0 ? c[f][j] * y[t] : fmaf(c[f][j], y[t], sum);
 			}
 	}
+	const float4 four = *(const float4 *)levels;
+	const float level[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+	for (int f = 0; f < FAMILIES; f++)
+#pragma unroll
+		for (int t = 0; t < 4; t++) {
+			const float sum = sums[0][f][t] + sums[1][f][t], difference = sums[0][f][t] - sums[1][f][t];
+			float *const high = most + f * FAMILY;
+			high[0] = fmaxf(high[0], level[t] + sum);
+			high[1] = fmaxf(high[1], level[t] - sum);
+			high[2] = fmaxf(high[2], level[t] + difference);
+			high[3] = fmaxf(high[3], level[t] - difference);
+		}
 }
 
 // Leaves the k best groups of a tile for each draw of the choice, from what its eight lanes have.
-__device__ __forceinline__ void leave(const Params &p, int tile, int choice, bool valid, float (&most)[CHOICE]) {
-	const int lane = (int)lane_id(), member = lane % LANES;
+template <bool one>
+__device__ __forceinline__ void leave(const Params &p, int tile, int choice, float (&most)[CHOICE]) {
+	const int lane = (int)lane_id(), member = lane % LANES, k = one ? 1 : p.k;
 	const uint32_t before = ((1u << member) - 1) << (lane - member);  // the choice's lanes of lower groups
-	const int group = tile * LANES + member;
-	brenier_rotated_top *to = p.tops + ((int64_t)choice * CHOICE * p.tiles + tile) * p.k;
+	const uint32_t group = (uint32_t)(tile * LANES + member);
+	uint2 *const to = (uint2 *)p.tops + ((int64_t)choice * CHOICE * p.tiles + tile) * k;
+	const int stride = p.tiles * k;
 #pragma unroll
-	for (int q = 0; q < CHOICE; q++, to += (int64_t)p.tiles * p.k) {
+	for (int q = 0; q < CHOICE; q++) {
 #pragma unroll 1
-		for (int i = 0; i < p.k; i++) {
+		for (int i = 0; i < k; i++) {
 			float high = most[q];
 #pragma unroll
 			for (int mask = LANES / 2; mask > 0; mask /= 2) high = fmaxf(high, shuffle_xor(high, mask));
 			const bool highest = most[q] == high;
 			const uint32_t others = ballot(highest) & before;
-			if (!highest || others != 0) continue;
-			if (valid) *(uint2 *)(to + i) = make_uint2(float_bits(high), (uint32_t)group);
-			most[q] = minus_infinity();
+			const bool takes = highest && others == 0;
+			if (takes && choice < p.choices) to[(int64_t)q * stride + i] = make_uint2(float_bits(high), group);
+			if (!one && takes) most[q] = minus_infinity();
 		}
 	}
 }
@@ -108,8 +106,7 @@ __device__ __forceinline__ void leave(const Params &p, int tile, int choice, boo
 // Scores four choices against a tile, z at its first place: in shared memory or not.
 __device__ __forceinline__ void score_quad(const Params &p, int tile, int quad, const float *z, const float *levels) {
 	const int lane = (int)lane_id(), place = lane % LANES * 4;
-	const bool valid = quad * QUAD + lane / LANES < p.choices;
-	const int choice = valid ? quad * QUAD + lane / LANES : p.choices - 1;
+	const int choice = min(quad * QUAD + lane / LANES, p.choices - 1);
 	float c[FAMILIES][S];
 #pragma unroll
 	for (int i = 0; i < FAMILIES * S; i += 4) {
@@ -122,11 +119,17 @@ __device__ __forceinline__ void score_quad(const Params &p, int tile, int quad, 
 		const int4 four = *(const int4 *)(p.axes + (int64_t)choice * S + j);
 		const int axes[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-		for (int i = 0; i < 4; i++) at[j + i] = axes[i] * 32 * p.steps + place;
+		for (int i = 0; i < 4; i++) at[j + i] = 4 * (axes[i] * 32 * p.steps + place);
 	}
 	float most[CHOICE];
-	score_tile(c, at, z, levels + place, p.steps, most);
-	leave(p, tile, choice, valid, most);
+#pragma unroll
+	for (int q = 0; q < CHOICE; q++) most[q] = minus_infinity();
+	levels += place;
+#pragma unroll 1
+	for (int step = 0; step < p.steps; step++, z += 32, levels += 32) score_step(c, at, (const char *)z, levels, most);
+	keep(quad);  // the choice is found again: all registers are taken
+	if (p.k == 1) leave<true>(p, tile, quad * QUAD + lane / LANES, most);
+	else leave<false>(p, tile, quad * QUAD + lane / LANES, most);
 }
 
 // A block's share of all tiles times all quads of choices: a run of them, tile after tile.
@@ -136,12 +139,12 @@ __device__ __forceinline__ void search(const Params &p) {
 	wait_for_prerequisites();
 	float *const levels = (float *)dynamic_shared(), *const kept = levels + 32 * BRENIER_ROTATED_STEPS;
 	const int quads = (p.choices + QUAD - 1) / QUAD, width = 32 * p.steps;
-	const int64_t units = (int64_t)p.tiles * quads;
-	int64_t at = units * blockIdx.x / gridDim.x;
-	const int64_t end = units * (blockIdx.x + 1) / gridDim.x;
+	const int64_t units = p.tiles * quads;
+	int at = (int)(units * blockIdx.x / gridDim.x);
+	const int end = (int)(units * (blockIdx.x + 1) / gridDim.x);
 	while (at < end) {
-		const int tile = (int)(at / quads), first = (int)(at - (int64_t)tile * quads);
-		const int last = (int)min((int64_t)quads, first + (end - at));
+		const int tile = at / quads, first = at - tile * quads;
+		const int last = min(quads, first + (end - at));
 		const float *const z = p.z + (int64_t)tile * p.d * width;
 		for (int i = threadIdx.x; i < width; i += THREADS) levels[i] = level_of(p, cell_at(p, tile, i));
 		if (staged) {
@@ -183,7 +186,7 @@ __device__ __forceinline__ float score_of(const Params &p, int row, int tile, in
 BRENIER_KERNEL(brenier_cuda_rotated_search, brenier_rotated_search_params, THREADS, 2) { search<true>(p); }
 
 // z as it lies: for tiles of more axes than shared memory holds.
-BRENIER_KERNEL(brenier_cuda_rotated_search_wide, brenier_rotated_search_params, THREADS, 2) { search<false>(p); }
+BRENIER_KERNEL(brenier_cuda_rotated_search_wide, brenier_rotated_search_params, THREADS, 1) { search<false>(p); }
 
 // The k best cells are in the k best groups: before a cell of any other group come the best cells of
 // these.

@@ -39,12 +39,12 @@ type rotatedStage struct {
 
 	reflectors, frame, points, axes, scale, noise, search, finish *driver.Function
 
-	wide          bool // the search reads z where it lies
-	steps, tiles  int
-	shared        int // dynamic shared memory of a block of the search
-	blocks        int // of the search that the card holds at once
-	columnsShared int // dynamic shared memory of a block of the frame; 0: columns are in global memory
-	axesThreads   int // of a block
+	wide         bool // the search reads z where it lies
+	steps, tiles int
+	shared       int // dynamic shared memory of a block of the search
+	blocks       int // of the search that the card holds at once
+	frameShared  int // dynamic shared memory of a block of the frame; 0: none, the wide one
+	axesThreads  int // of a block
 }
 
 func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*rotatedStage, error) {
@@ -53,8 +53,10 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*
 	if s.normals, err = newNoise(v, backend.Gaussian, 0); err != nil {
 		return nil, err
 	}
-	if s.columnsShared = 8 * t.d * C.BRENIER_ROTATED_FRAME_COLUMNS; s.columnsShared > v.info.SharedPerBlock {
-		s.columnsShared = 0
+	frame := "brenier_cuda_rotated_frame"
+	s.frameShared = 8*t.d*C.BRENIER_ROTATED_FRAME_COLUMNS + 8*s.frameRows()*(t.d+1)
+	if wide || s.frameShared > v.info.SharedPerBlock {
+		frame, s.frameShared = frame+"_wide", 0
 	}
 	s.axesThreads = max(1, min(C.BRENIER_ROTATED_AXES_THREADS, wideShared/(2*t.d)))
 	s.choose()
@@ -68,7 +70,7 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*
 		shared       int
 	}{
 		{&s.reflectors, "rotated_frame", "brenier_cuda_rotated_reflectors", 0},
-		{&s.frame, "rotated_frame", "brenier_cuda_rotated_frame", s.columnsShared},
+		{&s.frame, "rotated_frame", frame, s.frameShared},
 		{&s.points, "rotated_points", "brenier_cuda_rotated_points", 0},
 		{&s.axes, "rotated_draws", "brenier_cuda_rotated_axes", s.axesShared()},
 		{&s.scale, "rotated_draws", "brenier_cuda_rotated_scale", 0},
@@ -104,10 +106,12 @@ func (s *rotatedStage) choose() {
 		s.steps = fitting(1)
 	}
 	s.wide = s.wide || s.steps < 1
-	s.shared = C.BRENIER_ROTATED_SEARCH_SHARED
 	if s.wide {
 		s.steps = C.BRENIER_ROTATED_STEPS
-	} else {
+	}
+	s.steps = min(s.steps, (s.t.n+31)/32)
+	s.shared = C.BRENIER_ROTATED_SEARCH_SHARED
+	if !s.wide {
 		s.shared += 4 * 32 * s.t.d * s.steps
 	}
 	s.tiles = (s.t.n + 32*s.steps - 1) / (32 * s.steps)
@@ -148,7 +152,7 @@ type rotatedScratch struct {
 	normals    span // float32, of the frame, then of the families
 	reflectors span // float64
 	signs      span // [d] float32
-	columns    span // float64, unless they are in shared memory
+	columns    span // float64, of a wide frame
 
 	// While draws are searched for and brought to the host.
 	tops   span // as many choices as there is room for
@@ -169,7 +173,7 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 			r.normals = p.reserve(max(bytesOf(s.frameRows(), d+1, 4), bytesOf(s.families(), s.width(), 4)))
 			r.reflectors = p.reserve(bytesOf(s.frameRows(), d+1, 8))
 			r.signs = p.reserve(bytesOf(d, 4))
-			if s.columnsShared == 0 {
+			if s.frameShared == 0 {
 				r.columns = p.reserve(bytesOf(s.frameBlocks(), d, C.BRENIER_ROTATED_FRAME_COLUMNS, 8))
 			}
 		},
@@ -186,14 +190,16 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 // enter makes the frame of a group, the points in its axes, and the axes and coefficients of all of its
 // choices.
 func (s *rotatedStage) enter(q *driver.Stream, r *rotatedScratch, base driver.Address, seed, group uint64) error {
-	d := s.t.d
-	rows := s.frameRows()
+	const columns = C.BRENIER_ROTATED_FRAME_COLUMNS
+	d, rows := s.t.d, s.frameRows()
 	frame := C.brenier_rotated_frame_params{
 		normals: C.uint64_t(r.normals.at(base)), reflectors: C.uint64_t(r.reflectors.at(base)),
 		signs: C.uint64_t(r.signs.at(base)), frame: C.uint64_t(r.frame.at(base)), d: C.int32_t(d),
 	}
-	if s.columnsShared == 0 {
+	frameThreads := C.BRENIER_ROTATED_FRAME_THREADS
+	if s.frameShared == 0 {
 		frame.columns = C.uint64_t(r.columns.at(base))
+		frameThreads = columns
 	}
 	points := C.brenier_rotated_points_params{
 		points: C.uint64_t(s.t.points), frame: frame.frame, z: C.uint64_t(r.z.at(base)),
@@ -203,38 +209,36 @@ func (s *rotatedStage) enter(q *driver.Stream, r *rotatedScratch, base driver.Ad
 		axes: C.uint64_t(r.axes.at(base)), normals: frame.normals, v: C.uint64_t(r.v.at(base)),
 		seed: C.uint64_t(seed), group: C.uint64_t(group), choices: C.int32_t(s.choices()), d: C.int32_t(d),
 	}
-	const columns = C.BRENIER_ROTATED_FRAME_COLUMNS
-	shuffles := (s.choices() + d/s.shape.Axes - 1) / (d / s.shape.Axes)
+	each := d / s.shape.Axes // choices of a shuffle
+	shuffles := (s.choices() + each - 1) / each
+	blocks := func(items, size int) int { return (items + size - 1) / size }
 	normals := *s.normals
 
 	normals.d = d + 1
-	if err := normals.launchOn(q, r.normals.at(base), rows, seed, group*uint64(rows), cpu.FrameStream); err != nil {
-		return err
+	err := normals.launchOn(q, r.normals.at(base), rows, seed, group*uint64(rows), cpu.FrameStream)
+	if err == nil {
+		err = q.LaunchDependent(s.reflectors, driver.Dim{X: s.frameBlocks()}, driver.Dim{X: columns}, 0, unsafe.Pointer(&frame))
 	}
-	for _, step := range []struct {
-		f             *driver.Function
-		grid          driver.Dim
-		threads, size int
-		params        unsafe.Pointer
-	}{
-		{s.reflectors, driver.Dim{X: s.frameBlocks()}, columns, 0, unsafe.Pointer(&frame)},
-		{s.frame, driver.Dim{X: s.frameBlocks()}, columns, s.columnsShared, unsafe.Pointer(&frame)},
-		{s.points, driver.Dim{
-			X: (s.tiles*32*s.steps + C.BRENIER_ROTATED_POINTS_CELLS - 1) / C.BRENIER_ROTATED_POINTS_CELLS,
-			Y: (d + C.BRENIER_ROTATED_POINTS_AXES - 1) / C.BRENIER_ROTATED_POINTS_AXES,
-		}, C.BRENIER_ROTATED_POINTS_THREADS, 0, unsafe.Pointer(&points)},
-		{s.axes, driver.Dim{X: (shuffles + s.axesThreads - 1) / s.axesThreads}, s.axesThreads, s.axesShared(), unsafe.Pointer(&draws)},
-	} {
-		if err := q.LaunchDependent(step.f, step.grid, driver.Dim{X: step.threads}, step.size, step.params); err != nil {
-			return err
-		}
+	if err == nil {
+		err = q.LaunchDependent(s.frame, driver.Dim{X: s.frameBlocks()}, driver.Dim{X: frameThreads}, s.frameShared, unsafe.Pointer(&frame))
 	}
-	normals.d = s.width()
-	if err := normals.launchOn(q, r.normals.at(base), s.families(), seed, group*uint64(s.families()), cpu.DirectionStream); err != nil {
-		return err
+	if err == nil {
+		grid := driver.Dim{X: blocks(s.tiles*32*s.steps, C.BRENIER_ROTATED_POINTS_CELLS), Y: blocks(d, C.BRENIER_ROTATED_POINTS_AXES)}
+		err = q.LaunchDependent(s.points, grid, driver.Dim{X: C.BRENIER_ROTATED_POINTS_THREADS}, 0, unsafe.Pointer(&points))
 	}
-	const threads = C.BRENIER_ROTATED_SCALE_THREADS
-	return q.LaunchDependent(s.scale, driver.Dim{X: (s.families() + threads - 1) / threads}, driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
+	if err == nil {
+		grid := driver.Dim{X: blocks(shuffles, s.axesThreads)}
+		err = q.LaunchDependent(s.axes, grid, driver.Dim{X: s.axesThreads}, s.axesShared(), unsafe.Pointer(&draws))
+	}
+	if err == nil {
+		normals.d = s.width()
+		err = normals.launchOn(q, r.normals.at(base), s.families(), seed, group*uint64(s.families()), cpu.DirectionStream)
+	}
+	if err == nil {
+		const threads = C.BRENIER_ROTATED_SCALE_THREADS
+		err = q.LaunchDependent(s.scale, driver.Dim{X: blocks(s.families(), threads)}, driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
+	}
+	return err
 }
 
 // piece is how many draws from draw `from` of the group on are searched for at once.
@@ -288,16 +292,64 @@ type rotatedDraws struct {
 	seed, group uint64
 }
 
+// enter makes a group the one at hand.
+func (r *rotatedDraws) enter(w *workspace, seed, group uint64) error {
+	if r.ready && r.seed == seed && r.group == group {
+		return nil
+	}
+	r.ready, r.seed, r.group = false, seed, group
+	err := w.do(func() error { return r.stage.enter(w.q, r.scratch, r.base, r.seed, r.group) })
+	r.ready = err == nil
+	return err
+}
+
+// locate finds the k best cells of draws from draw `from` of the group on, their scores too unless nil.
+func (r *rotatedDraws) locate(w *workspace, from, n, k int, cells []int64, scores []float64) error {
+	for at := 0; at < n; {
+		count := min(n-at, r.stage.piece(r.scratch, from+at, k))
+		first, end := at*k, (at+count)*k
+		err := w.do(func() error { return r.stage.locate(w.q, r.scratch, r.base, from+at, count, k) })
+		if err == nil {
+			err = w.getCells(cells[first:end], r.scratch.cells.at(r.base))
+		}
+		if err == nil && scores != nil {
+			err = w.get(bytesIn(scores[first:end]), r.scratch.scores.at(r.base))
+		}
+		if err != nil {
+			return err
+		}
+		at += count
+	}
+	return nil
+}
+
+// draw brings draws from draw `from` of the group on to x [n,d].
+func (r *rotatedDraws) draw(w *workspace, from int, x []float32) error {
+	d := w.m.d
+	for at := 0; at*d < len(x); {
+		count := min(len(x)/d-at, r.scratch.x.bytes/(4*d))
+		err := w.do(func() error { return r.stage.draw(w.q, r.scratch, r.base, from+at, count) })
+		if err == nil {
+			err = w.get(bytesIn(x[at*d:(at+count)*d]), r.scratch.x.at(r.base))
+		}
+		if err != nil {
+			return err
+		}
+		at += count
+	}
+	return nil
+}
+
 // Group implements [backend.RotatedDrawer].
 func (w *workspace) Group() int { return w.m.rotating.Group }
 
 // DrawRotated implements [backend.RotatedDrawer].
 func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	if err := rotated.CheckMap(w.Group()); err != nil {
+	size := w.Group()
+	if err := rotated.CheckMap(size); err != nil {
 		return err
 	}
-	size := uint64(w.Group())
-	if err := w.m.transport.rotating().Check(w.Group(), n, first, k, cells, scores, x); err != nil || n == 0 {
+	if err := w.m.transport.rotating().Check(size, n, first, k, cells, scores, x); err != nil || n == 0 {
 		return err
 	}
 	if w.rotated == nil {
@@ -307,41 +359,20 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 		}
 		w.rotated = r
 	}
-	r := w.rotated
-	s, from := r.stage, int(first%size)
-	if !r.ready || r.seed != seed || r.group != first/size {
-		r.ready, r.seed, r.group = false, seed, first/size
-		if err := w.do(func() error { return s.enter(w.q, r.scratch, r.base, r.seed, r.group) }); err != nil {
-			return err
-		}
-		r.ready = true
+	r, group, from := w.rotated, first/uint64(size), int(first%uint64(size))
+	if err := r.enter(w, seed, group); err != nil {
+		return err
 	}
-	for at := 0; at < n; {
-		count := min(n-at, s.piece(r.scratch, from+at, k))
-		if err := w.do(func() error { return s.locate(w.q, r.scratch, r.base, from+at, count, k) }); err != nil {
-			return err
-		}
-		if err := w.getCells(cells[at*k:(at+count)*k], r.scratch.cells.at(r.base)); err != nil {
-			return err
-		}
-		if scores != nil {
-			if err := w.get(bytesIn(scores[at*k:(at+count)*k]), r.scratch.scores.at(r.base)); err != nil {
-				return err
-			}
-		}
-		at += count
+	if err := r.locate(w, from, n, k, cells, scores); err != nil {
+		return err
 	}
-	for at := 0; at < n && x != nil; {
-		count := min(n-at, r.scratch.x.bytes/(4*w.m.d))
-		if err := w.do(func() error { return s.draw(w.q, r.scratch, r.base, from+at, count) }); err != nil {
-			return err
-		}
-		if err := w.get(bytesIn(x[at*w.m.d:(at+count)*w.m.d]), r.scratch.x.at(r.base)); err != nil {
-			return err
-		}
-		at += count
+	if err := r.draw(w, from, x); err != nil {
+		return err
 	}
-	return nil
+	if from+n < size {
+		return nil
+	}
+	return r.enter(w, seed, group+1) // likely the next, and made while the caller is at work on these
 }
 
 // newRotatedDraws makes what the first rotated draw of a workspace asks for.
