@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
 	BRENIER_ADDRESS(const float) points;  // [N,d]
 	BRENIER_ADDRESS(const float) frame;   // [d,d]
-	BRENIER_ADDRESS(float) z;             // [tiles][d][32 S], zeros past cell N
+	BRENIER_ADDRESS(float) z;             // [tiles][d][32 S]; past cell N-1, that cell
 	int32_t N, d;
 	int32_t tiles, steps;
 } brenier_rotated_points_params;

@@ -17,12 +17,13 @@ enum {
 	DIMS = 16,
 	ACROSS = CELLS / 8  // threads beside one another
 };
-static_assert(ACROSS * AXES / 8 == THREADS, "the threads' squares cover the tile");
+static_assert(ACROSS * AXES / 8 == THREADS && CELLS == THREADS, "the threads' squares cover the tile, which has as many cells");
 
 // The odd four columns keep transposed writes apart.
 struct Tile {
 	float points[DIMS][CELLS + 4];
 	float axes[DIMS][AXES + 4];
+	uint32_t cells[CELLS];  // of the places; past the last cell, that one
 };
 
 // The first of four cells whose places are 4 quad .. 4 quad + 3, tile after tile.
@@ -33,7 +34,7 @@ __device__ __forceinline__ int64_t cell_of(const brenier_rotated_points_params &
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 3) {
+BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 4) {
 	__shared__ __align__(16) Tile tile;
 	launch_dependents();
 	wait_for_prerequisites();
@@ -42,14 +43,10 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	const int column = threadIdx.x % ACROSS, row = threadIdx.x / ACROSS;
 	const int dim = threadIdx.x % 8, from = threadIdx.x / 8;  // what this thread brings: a warp 32 bytes of four rows
 
-	// The rows that this thread brings from; -1: zeros.
-	int point[CELLS / ACROSS];
-#pragma unroll
-	for (int r = 0; r < CELLS / ACROSS; r++) {
-		const int place = from + ACROSS * r, quad = first_quad + place / 4;
-		const int64_t cell = quad < quads ? cell_of(p, quad) + place % 4 : p.N;
-		point[r] = cell < p.N ? (int)cell : -1;
-	}
+	const int quad = min(first_quad + (int)threadIdx.x / 4, quads - 1);
+	tile.cells[threadIdx.x] = (uint32_t)min(cell_of(p, quad) + threadIdx.x % 4, (int64_t)p.N - 1);
+	sync_threads();
+
 	float sums[8][8];
 #pragma unroll
 	for (int a = 0; a < 8; a++)
@@ -60,14 +57,15 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	for (int k = 0; k < d; k += DIMS) {
 #pragma unroll
 		for (int j = 0; j < DIMS; j += 8) {
-			const int at = k + j + dim;
+			// Past the last dimension axes are 0, and what of the points is read does not matter.
+			const int at = min(k + j + dim, d - 1);
+			const float *const point = p.points + at, *const axis = p.frame + at;
 #pragma unroll
-			for (int r = 0; r < CELLS / ACROSS; r++)
-				tile.points[j + dim][from + ACROSS * r] = at < d && point[r] >= 0 ? p.points[(int64_t)point[r] * d + at] : 0.0f;
+			for (int r = 0; r < CELLS; r += ACROSS) tile.points[j + dim][from + r] = point[(uint64_t)tile.cells[from + r] * (uint32_t)d];
 #pragma unroll
 			for (int r = 0; r < AXES; r += ACROSS) {
-				const int axis = first_axis + from + r;
-				tile.axes[j + dim][from + r] = at < d && axis < d ? p.frame[(int64_t)axis * d + at] : 0.0f;
+				const float q = axis[(uint64_t)(uint32_t)min(first_axis + from + r, d - 1) * (uint32_t)d];
+				tile.axes[j + dim][from + r] = k + j + dim < d ? q : 0.0f;
 			}
 		}
 		sync_threads();

@@ -25,8 +25,8 @@ const (
 	// multiprocessor: with fewer, what a choice takes besides its scores is too large a part.
 	leastRotatedSteps = 3
 
-	// wideShared bounds the shared memory of blocks that shuffle axes.
-	wideShared = 48 << 10
+	// mostAxesShared bounds the shared memory of a block that shuffles axes; every card has as much.
+	mostAxesShared = 48 << 10
 )
 
 // rotatedStage makes draws that share a frame, and finds their cells: the same bits as the CPU's. It
@@ -58,7 +58,7 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*
 	if wide || s.frameShared > v.info.SharedPerBlock {
 		frame, s.frameShared = frame+"_wide", 0
 	}
-	s.axesThreads = max(1, min(C.BRENIER_ROTATED_AXES_THREADS, wideShared/(2*t.d)))
+	s.axesThreads = max(1, min(C.BRENIER_ROTATED_AXES_THREADS, mostAxesShared/(2*t.d)))
 	s.choose()
 	search := "brenier_cuda_rotated_search"
 	if s.wide {
@@ -141,7 +141,8 @@ func (s *rotatedStage) topBytes(k int) int {
 	return bytesOf(cpu.RotatedChoice, s.tiles, k, C.sizeof_brenier_rotated_top)
 }
 
-// rotatedScratch is what a workspace keeps for these draws.
+// rotatedScratch is what a workspace keeps for these draws: the points once more, in the frame's axes,
+// 16 d^2 bytes or more for the frame, and up to 80 MB for what a search leaves.
 type rotatedScratch struct {
 	axes  span // [choices][16] int32, of the group
 	v     span // [choices*3][16] float32
