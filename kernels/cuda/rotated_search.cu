@@ -1,14 +1,13 @@
 // The cells of rotated draws, from float32 scores in the order of kernels/cpu/rotated.h.
 //
-// A choice's twelve draws share the sums over the halves of their coefficients, so a cell takes 48
-// products for twelve scores: 4 products, 1.5 additions and a maximum a score, and a third of a value of
-// z. All of that binds at once on a card that reads z from its second-level cache or memory; so a block
-// keeps a tile of it, all axes of some cells, in shared memory while choices go by. Eight lanes share a
-// choice: they read 128 bytes of an axis at a time, which takes one wavefront whichever axes the other
-// choices of the warp have, and there are three steps to a maximum, not five, for four times the cells.
+// A choice's twelve draws share the sums over the halves of their coefficients: a score takes 4 products,
+// 1.5 additions, a maximum, and a third of a cell's four values of z in one load. So many scores would want
+// more bytes of z than a second-level cache has; a block therefore keeps a tile, all axes of some cells, in
+// shared memory while choices go by. Eight lanes share a choice: they read 128 bytes of an axis at a time,
+// which takes one wavefront whichever axes the warp's other choices have, and the maximum over their cells
+// takes three steps, not five, and is of four times as many.
 //
-// Search keeps maxima alone; of what they are the maxima is found again by finish, for the few groups of
-// cells that hold the best.
+// Search keeps the maxima of the lanes' groups alone. Finish scores the cells of the best groups again.
 #include "../cpu/rotated.h"
 #include "rotated.h"
 
@@ -162,7 +161,7 @@ __device__ __forceinline__ void search(const Params &p) {
 	}
 }
 
-// The score of a cell for draw `row` of the choices: that of score_tile.
+// The score of a cell for draw `row` of the choices: that of score_step.
 __device__ __forceinline__ float score_of(const Params &p, int row, int tile, int place, int64_t cell) {
 	const int choice = row / CHOICE, sign = row % FAMILY;
 	const int32_t *const axes = p.axes + (int64_t)choice * S;
