@@ -355,26 +355,38 @@ func TestCUDADevices(t *testing.T) {
 	})
 }
 
-// Heights are the same bits wherever the fit runs.
+// Heights are the same bits wherever the fit runs, of dense draws and of those that share a rotation.
 func TestCUDAFit(t *testing.T) {
-	const n, d = 40, 3
 	e := newCUDA(t, Config{})
-	points := smallModel(n, d).Points.Data
-	options := FitOptions{Seed: 5, Tolerance: 0.2}
-	heights := func(e *Engine) []float32 {
-		m, err := e.Fit(points, d, nil, options)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer m.Close()
-		return m.Tensor("ot.heights")
-	}
 	processor, err := New(Config{Device: "cpu"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer processor.Close()
-	if err := equalBits(heights(e), heights(processor)); err != nil {
-		t.Error(err)
+	for _, size := range []struct{ n, d int }{{40, 3}, {50, 24}} {
+		t.Run(fmt.Sprintf("N=%d/d=%d", size.n, size.d), func(t *testing.T) {
+			points := smallModel(size.n, size.d).Points.Data
+			options := FitOptions{Seed: 5, Tolerance: 0.2, SamplesMax: 30_000}
+			fitted := func(e *Engine) (heights, centroids []float32, report string) {
+				m, err := e.Fit(points, size.d, nil, options)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer m.Close()
+				return m.Tensor("ot.heights"), m.Tensor("ot.centroids"), fmt.Sprintf("%+v", readReport(t, m))
+			}
+			heights, centroids, report := fitted(e)
+			wantHeights, wantCentroids, wantReport := fitted(processor)
+			if err := equalBits(heights, wantHeights); err != nil {
+				t.Errorf("heights: %v", err)
+			}
+			if err := equalBits(centroids, wantCentroids); err != nil {
+				t.Errorf("centroids: %v", err)
+			}
+			if report != wantReport {
+				t.Errorf("report %s, want %s", report, wantReport)
+			}
+			t.Log(report)
+		})
 	}
 }

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Callable
 
 HERE = Path(__file__).resolve().parent
-SANITIZED = "Noise|Extend|Locate|Decode"  # of the tests, with -short: each kernel at a few shapes
+SANITIZED = "Noise|Extend|Locate|Decode|Rotated"  # of the tests, with -short: each kernel at a few shapes
 BENCHMARK = re.compile(r"^Benchmark(\S+?)(?:-\d+)?\s+\d+\s+(.*)$")
 
 

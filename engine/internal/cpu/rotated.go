@@ -1,9 +1,7 @@
 package cpu
 
 import (
-	"math"
-
-	"brenier/engine/internal/fault"
+	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -19,53 +17,13 @@ const rotatedBlock = 4
 // the draws themselves take.
 const passBytes = 1 << 17
 
-// RotatedShape is how draws share: Axes of the d coordinates for a choice, one frame for Group
-// draws. The zero value is none: dense draws cost less.
-type RotatedShape struct {
-	Axes  int // s: 8 or 16
-	Group int // P, a multiple of a choice's draws
-}
-
-// ShapeFor is the shape for N points of dimension d; the same on every machine, as draws depend on it.
-//
-// Measured on two cores of a Zen 3 with AVX2, fitted heights. Worth is what a draw counts for in
-// independent ones (BenchmarkRotatedWorth); products are d^2/P + s/4 for a point and draw, over the
-// worth, where a dense draw takes d.
-//
-//	worth (products)            s=8, P=3072  s=16, P=3072  P=6144        P=12288
-//	MNIST codes d=64, N=200     0.67         0.90          0.83          0.71
-//	                  N=2000    0.69 (4.9)   0.91 (5.9)    0.84 (5.6)    0.73 (5.9)
-//	                  N=60000   0.88 (3.8)   0.98 (5.5)    0.96 (4.9)    0.92 (4.7)
-//	terrain codes d=128, N=200  0.77         0.93          0.87          0.78
-//	                  N=2000    0.76 (9.6)   0.93 (10.0)   0.88 (7.6)    0.79 (6.8)
-//	                  N=46800   0.88 (8.3)   0.97 (9.6)    0.95 (7.0)    0.92 (5.8)
-//
-// With s=8 a search takes two thirds of the time of s=16, not half, as what is not products stays:
-// the same per worth. So s is 16, which leaves draws closer to independent, and P is the smallest
-// of 3072 2^i for which rotating the points is at most 8/3 products a draw, twice that from N =
-// 16,384 on. Below 16 dimensions there are no 16 axes to share, and dense draws are cheap.
-func ShapeFor(n, d int) RotatedShape {
-	const axes, smallest, largest = 16, 3072, 24576
-	if d < axes {
-		return RotatedShape{}
-	}
-	size := smallest
-	for size < largest && 3*d*d > 8*size {
-		size *= 2
-	}
-	if n >= 16384 {
-		size = min(2*size, largest)
-	}
-	return RotatedShape{Axes: axes, Group: size}
-}
-
 // Rotated is the memory and the state of draws that share a frame; kernels/cpu/rotated.h says what
 // they are. It holds the points in the frame's axes, a little more than the packed points are, the
 // frame, 14 d^2 bytes, and for every thread some 50 KB, 256 d bytes and, for each cell that a draw is
 // asked for, 26 KB to 80 KB by the path. One call at a time.
 type Rotated struct {
 	m     *Map
-	shape RotatedShape
+	shape rotated.Shape
 	block int // panels whose cells are told apart last
 	pass  int // panels that stay in a cache while the draws of a call go by
 
@@ -103,7 +61,7 @@ type rotatedThread struct {
 }
 
 // NewRotated makes the memory for draws of a shape.
-func (m *Map) NewRotated(shape RotatedShape) *Rotated {
+func (m *Map) NewRotated(shape rotated.Shape) *Rotated {
 	d, width := m.d, 2*m.path.Lanes()
 	normals := (d + 1) / 2 * (d + 1)
 	r := &Rotated{
@@ -138,24 +96,13 @@ func (m *Map) NewRotated(shape RotatedShape) *Rotated {
 // height.
 func (r *Rotated) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
 	m := r.m
-	size := uint64(r.shape.Group)
-	if n < 0 || first%size+uint64(n) > size {
-		return fault.Invalid("rotated draws: want at most %d from draw %d on, to the end of its group of %d, got %d",
-			size-first%size, first, size, n)
-	}
-	if k < 1 || k > min(m.n, kernels.RotatedK) {
-		return fault.Invalid("rotated draws: want 1 to %d cells for each, got %d", min(m.n, kernels.RotatedK), k)
-	}
-	if len(cells) != n*k || scores != nil && len(scores) != n*k || x != nil && len(x) != n*m.d {
-		return fault.Invalid("rotated draws: want cells and scores [%d,%d] and x [%d,%d], got %d, %d and %d values",
-			n, k, n, m.d, len(cells), len(scores), len(x))
-	}
-	if !m.rotatable() || 2*m.reach > math.MaxFloat32/4 {
-		return fault.New(fault.ErrUnsupported, "rotated draws: points of norm %.3g and heights up to %.3g are beyond float32 scores; scale them down", m.norm, m.reach)
+	if err := m.rotating().Check(r.shape.Group, n, first, k, cells, scores, x); err != nil {
+		return err
 	}
 	if n == 0 {
 		return nil
 	}
+	size := uint64(r.shape.Group)
 	r.enter(seed, first/size)
 	r.from, r.n, r.k, r.cells, r.scores, r.x = int(first%size), n, k, cells, scores, x
 	choices := r.choiceAfter(n) - r.choiceAfter(0)
@@ -166,12 +113,10 @@ func (r *Rotated) Draw(n int, seed, first uint64, k int, cells []int64, scores [
 	return nil
 }
 
-// maxRadius is more than the norm of any draw: of 32-bit words, a normal's square is at most 41 and
-// what two degrees add to the norm's at most 2 ln 2^33 = 46.
-func maxRadius(d int) float64 { return math.Sqrt(46 * float64(d+1)) }
-
-// rotatable reports whether no product of a draw with a point overflows float32.
-func (m *Map) rotatable() bool { return m.norm*maxRadius(m.d) < math.MaxFloat32/16 }
+// rotating is what of the map its rotated draws depend on.
+func (m *Map) rotating() rotated.Map {
+	return rotated.Map{N: m.n, Dim: m.d, Norm: m.norm, Reach: m.reach}
+}
 
 // enter makes the frame of a group and rotates the points, unless that is the group at hand.
 func (r *Rotated) enter(seed, group uint64) {

@@ -11,6 +11,7 @@ import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/reference"
+	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 
 	"gonum.org/v1/gonum/mat"
@@ -59,11 +60,11 @@ func newMap(t testing.TB, path kernels.Path, threads int, c locateCase) *Map {
 }
 
 // rotatedShape goes with small cases: groups of a few choices, so that tests cross their borders.
-func rotatedShape(d int) RotatedShape {
+func rotatedShape(d int) rotated.Shape {
 	if d < 16 {
-		return RotatedShape{Axes: 8, Group: 5 * kernels.RotatedChoice}
+		return rotated.Shape{Axes: 8, Group: 5 * kernels.RotatedChoice}
 	}
-	return RotatedShape{Axes: 16, Group: 7 * kernels.RotatedChoice}
+	return rotated.Shape{Axes: 16, Group: 7 * kernels.RotatedChoice}
 }
 
 // gamma is Higham's n u / (1 - n u) in float32.
@@ -195,7 +196,7 @@ func TestRotated_same_bits(t *testing.T) {
 	for _, size := range [][2]int{{1003, 61}, {5001, 16}, {300, 130}} {
 		c := randomCase(size[0], size[1], 0)
 		for _, s := range []int{8, 16} {
-			shape := RotatedShape{Axes: s, Group: 60}
+			shape := rotated.Shape{Axes: s, Group: 60}
 			for _, k := range []int{1, 3} {
 				want := drawAll(t, newMap(t, kernels.Portable, 1, c).NewRotated(shape), 150, 7, 60, k)
 				for _, path := range kernels.Paths() {
@@ -218,7 +219,7 @@ func TestRotated_same_bits(t *testing.T) {
 // unit sphere, its trace has mean 0 and variance 1, its determinant is 1 as often as -1.
 func TestRotated_frame_is_Haar(t *testing.T) {
 	const d, groups = 17, 2000
-	r := newMap(t, kernels.Best(), 1, randomCase(1, d, 0)).NewRotated(RotatedShape{16, 12})
+	r := newMap(t, kernels.Best(), 1, randomCase(1, d, 0)).NewRotated(rotated.Shape{Axes: 16, Group: 12})
 	entries := make([]float64, groups)
 	trace, square, product, positive := 0.0, 0.0, 0.0, 0
 	var last []float64
@@ -294,7 +295,7 @@ func kolmogorov(samples []float64, cdf func(float64) float64) float64 {
 func TestRotated_draws_are_normal(t *testing.T) {
 	const groups = 3000
 	for _, c := range []struct{ d, s, size int }{{16, 16, 12}, {23, 16, 24}, {24, 8, 36}, {9, 8, 12}} {
-		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(RotatedShape{c.s, c.size})
+		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(rotated.Shape{Axes: c.s, Group: c.size})
 		chi, normal := distuv.ChiSquared{K: float64(c.d)}, distuv.UnitNormal
 		along := make([]float64, c.d) // a unit vector
 		for a := range along {
@@ -353,7 +354,7 @@ func TestRotated_masses_of_independent_draws(t *testing.T) {
 	const N, d, groups = 50, 24, 400
 	c := randomCase(N, d, 0)
 	m := newMap(t, kernels.Best(), 2, c)
-	shape := RotatedShape{16, 240}
+	shape := rotated.Shape{Axes: 16, Group: 240}
 	n := groups * shape.Group
 	draws := drawAll(t, m.NewRotated(shape), n, 0, shape.Group, 1)
 	counts, squares := make([]float64, N), make([]float64, N)
@@ -389,7 +390,7 @@ func TestRotated_masses_of_independent_draws(t *testing.T) {
 
 func TestRotated_refuses_bad_arguments(t *testing.T) {
 	m := newMap(t, kernels.Best(), 1, randomCase(5, 16, 0))
-	r := m.NewRotated(RotatedShape{16, 24})
+	r := m.NewRotated(rotated.Shape{Axes: 16, Group: 24})
 	for _, c := range []struct {
 		name            string
 		n               int
@@ -411,7 +412,7 @@ func TestRotated_refuses_bad_arguments(t *testing.T) {
 		}
 	}
 	huge := newMap(t, kernels.Best(), 1, locateCase{points: normal(5*16, 1e37, 1), heights: make([]float32, 5), d: 16})
-	if err := huge.NewRotated(RotatedShape{16, 24}).Draw(1, 1, 0, 1, make([]int64, 1), nil, nil); !errors.Is(err, fault.ErrUnsupported) {
+	if err := huge.NewRotated(rotated.Shape{Axes: 16, Group: 24}).Draw(1, 1, 0, 1, make([]int64, 1), nil, nil); !errors.Is(err, fault.ErrUnsupported) {
 		t.Errorf("points beyond float32's range: error %v", err)
 	}
 }
@@ -455,7 +456,7 @@ func TestRotated_workspace(t *testing.T) {
 
 func TestRotated_allocates_nothing(t *testing.T) {
 	m := newMap(t, kernels.Best(), 2, randomCase(500, 20, 0))
-	r := m.NewRotated(RotatedShape{16, 240})
+	r := m.NewRotated(rotated.Shape{Axes: 16, Group: 240})
 	cells, scores, x := make([]int64, 400), make([]float64, 400), make([]float32, 200*20)
 	group := uint64(0)
 	if n := testing.AllocsPerRun(20, func() {
@@ -484,7 +485,7 @@ func BenchmarkRotated(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			shape := ShapeFor(N, d)
+			shape := rotated.ShapeFor(N, d)
 			dense, r := m.NewScratch(n), m.NewRotated(shape)
 			x, cells32, cells, scores := make([]float32, n*d), make([]int32, n), make([]int64, 2*n), make([]float64, n)
 			b.Run(fmt.Sprintf("N=%d/d=%d/path=%v", N, d, path), func(b *testing.B) {

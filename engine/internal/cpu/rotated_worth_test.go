@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"brenier/engine/internal/fit"
+	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 
 	"github.com/x448/float16"
@@ -90,11 +91,14 @@ func BenchmarkRotatedWorth(b *testing.B) {
 				b.Fatal(err)
 			}
 			fitted := false
-			for _, shape := range []RotatedShape{{8, 3072}, {16, 768}, {16, 1536}, {16, 3072}, {16, 6144}, {16, 12288}} {
+			for _, shape := range []rotated.Shape{
+				{Axes: 8, Group: 3072}, {Axes: 16, Group: 768}, {Axes: 16, Group: 1536}, {Axes: 16, Group: 3072},
+				{Axes: 16, Group: 6144}, {Axes: 16, Group: 12288},
+			} {
 				b.Run(fmt.Sprintf("%s/N=%d/d=%d/s=%d/P=%d", c.name, N, c.d, shape.Axes, shape.Group), func(b *testing.B) {
 					if !fitted { // the worth is asked for where a fit spends its time, near its end
 						result, err := fit.Solve(fit.Problem{Points: points, Dim: c.d},
-							rotatedDevice{m, m.NewRotated(RotatedShape{16, 3072})},
+							rotatedDevice{m, m.NewRotated(rotated.Shape{Axes: 16, Group: 3072})},
 							fit.Options{Tolerance: 1e-2, Seed: 3, SamplesMax: 1_000_000})
 						if err != nil {
 							b.Fatal(err)

@@ -3,6 +3,7 @@ package cpu
 import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
+	"brenier/engine/internal/rotated"
 )
 
 // workspace holds one batch of samples in the host's memory, from noise to code.
@@ -35,19 +36,19 @@ func (w *workspace) Locate(n, k int) error {
 // Group implements [backend.RotatedDrawer].
 func (w *workspace) Group() int {
 	m := w.model
-	if m.source != backend.Gaussian || m.transport == nil || !m.transport.rotatable() {
+	if m.source != backend.Gaussian || m.transport == nil || !m.transport.rotating().Rotatable() {
 		return 0
 	}
-	return ShapeFor(m.transport.n, m.d).Group
+	return rotated.ShapeFor(m.transport.n, m.d).Group
 }
 
 func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	if w.Group() == 0 {
-		return fault.New(fault.ErrUnsupported, "rotated draws: there are none for this source, map or dimension; draw noise and locate it")
+	if err := rotated.CheckMap(w.Group()); err != nil {
+		return err
 	}
 	if w.rotated == nil {
 		m := w.model.transport
-		w.rotated = m.NewRotated(ShapeFor(m.n, m.d))
+		w.rotated = m.NewRotated(rotated.ShapeFor(m.n, m.d))
 	}
 	return w.rotated.Draw(n, seed, first, k, cells, scores, x)
 }

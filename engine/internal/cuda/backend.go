@@ -79,8 +79,8 @@ func (b *gpu) Close() error { return b.v.close() }
 
 // Prepare uploads the map, packs the decoder, and asks the kernels that they will use.
 func (b *gpu) Prepare(p backend.Parts) (backend.Model, error) {
-	m := &model{v: b.v, stream: b.config.Stream, d: p.Dim}
-	if err := m.prepare(p, b.element, !b.config.SkipSelfCheck); err != nil {
+	m := &model{v: b.v, stream: b.config.Stream, d: p.Dim, selfCheck: !b.config.SkipSelfCheck}
+	if err := m.prepare(p, b.element); err != nil {
 		m.Close()
 		return nil, err
 	}

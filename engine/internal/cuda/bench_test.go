@@ -14,13 +14,15 @@ import (
 	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/modelfile"
+	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
 
-// Rates that floors are stated against, of an H100 with 80 GB: float16 products, memory and a node of a
-// graph as measured, float64 by the data sheet.
+// Rates that floors are stated against, of an H100 with 80 GB: float16 and float32 products, memory and a
+// node of a graph as measured, float64 by the data sheet.
 const (
 	tensorRate = 735e12 // operations a second
+	floatRate  = 51e12  // the same in float32
 	doubleRate = 33e12  // the same in float64, without tensor cores
 	memoryRate = 3.0e12 // bytes a second
 	nodeTime   = 1.2e-6 // seconds
@@ -189,6 +191,54 @@ func BenchmarkLocatePlain(b *testing.B) {
 			floor := max(2*float64(c.batch)*float64(c.n)*float64(c.d)/doubleRate, 4*float64(c.n)*float64(c.d)/memoryRate, nodeTime)
 			measure(b, v, floor, func(q *driver.Stream) error {
 				return l.launch(q, scratch, base, x, c.batch, c.k, cells.at(base), scores.at(base))
+			})
+		})
+	}
+}
+
+// benchRotated are the maps that a group of rotated draws is timed on.
+var benchRotated = []rotatedSize{{2000, 64, 1}, {60000, 64, 1}, {60000, 64, 2}, {46800, 128, 1}}
+
+type rotatedSize struct{ n, d, k int }
+
+func (c rotatedSize) String() string { return fmt.Sprintf("%dx%d/k=%d", c.n, c.d, c.k) }
+
+// group makes a whole group of draws and finds their cells, a piece at a time.
+func (s *rotatedStage) group(q *driver.Stream, r *rotatedScratch, base driver.Address, k int) error {
+	err := s.enter(q, r, base, 1, 0)
+	for from := 0; from < s.shape.Group && err == nil; {
+		n := min(s.shape.Group-from, s.piece(r, from, k))
+		err = s.locate(q, r, base, from, n, k)
+		from += n
+	}
+	return err
+}
+
+// BenchmarkRotated times a group of draws that share a frame, from the frame on.
+func BenchmarkRotated(b *testing.B) {
+	for _, c := range benchRotated {
+		b.Run(c.String(), func(b *testing.B) {
+			v := newTestDevice(b)
+			shape := rotated.ShapeFor(c.n, c.d)
+			if v.info.Double {
+				c.n, shape.Group = 200, 48
+			}
+			points, heights := benchPoints(b, c.n, c.d)
+			t, err := newTransport(v, points, heights, nil, c.n, c.d)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer t.close()
+			s, err := newRotatedStage(v, t, shape, false)
+			if err != nil {
+				b.Fatal(err)
+			}
+			var p plan
+			scratch := s.newScratch(&p)
+			base := scratchOn(b, v, p.bytes)
+			products := float64(c.n) * (float64(c.d)*float64(c.d) + float64(shape.Group)*float64(shape.Axes)/kernels.RotatedFamily)
+			measure(b, v, max(2*products/floatRate, 8*nodeTime), func(q *driver.Stream) error {
+				return s.group(q, scratch, base, c.k)
 			})
 		})
 	}

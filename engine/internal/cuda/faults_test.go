@@ -43,7 +43,7 @@ func doubleConfig(t *testing.T) Config {
 
 const (
 	lifeCells = 20
-	lifeDim   = 5
+	lifeDim   = 16 // the least that has rotated draws
 	lifeBatch = 3
 )
 
@@ -97,6 +97,12 @@ var phases = []phase{
 			return err
 		}
 		return l.generate()
+	}},
+	{"rotated draws", func(l *lifetime) error {
+		l.m.(*model).rotating.Group = 24 // the same calls as for some thousand draws
+		drawer, n := l.w.(backend.RotatedDrawer), 5
+		cells, x := make([]int64, 2*n), make([]float32, lifeDim*n)
+		return drawer.DrawRotated(n, 7, uint64(drawer.Group()-n), 2, cells, make([]float64, 2*n), x)
 	}},
 }
 

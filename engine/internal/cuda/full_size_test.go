@@ -106,6 +106,27 @@ func TestFullSize_locate(t *testing.T) {
 	}
 }
 
+// Rotated draws and their cells are the CPU's, in the groups that a fit uses.
+func TestFullSize_rotated(t *testing.T) {
+	b := openTestBackend(t, nil)
+	for _, size := range []struct{ N, d, k int }{{60000, 64, 1}, {60000, 64, 8}, {46800, 128, 2}, {1000003, 33, 1}, {2000, 512, 3}, {100, 1100, 1}} {
+		n := 8192
+		if b.v.info.Double {
+			size.N, size.d, n = 100+size.N%100, min(size.d, 40), 50
+		} else if testing.Short() && size.N*size.d > 1<<24 {
+			continue
+		}
+		t.Run(fmt.Sprintf("N=%d/d=%d/k=%d", size.N, size.d, size.k), func(t *testing.T) {
+			parts := backend.Parts{Dim: size.d, Points: gaussians(t, size.N*size.d, 1), Heights: gaussians(t, size.N, 2)}
+			got := newWorkspace(t, prepare(t, b, parts), 4, 1).(backend.RotatedDrawer)
+			want := newWorkspace(t, prepare(t, allCores(t), parts), 4, 1).(backend.RotatedDrawer)
+			first := uint64(got.Group() - n/2)
+			wanted := drawn(t, want.DrawRotated, want.Group(), size.d, n, 1, first, n, size.k)
+			drawn(t, got.DrawRotated, got.Group(), size.d, n, 1, first, n, size.k).compare(t, wanted, size.k, size.d)
+		})
+	}
+}
+
 // Noise, cells and codes of the example models are the CPU's for a million samples.
 func TestFullSize_codes(t *testing.T) {
 	total, batch := 1_000_000, 65536

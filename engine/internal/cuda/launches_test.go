@@ -18,6 +18,7 @@ import (
 	"brenier/engine/internal/cuda/double"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/cuda/workload"
+	"brenier/engine/internal/rotated"
 )
 
 var update = flag.Bool("update", false, "write bench/sass/launches.json instead of comparing with it")
@@ -42,6 +43,16 @@ func TestLaunches(t *testing.T) {
 	for _, c := range benchLocate {
 		launches["Locate/"+c.String()] = listed(t, func(q *driver.Stream) error {
 			return locateUnmade(t, v, c.n, c.d).launch(q, &locateScratch{piece: c.batch, plain: &locatePlainScratch{}}, 0, 0, c.batch, c.k, 0, 0)
+		})
+	}
+	for _, c := range benchRotated {
+		launches["Rotated/"+c.String()] = listed(t, func(q *driver.Stream) error {
+			s, err := newRotatedStage(v, &transport{v: v, n: c.n, d: c.d}, rotated.ShapeFor(c.n, c.d), false)
+			if err != nil {
+				return err
+			}
+			var p plan
+			return s.group(q, s.newScratch(&p), 0, c.k)
 		})
 	}
 	for name, parts := range benchModels(t) {

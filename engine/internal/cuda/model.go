@@ -3,9 +3,12 @@
 package cuda
 
 import (
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/rotated"
 )
 
 // model is a model prepared for a GPU.
@@ -21,12 +24,17 @@ type model struct {
 	fewMap    *fewMap
 	decoder   *decoder // nil without a decoder
 
+	rotating  rotated.Shape // of rotated draws; none without a map that has them
+	selfCheck bool
+	heights   atomic.Uint64 // how often they were replaced
+
+	mu      sync.Mutex
 	notes   []string      // on kernels that failed their self-check
-	heights atomic.Uint64 // how often they were replaced
+	rotated *rotatedStage // nil before the first rotated draw
 }
 
 // prepare makes the stages of a model's parts, and a decoder of elements e.
-func (m *model) prepare(p backend.Parts, e element, selfCheck bool) (err error) {
+func (m *model) prepare(p backend.Parts, e element) (err error) {
 	if m.noise, err = newNoise(m.v, p.Source, p.Dim); err != nil {
 		return err
 	}
@@ -44,6 +52,9 @@ func (m *model) prepare(p backend.Parts, e element, selfCheck bool) (err error) 
 		if m.fewMap, err = newFewMap(m.locate, m.extend); err != nil {
 			return err
 		}
+		if m.rotating, err = m.transport.rotatedShape(p.Source); err != nil {
+			return err
+		}
 		stages = append(stages, m.locate, m.extend, m.fewMap)
 	}
 	if p.Decoder != nil {
@@ -53,7 +64,7 @@ func (m *model) prepare(p backend.Parts, e element, selfCheck bool) (err error) 
 		defer m.decoder.settle()
 		stages = append(stages, m.decoder)
 	}
-	if !selfCheck {
+	if !m.selfCheck {
 		return nil
 	}
 	for _, stage := range stages {
@@ -87,7 +98,11 @@ func (m *model) Kernels() []backend.Kernel {
 }
 
 // Notes is a sentence on each kernel that failed its self-check.
-func (m *model) Notes() []string { return m.notes }
+func (m *model) Notes() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.notes)
+}
 
 // Close frees what the stages own, however far prepare has come.
 func (m *model) Close() error {

@@ -41,6 +41,8 @@ type workspace struct {
 	stagingAt  driver.Address // the same memory, as the device addresses it
 	ownsStream bool
 	recordings recordings
+
+	rotated *rotatedDraws // nil before the first rotated draw
 }
 
 // NewWorkspace makes a workspace. All of its memory is allocated here.
@@ -136,6 +138,9 @@ func (w *workspace) Close() error {
 	})
 	w.recordings.close() // what of them is the host's, should the device be lost
 	w.m.v.free(w.base)
+	if w.rotated != nil {
+		w.m.v.free(w.rotated.base)
+	}
 	return err
 }
 
@@ -269,14 +274,20 @@ func (w *workspace) PutCells(n, k, use int, cells []int64) error {
 	})
 }
 
-// GetCells widens the cells from 32 bits in the pinned memory, as many at once as fit there.
 func (w *workspace) GetCells(n, k int, cells []int64, scores []float64) error {
-	err := w.do(func() error {
+	if err := w.getCells(cells, w.at(w.cells)); err != nil || scores == nil {
+		return err
+	}
+	return w.get(bytesIn(scores[:n*k]), w.at(w.scores))
+}
+
+// getCells widens cells of the device from 32 bits in the pinned memory, as many at once as fit there.
+func (w *workspace) getCells(cells []int64, from driver.Address) error {
+	return w.do(func() error {
 		staged := unsafe.Slice((*int32)(unsafe.Pointer(&w.staging[0])), len(w.staging)/4)
 		for first := 0; first < len(cells); first += len(staged) {
 			part := cells[first:min(first+len(staged), len(cells))]
-			from := w.at(w.cells) + driver.Address(4*first)
-			if err := w.q.ToHost(unsafe.Pointer(&staged[0]), from, 4*len(part)); err != nil {
+			if err := w.q.ToHost(unsafe.Pointer(&staged[0]), from+driver.Address(4*first), 4*len(part)); err != nil {
 				return err
 			}
 			if err := w.q.Synchronize(); err != nil {
@@ -288,10 +299,6 @@ func (w *workspace) GetCells(n, k int, cells []int64, scores []float64) error {
 		}
 		return nil
 	})
-	if err != nil || scores == nil {
-		return err
-	}
-	return w.get(bytesIn(scores[:n*k]), w.at(w.scores))
 }
 
 // bytesIn is the memory of values without pointers.

@@ -14,6 +14,7 @@ package workload
 #include "locate.h"
 #include "locate_wgmma.h"
 #include "noise.h"
+#include "rotated.h"
 #include "select_extend.h"
 */
 import "C"
@@ -84,6 +85,8 @@ func Of(f *driver.Function, grid, block driver.Dim, shared int, params unsafe.Po
 		p := (*C.brenier_cuda_image)(params)
 		l.Cache = float64(p.n) * float64(p.pixels*p.channels) * 2
 		l.Memory = float64(p.n) * float64(p.pixels*p.channels) * elementBytes(p.out.kind)
+	case strings.HasPrefix(name, "rotated_"):
+		l.rotated(name, params)
 	case name == "gather_units":
 		p := (*C.brenier_cuda_gather)(params)
 		l.Cache = 2 * float64(p.n) * float64(p.count) * float64(p.unit)
@@ -165,6 +168,60 @@ func (l *Launch) extend(p *C.brenier_extend_params) {
 	l.Loops = []float64{float64(ceil(int(p.d), 16))}
 	l.Trips = 3 // cells, their norms and points, the code's points
 	l.Cache = float64(p.n) * float64(p.d) * 4 * (2*float64(p.k) + 2)
+}
+
+// rotated: what makes a group's frame and points, and what finds its draws' cells.
+func (l *Launch) rotated(name string, params unsafe.Pointer) {
+	switch name {
+	case "rotated_reflectors": // eight normals at a time, of the longest
+		p := (*C.brenier_rotated_frame_params)(params)
+		l.Loops = []float64{float64(ceil(int(p.d), 8))}
+		l.Cache = float64(p.d) * float64(p.d) * (4 + 8) / 2
+	case "rotated_frame": // a warp: eight coordinates at a time, for every reflector
+		p := (*C.brenier_rotated_frame_params)(params)
+		l.Warps = 1
+		l.Loops = []float64{float64(p.d) * float64(p.d) / 16, float64(p.d)}
+		l.Cache = float64(l.Blocks)*float64(p.d)*float64(p.d)*8/2 + float64(p.d)*float64(p.d)*4
+	case "rotated_points": // four of the 16 dimensions of a tile at a time
+		p := (*C.brenier_rotated_points_params)(params)
+		tiles := ceil(int(p.d), 16)
+		l.Loops = []float64{float64(4 * tiles), float64(tiles)}
+		l.Trips = tiles
+		values := float64(p.N) * float64(p.d)
+		l.Memory = 4 * 2 * values
+		l.Cache = 4 * (values + float64(l.Blocks)*float64(p.d)*(C.BRENIER_ROTATED_POINTS_CELLS+C.BRENIER_ROTATED_POINTS_AXES))
+	case "rotated_axes": // a thread a shuffle, four axes at a time
+		p := (*C.brenier_rotated_draws_params)(params)
+		l.Loops = []float64{float64(p.d / 4)}
+		l.Cache = float64(p.choices) * C.BRENIER_ROTATED_AXES * 4
+	case "rotated_scale": // a thread a family, four words of its radius at a time
+		p := (*C.brenier_rotated_draws_params)(params)
+		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
+		l.Cache = 3 * float64(p.choices) * C.BRENIER_ROTATED_AXES * 4 * 2
+	case "rotated_search": // a block's units, four choices a warp, by the steps of their tile
+		p := (*C.brenier_rotated_search_params)(params)
+		quads := ceil(int(p.choices), C.BRENIER_ROTATED_QUAD)
+		units := ceil(int(p.tiles)*quads, l.Blocks)
+		rounds := float64(units) / float64(l.Warps)
+		tiles := float64(units)/float64(quads) + 1 // a block begins and ends within tiles
+		l.Loops = []float64{rounds * float64(p.steps), rounds, tiles}
+		l.Trips = int(2*tiles + 0.5)
+		tile := 4 * 32 * float64(p.steps) * float64(p.d)
+		l.Memory = float64(p.tiles) * tile
+		l.Cache = float64(l.Blocks)*tiles*tile + tops(p)
+	case "rotated_finish": // a warp a draw: 32 groups at a time, then the cells of the best
+		p := (*C.brenier_rotated_search_params)(params)
+		l.Loops = []float64{float64(p.k)}
+		l.Trips = 6 // groups in two parts, axes, points, the height
+		l.Cache = tops(p) + float64(p.draws)*float64(p.k)*float64(p.steps)*C.BRENIER_ROTATED_AXES*32
+	default:
+		panic(name + ": no workload is known of it")
+	}
+}
+
+// tops is the bytes that a search leaves for finish.
+func tops(p *C.brenier_rotated_search_params) float64 {
+	return 12 * float64(p.choices) * float64(p.tiles) * float64(p.k) * C.sizeof_brenier_rotated_top
 }
 
 // conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.

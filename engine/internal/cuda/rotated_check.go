@@ -1,0 +1,94 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"fmt"
+	"slices"
+
+	processor "brenier/engine/internal/cpu"
+	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/rotated"
+	"brenier/kernels/cpu"
+)
+
+// checks asks for draws whose bits are known. The one question asks all kernels of the stage, of which
+// the search alone has a plainer one.
+func (s *rotatedStage) checks() []check {
+	c := check{kernel: "rotated_search", run: func(q *driver.Stream) error { return askRotated(s.v, q, s.wide) }}
+	if s.wide {
+		c.kernel = "rotated_search_wide"
+	} else {
+		c.plainer = func() error {
+			plainer, err := newRotatedStage(s.v, s.t, s.shape, true)
+			if err == nil {
+				*s = *plainer
+			}
+			return err
+		}
+	}
+	return []check{c}
+}
+
+// askRotated asks for 40 draws, from within a choice on, and the 3 best of 300 cells of each.
+func askRotated(v *device, q *driver.Stream, wide bool) error {
+	const N, d, from, n, k, seed, group = 300, 37, 5, 40, 3, 1, 2
+	shape := rotated.Shape{Axes: 16, Group: 5 * cpu.RotatedChoice}
+	points, heights := askedNormals(0, N, d), askedNormals(1, N, 1)
+
+	pool := processor.NewPool(1)
+	defer pool.Close()
+	m, err := processor.NewMap(pool, cpu.Portable, points, heights, nil, N, d)
+	if err != nil {
+		return err
+	}
+	want := struct {
+		cells  []int64
+		scores []float64
+		x      []float32
+	}{make([]int64, n*k), make([]float64, n*k), make([]float32, n*d)}
+	if err := m.NewRotated(shape).Draw(n, seed, group*uint64(shape.Group)+from, k, want.cells, want.scores, want.x); err != nil {
+		return err
+	}
+
+	t, err := newTransport(v, points, heights, nil, N, d)
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	s, err := newRotatedStage(v, t, shape, wide)
+	if err != nil {
+		return err
+	}
+	r, err := s.newDraws()
+	if err != nil {
+		return err
+	}
+	defer v.free(r.base)
+	for _, step := range []func() error{
+		func() error { return s.enter(q, r.scratch, r.base, seed, group) },
+		func() error { return s.locate(q, r.scratch, r.base, from, n, k) },
+		func() error { return s.draw(q, r.scratch, r.base, from, n) },
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	cells, err := downloadValues[int32](v, q, r.scratch.cells.at(r.base), n*k)
+	if err != nil {
+		return err
+	}
+	scores, err := downloadValues[float64](v, q, r.scratch.scores.at(r.base), n*k)
+	if err != nil {
+		return err
+	}
+	x, err := downloadValues[float32](v, q, r.scratch.x.at(r.base), n*d)
+	if err != nil {
+		return err
+	}
+	same := slices.EqualFunc(cells, want.cells, func(a int32, b int64) bool { return int64(a) == b })
+	if !same || !slices.Equal(scores, want.scores) || !slices.Equal(x, want.x) {
+		return fmt.Errorf("draws of dimension %d, or their cells, differ from the CPU's", d)
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+// Rotated draws: the axes and coefficients of a group's choices, and draws themselves. The same bits as
+// kernels/cpu/rotated.c and rotated_kernel.h.
+#include "../cpu/rotated.h"
+#include "rotated.h"
+
+#include "device.cuh"
+#include "philox.cuh"
+#include "ptx/dependent.cuh"
+#include "quantile.cuh"
+
+namespace brenier {
+namespace {
+
+enum {
+	S = BRENIER_ROTATED_AXES,
+	FAMILIES = BRENIER_CHOICE / BRENIER_FAMILY,
+	MERGED = 16  // uniforms of a product: above 2^-529
+};
+
+__device__ __forceinline__ uint4 words_of(uint64_t seed, uint64_t index, uint32_t block, uint32_t stream) {
+	return philox(make_uint4((uint32_t)index, (uint32_t)(index >> 32), block, stream), seed);
+}
+
+// A word's uniform, exact.
+__device__ __forceinline__ double uniform(uint32_t word) { return ((double)word + 0.5) * 0x1p-32; }
+
+}  // namespace
+
+BRENIER_KERNEL(brenier_cuda_rotated_axes, brenier_rotated_draws_params, BRENIER_ROTATED_AXES_THREADS, 1) {
+	launch_dependents();
+	wait_for_prerequisites();
+	const int d = p.d, each = BRENIER_SHUFFLE_CHOICES(d, S);
+	const int shuffles = (p.choices + each - 1) / each;
+	const int shuffle = blockIdx.x * blockDim.x + threadIdx.x;
+	if (shuffle >= shuffles) return;
+	const uint64_t index = p.group * (uint64_t)shuffles + (uint64_t)shuffle;
+	uint16_t *const axes = (uint16_t *)dynamic_shared() + threadIdx.x;  // axis a at a * threads
+	const int stride = blockDim.x;
+	for (int a = 0; a < d; a++) axes[a * stride] = (uint16_t)a;
+	// Fisher and Yates; only as far as there are choices.
+	const int used = min(each, p.choices - shuffle * each) * S;
+	int32_t *const to = p.axes + (int64_t)shuffle * each * S;
+	for (int a = 0; a < used; a += 4) {  // a multiple of 16
+		const uint4 block = words_of(p.seed, index, (uint32_t)(a / 4), BRENIER_STREAM_AXES);
+		const uint32_t words[4] = {block.x, block.y, block.z, block.w};
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			const int b = a + i + (int)((uint64_t)words[i] * (uint64_t)(d - a - i) >> 32);
+			const uint16_t taken = axes[b * stride];
+			axes[b * stride] = axes[(a + i) * stride];
+			to[a + i] = taken;
+		}
+	}
+}
+
+BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER_ROTATED_SCALE_THREADS, 1) {
+	launch_dependents();
+	wait_for_prerequisites();
+	const int at = blockIdx.x * BRENIER_ROTATED_SCALE_THREADS + threadIdx.x;
+	if (at >= p.choices * FAMILIES) return;
+	const uint64_t family = p.group * (uint64_t)p.choices * FAMILIES + (uint64_t)at;
+	const int width = S + (p.d - S) % 2;
+	const float *const normals = p.normals + (int64_t)at * width;
+	double square = 0.0;
+#pragma unroll
+	for (int j = 0; j < S; j++) square = square + (double)normals[j] * (double)normals[j];
+	double own = square;
+	if (width > S) square = square + (double)normals[S] * (double)normals[S];
+
+	const int words = (p.d - S) / 2;
+	double product = 1.0, logs = 0.0;
+#pragma unroll 1
+	for (int word = 0; word < words; word += 4) {
+		const uint4 block = words_of(p.seed, family, (uint32_t)(word / 4), BRENIER_STREAM_RADIUS);
+		product = product * uniform(block.x);
+		if (word + 1 < words) product = product * uniform(block.y);
+		if (word + 2 < words) product = product * uniform(block.z);
+		if (word + 3 < words) product = product * uniform(block.w);
+		if ((word + 4) % MERGED != 0 && word + 4 < words) continue;
+		logs = logs + natural_log(product);
+		product = 1.0;
+	}
+	if (own == 0.0) own = 1.0;
+	const double scale = sqrt((square - 2.0 * logs) / own);
+#pragma unroll
+	for (int j = 0; j < S; j++) p.v[(int64_t)at * S + j] = (float)((double)normals[j] * scale);
+}
+
+BRENIER_KERNEL(brenier_cuda_rotated_noise, brenier_rotated_noise_params, BRENIER_ROTATED_NOISE_THREADS, 1) {
+	launch_dependents();
+	wait_for_prerequisites();
+	const int64_t at = (int64_t)blockIdx.x * BRENIER_ROTATED_NOISE_THREADS + threadIdx.x;
+	const int64_t row = at / p.d;
+	if (row >= p.rows) return;
+	const int c = (int)(at - row * p.d);
+	const int64_t draw = p.first + row, choice = draw / BRENIER_CHOICE;
+	const int within = (int)(draw - choice * BRENIER_CHOICE), sign = within % BRENIER_FAMILY;
+	const int32_t *const axes = p.axes + choice * S;
+	const float *const v = p.v + (choice * FAMILIES + within / BRENIER_FAMILY) * S;
+	float sum = 0.0f;
+#pragma unroll
+	for (int j = 0; j < S; j++) {
+		const bool negative = sign == 1 || (sign == 2 && j >= S / 2) || (sign == 3 && j < S / 2);
+		sum = fmaf(negative ? -v[j] : v[j], p.frame[(int64_t)axes[j] * p.d + c], sum);
+	}
+	p.x[at] = sum;
+}
+
+}  // namespace brenier
