@@ -67,13 +67,15 @@ type FieldOptions struct {
 // field, stream.go). With the model's mean image and deviation image,
 //
 //	value = sum over the four of  a(row) a(column) (image - mean) / deviation
-//	a(p)  = sin(pi (p + 1/2) / H),  p = 0 .. H-1 the tile's row; likewise its column with W
+//	a(p)  = sin(t + 0.08 sin 4t),  t = pi (p + 1/2) / H,  p = 0 .. H-1 the tile's row;
+//	        likewise of its column with W
 //
-// a^2 is the Hann window, and the shares a^2 of the tiles that overlap sum to 1: the value has zero mean
-// and unit variance at every pixel, whatever its place in the lattice. (Dividing by the root of the sum
-// of the squared weights does the same for any window: Heitz and Neyret, "High-performance by-example
-// noise using a histogram-preserving blending operator", 2018.) Where an image's deviation is less than
-// 1/32 of its root mean square, as where nothing is ever seen, it counts as that.
+// The shares a^2 of the tiles that overlap sum to 1, so that the value has zero mean and unit variance at
+// every pixel, whatever its place in the lattice (Heitz and Neyret, "High-performance by-example noise
+// using a histogram-preserving blending operator", 2018, have weights over the root of the sum of
+// their squares). But for the term 0.08 sin 4t the shares are Hann's window; RATIONALE.md says what it
+// is for. Where an image's deviation is less than 1/32 of its root mean square, as where nothing is ever
+// seen, it counts as that.
 //
 // An octave of scale s is read between its pixels by cubic convolution, and the octaves' sum is taken in
 // the order of the options.
@@ -245,11 +247,17 @@ func (f *Field) weigh() error {
 	return nil
 }
 
-// window is sin(pi (p + 1/2) / n), the root of the Hann window.
+// bend is how far the window departs from Hann's; [Field] says why.
+const bend = 0.08
+
+// window is sin(t + bend sin 4t), t = pi (p + 1/2) / n.
 func window(n int) []float64 {
 	a := make([]float64, n)
 	for p := range a {
-		a[p] = cosine(math.Abs(math.Pi * (0.5 - (float64(p)+0.5)/float64(n))))
+		t := math.Pi * (float64(p) + 0.5) / float64(n)
+		sin, cos := cosine(math.Abs(math.Pi/2-t)), cosine(t)
+		sin4t := float64(4*sin) * float64(cos*(1-float64(2*float64(sin*sin))))
+		a[p] = cosine(math.Abs(math.Pi/2 - t - float64(bend*sin4t)))
 	}
 	return a
 }

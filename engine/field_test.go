@@ -148,7 +148,11 @@ func (o *oracle) pixel(octave uint32, c int, x, y int64) float64 {
 		for j := floorDiv(x, w/2) - 1; j <= floorDiv(x, w/2); j++ {
 			row, column := y-i*h/2, x-j*w/2
 			p := (int64(c)*h+row)*w + column
-			a := math.Sin(math.Pi*(float64(row)+0.5)/float64(h)) * math.Sin(math.Pi*(float64(column)+0.5)/float64(w))
+			window := func(p, n int64) float64 {
+				t := math.Pi * (float64(p) + 0.5) / float64(n)
+				return math.Sin(t + 0.08*math.Sin(4*t))
+			}
+			a := window(row, h) * window(column, w)
 			sum += a * (float64(o.tile(octave, i, j)[p]) - float64(o.content.Mean.Data[p])) / float64(o.content.Deviation.Data[p])
 		}
 	}
