@@ -627,6 +627,28 @@ func BenchmarkField(b *testing.B) {
 		b.ReportMetric(float64(slices.Min(decode).Microseconds())/1e3, "ms/decode")
 		b.ReportMetric(float64(slices.Min(field))/float64(slices.Min(decode)), "of-decode")
 	})
+	// Terrain Diffusion's measure: a region at a random far place, then the one beside it.
+	b.Run("first and second region", func(b *testing.B) {
+		f := newField(b, m, FieldOptions{})
+		r := rand.New(rand.NewPCG(1, 1))
+		var first, second []time.Duration
+		for b.Loop() {
+			at := Region{X: r.Int64N(1 << 40), Y: -r.Int64N(1 << 40), Width: side, Height: side}
+			for _, times := range []*[]time.Duration{&first, &second} {
+				start := time.Now()
+				if err := f.Read(seed, at, out, Slices{}); err != nil {
+					b.Fatal(err)
+				}
+				*times = append(*times, time.Since(start))
+				at.X += side
+			}
+		}
+		for name, times := range map[string][]time.Duration{"first": first, "second": second} {
+			slices.Sort(times)
+			b.ReportMetric(float64(times[len(times)/2].Microseconds())/1e3, "ms-p50-"+name)
+			b.ReportMetric(float64(times[len(times)*95/100].Microseconds())/1e3, "ms-p95-"+name)
+		}
+	})
 	world := FieldOptions{Octaves: []Octave{{Scale: 8}, {Scale: 1, Amplitude: 0.3, Modulation: 1}}, CacheBytes: -1}
 	for level := range 6 {
 		b.Run(fmt.Sprintf("cold/two octaves/level=%d", level), func(b *testing.B) {
