@@ -205,7 +205,7 @@ func TestFieldIsItsDefinition(t *testing.T) {
 	r := Region{X: -21, Y: -13, Width: 40, Height: 30}
 	got := readFloats(t, f, o.seed, r)
 	worst := 0.0
-	for k := 0; k < len(got); k += 7 {
+	for k := 0; k < len(got); k += 13 {
 		x, y := r.X+int64(k%r.Width), r.Y+int64(k/r.Width)
 		at := func(octave uint32, scale float64) (value, slope float64) {
 			px, py := (float64(x)+0.5)/scale-0.5, (float64(y)+0.5)/scale-0.5
