@@ -23,7 +23,8 @@
  *              Closing or destroying what other threads use is safe: it waits for the calls at
  *              work, and later ones get BRENIER_INVALID_HANDLE.
  *   Memory     After the first calls of a size, the functions from brenier_noise to
- *              brenier_potential allocate nothing.
+ *              brenier_potential allocate nothing, and brenier_field_read only for a tile that comes
+ *              into its cache where none of the same size goes.
  *   Strings    UTF-8. Those handed out live as long as the function says; nobody frees them.
  *   Bits       Noise, cells, scores and codes depend on the model, seed and index alone: the same
  *              bits on every device, for any batch and thread count. Images have the same bits from

@@ -504,6 +504,27 @@ func TestFieldSlices(t *testing.T) {
 	}
 }
 
+// A read allocates nothing once there is memory for its size and the cache is full, warm or cold.
+func TestFieldAllocatesNothing(t *testing.T) {
+	options := everything
+	options.CacheBytes = 50 * 3 * 1024
+	f := newField(t, openModel(t, Config{Threads: 1}, wavesModel(t, 2)), options)
+	out := Float32Image(make([]float32, 40*40*2), NHWC)
+	x := int64(0)
+	read := func() {
+		x += 37
+		if err := f.Read(1, Region{X: x, Width: 40, Height: 40}, out, Slices{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 10 {
+		read()
+	}
+	if n := testing.AllocsPerRun(20, read); n > 0 {
+		t.Errorf("%v allocations in a read at a new place", n)
+	}
+}
+
 func TestFieldRefuses(t *testing.T) {
 	m := openModel(t, Config{}, wavesModel(t, 2))
 	many := make([]Octave, MaxOctaves+1)
@@ -659,6 +680,20 @@ func BenchmarkField(b *testing.B) {
 			}
 		})
 	}
+	// For scale: what the same region costs as gradient noise.
+	b.Run("peer/Perlin, 8 octaves", func(b *testing.B) {
+		heights := make([]float32, side*side)
+		for b.Loop() {
+			for k := range heights {
+				sum, x, y, amplitude := 0.0, 1e6+float64(k%side)/128, float64(k/side)/128, 1.0
+				for range 8 {
+					sum += amplitude * perlin(x, y)
+					x, y, amplitude = 2*x, 2*y, amplitude/2
+				}
+				heights[k] = float32(sum)
+			}
+		}
+	})
 	b.Run("warm/two octaves", func(b *testing.B) {
 		world.CacheBytes = 0
 		f := newField(b, m, world)
@@ -668,4 +703,27 @@ func BenchmarkField(b *testing.B) {
 			read(b, f, 0)
 		}
 	})
+}
+
+// perlin is gradient noise: Perlin, "Improving noise" (SIGGRAPH 2002), in two dimensions, with a hash in
+// the place of the table.
+func perlin(x, y float64) float64 {
+	column, row := math.Floor(x), math.Floor(y)
+	x, y = x-column, y-row
+	corner := func(dx, dy float64) float64 {
+		h := uint32(int32(column+dx))*0x9E3779B1 ^ uint32(int32(row+dy))*0x85EBCA77
+		h = (h ^ h>>15) * 0x2C1B3C6D
+		u, v := x-dx, y-dy
+		if h&(1<<20) != 0 {
+			u = -u
+		}
+		if h&(1<<21) != 0 {
+			v = -v
+		}
+		return u + v
+	}
+	fade := func(t float64) float64 { return t * t * t * (t*(t*6-15) + 10) }
+	u, v := fade(x), fade(y)
+	top := corner(0, 0) + u*(corner(1, 0)-corner(0, 0))
+	return top + v*(corner(0, 1)+u*(corner(1, 1)-corner(0, 1))-top)
 }

@@ -73,6 +73,10 @@ class Field:
     ) -> None:
         self.close()
 
+    def __repr__(self) -> str:
+        channels = f", {self._channels} channels" if self._channels > 1 else ""
+        return f"<brenier.Field: seed {self._seed}, {self._dtype}{channels}, of {self._model!r}>"
+
     def close(self) -> None:
         """Waits for the reads in flight and gives the memory back. A second call does nothing."""
         self._handle.close()

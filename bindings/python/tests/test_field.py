@@ -121,6 +121,9 @@ def test_formats(model: brenier.Model) -> None:
 def test_lifetimes(path: pathlib.Path) -> None:
     model = brenier.load(path, device="cpu")
     field = model.field()
+    assert repr(field).startswith(
+        "<brenier.Field: seed 0, float32, 2 channels, of <brenier.Model: 100 points"
+    )
     with model.field() as other:
         other.read(0, 0, 1, 1)
     with pytest.raises(brenier.InvalidHandleError, match="the field is closed"):

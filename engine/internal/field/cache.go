@@ -13,7 +13,7 @@ type Key struct {
 
 // Cache keeps the tiles used last, up to a number of bytes. Any goroutine may use it. It copies in and
 // out, so that nobody holds its memory: a few microseconds a tile are nothing beside a decode, and a
-// tile that has to go leaves its memory to the next.
+// tile that has to go leaves its memory to the next of its size.
 type Cache struct {
 	bytes int
 
