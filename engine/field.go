@@ -85,10 +85,10 @@ type FieldOptions struct {
 // Pixel (x, y) of level l is the mean of the pixels of level 0 from (x 2^l, y 2^l) to the next one's, for
 // octaves of a scale of 2^l or more exactly so, with the modulation taken at the middle.
 // Of a finer octave that mean is estimated from the tiles' codes without decoding them (see package
-// field, [field.Estimate]), for a decode would be for few pixels: down to tiles of 8 pixels, and of the
-// first octave down to 2. Beyond, where the mean is nearly nothing, the octave is left out. So a pixel
-// costs no more at a coarse level than at level 0, or about as much. The first read of a level that
-// needs the estimate makes it, which takes some seconds on a CPU.
+// field, [field.Estimate]), for a decode would be for few pixels: down to tiles of 4 pixels. Beyond, the
+// octave is left out, and coarser ones must have what is to be seen. So a pixel costs about the same at
+// every level: up to twice what it costs at level 0. The first read of a level that needs the estimate makes it, which takes some seconds on a
+// CPU.
 //
 // # Bits
 //

@@ -150,11 +150,8 @@ func (g fieldGrid) filter() int { return max(0, g.level-g.scale) }
 
 // grid says how octave o is read at a level; false: it is left out there.
 func (f *Field) grid(o, level int) (fieldGrid, bool) {
+	const least = 4 // pixels of a filtered tile
 	g := fieldGrid{f.octs[o].scale, level}
-	least := 8 // pixels of a tile
-	if o == 0 {
-		least = 2
-	}
 	s, k := f.model.parts, g.filter()
 	divides := s.h/2%(1<<k) == 0 && s.w/2%(1<<k) == 0
 	return g, k == 0 || divides && min(s.h, s.w)>>k >= least
