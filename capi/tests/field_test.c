@@ -1,6 +1,8 @@
 /* Fields, from C: pixels that depend on their place alone, formats, lifetimes and misuse. */
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #include "check.h"
@@ -133,6 +135,39 @@ static void lifetimes(void) {
     CHECK_FAILS(brenier_field_read(field, 0, 0, 0, 1, 1, 0, &b), BRENIER_INVALID_HANDLE, text);
 }
 
+static atomic_int reads;
+
+/* Reads ever new places until the field is no more. */
+static void *read_on(void *field) {
+    float pixels[64];
+    const brenier_buffer b = F32_BUFFER(pixels);
+    brenier_status status;
+    for (int64_t x = 0; (status = brenier_field_read(field, 1, 8 * x, 0, 8, 8, 0, &b)) == BRENIER_OK; x++)
+        atomic_fetch_add(&reads, 1);
+    CHECK(status == BRENIER_INVALID_HANDLE);
+    return NULL;
+}
+
+/* What is closed under its readers: the field, its model, its engine. */
+static void closing_under_readers(void) {
+    for (int what = 0; what < 3; what++) {
+        uint8_t file[8192];
+        brenier_engine *other = NULL;
+        brenier_model *model = NULL;
+        CHECK_OK(brenier_engine_create(NULL, &other));
+        CHECK_OK(brenier_model_open_memory(other, file, tiny_model(file, sizeof file, 3), &model));
+        brenier_field *field = make(model, 0);
+        pthread_t threads[8];
+        atomic_store(&reads, 0);
+        for (int i = 0; i < 8; i++) CHECK(pthread_create(&threads[i], NULL, read_on, field) == 0);
+        while (atomic_load(&reads) < 100) sched_yield();
+        if (what == 0) CHECK_OK(brenier_field_destroy(field));
+        if (what == 1) CHECK_OK(brenier_model_close(model));
+        CHECK_OK(brenier_engine_destroy(other));
+        for (int i = 0; i < 8; i++) pthread_join(threads[i], NULL);
+    }
+}
+
 static void misuse(void) {
     const brenier_status invalid = BRENIER_INVALID_ARGUMENT;
     brenier_model *model = open_tiny(3), *map = open_tiny(1), *decoder = open_tiny(2);
@@ -219,6 +254,7 @@ int main(void) {
     pixels_depend_on_their_place();
     formats();
     lifetimes();
+    closing_under_readers();
     misuse();
     CHECK_OK(brenier_engine_destroy(engine));
     return finish("field");
