@@ -57,6 +57,12 @@ void brenier_extension_init(brenier_extension *extension) {
     if (extension) *extension = (brenier_extension){.struct_size = sizeof *extension, .blend = 0.5};
 }
 
+void brenier_field_options_init(brenier_field_options *options) {
+    _Static_assert(sizeof *options == 64, "version 0.1");
+    _Static_assert(sizeof *options->octaves == 32, "version 0.1");
+    if (options) *options = (brenier_field_options){.struct_size = sizeof *options};
+}
+
 void brenier_fit_options_init(brenier_fit_options *options) {
     _Static_assert(sizeof *options == 88, "version 0.1");
     if (options) *options = (brenier_fit_options){.struct_size = sizeof *options};
@@ -112,6 +118,7 @@ void capi_set_last_error(const char *text, size_t bytes) {
 
 #define ENGINE(handle) ((uintptr_t)(handle))
 #define MODEL(handle) ((uintptr_t)(handle))
+#define FIELD(handle) ((uintptr_t)(handle))
 #define BUFFER(b) ((brenier_buffer *)(b))  // cgo knows no const
 #define EXTENSION(e) ((brenier_extension *)(e))
 
@@ -212,6 +219,27 @@ brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t fi
 brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, size_t n,
                                  const brenier_buffer *brenier, const brenier_buffer *kantorovich) {
     FORWARD(capiPotential(MODEL(model), BUFFER(x), n, BUFFER(brenier), BUFFER(kantorovich)));
+    return status;
+}
+
+brenier_status brenier_field_create(brenier_model *model, const brenier_field_options *options,
+                                    brenier_field **field) {
+    uintptr_t token = 0;
+    FORWARD(capiFieldCreate(MODEL(model), (brenier_field_options *)options, field ? &token : NULL));
+    if (status == BRENIER_OK) *field = (brenier_field *)token;
+    return status;
+}
+
+brenier_status brenier_field_destroy(brenier_field *field) {
+    if (!field) return BRENIER_OK;
+    FORWARD(capiFieldDestroy(FIELD(field)));
+    return status;
+}
+
+brenier_status brenier_field_read(brenier_field *field, uint64_t seed, int64_t x, int64_t y,
+                                  uint32_t width, uint32_t height, uint32_t level,
+                                  const brenier_buffer *pixels) {
+    FORWARD(capiFieldRead(FIELD(field), seed, x, y, width, height, level, BUFFER(pixels)));
     return status;
 }
 

@@ -23,7 +23,8 @@
  *              Closing or destroying what other threads use is safe: it waits for the calls at
  *              work, and later ones get BRENIER_INVALID_HANDLE.
  *   Memory     After the first calls of a size, the functions from brenier_noise to
- *              brenier_potential allocate nothing.
+ *              brenier_potential allocate nothing, and brenier_field_read only for a tile that comes
+ *              into its cache where none of the same size goes.
  *   Strings    UTF-8. Those handed out live as long as the function says; nobody frees them.
  *   Bits       Noise, cells, scores and codes depend on the model, seed and index alone: the same
  *              bits on every device, for any batch and thread count. Images have the same bits from
@@ -93,7 +94,8 @@ enum {
     BRENIER_F16 = 1,
     BRENIER_U8 = 2,  /* images: the output's range scaled to 0..255 */
     BRENIER_I64 = 3, /* cells */
-    BRENIER_F64 = 4  /* scores, potentials */
+    BRENIER_F64 = 4, /* scores, potentials */
+    BRENIER_U16 = 5  /* a field's pixels alone */
 };
 
 typedef int32_t brenier_layout; /* the order of an image's axes; other arrays ignore it */
@@ -315,6 +317,68 @@ brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t fi
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, size_t n,
                                  const brenier_buffer *brenier, const brenier_buffer *kantorovich);
+
+/* ---- Field: an unbounded plane of images ------------------------------------------------------ */
+
+typedef struct brenier_field brenier_field;
+
+/* A layer of a field: the model's images, blended without a seam into a plane of zero mean and unit
+ * deviation. */
+typedef struct brenier_octave {
+    size_t struct_size;
+    uint32_t scale;    /* the field's pixels in one of its own, along an axis: a power of two up to
+                          65536; 0: 1. Read between its pixels by bicubic interpolation */
+    double amplitude;  /* what it is multiplied by; 0: 1 */
+    double modulation; /* 0 .. 1: how far the slope of the octave before it decides on its amplitude,
+                          which is multiplied by 1 - modulation + modulation * min(2, slope over its
+                          root mean square): smooth plains, rough mountains */
+} brenier_octave;
+
+typedef struct brenier_field_options {
+    size_t struct_size;
+    const brenier_octave *octaves; /* from coarse to fine, at most 16; NULL: one of scale 1 */
+    size_t n_octaves;
+    uint32_t channel;    /* the first of the image's channels that is read */
+    uint32_t channels;   /* how many; 0: from `channel` to the last */
+    double offset;       /* a value is offset + scale * the sum of the octaves. A scale of 0, with an */
+    double scale;        /* offset of 0, is what suits the dtype: floats are the sum as it is, integers
+                            have the mean in the middle and four deviations to either end */
+    int64_t cache_bytes; /* for tiles to be used again; 0: 64 MiB, below 0: none. Changes no pixel */
+    size_t row_pitch;    /* bytes from a row of pixels to the next; 0: without a gap */
+} brenier_field_options;
+
+/* Sets every option to its default, and struct_size. */
+void brenier_field_options_init(brenier_field_options *options);
+
+/* Makes a field of a model's images, whose height and width must be even. Tile (i, j) of octave o under
+ * a seed is the image of noise of its own, for i and j of 64 bits; tiles overlap by half, weighted so
+ * that mean and deviation are the same everywhere; docs/worlds.md has the definition. `options` may be
+ * NULL. The caller destroys *field; closing the model or destroying the engine destroys it too.
+ * Where an octave is modulated, or the model file lacks the mean of its images, some images are made
+ * to measure what is needed.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the option), UNSUPPORTED (no map, no decoder, odd
+ * images), OUT_OF_MEMORY, DEVICE. */
+brenier_status brenier_field_create(brenier_model *model, const brenier_field_options *options,
+                                    brenier_field **field);
+
+/* Waits for the reads at work on the field, then frees it.
+ * Errors: INVALID_HANDLE. */
+brenier_status brenier_field_destroy(brenier_field *field);
+
+/* The pixels of columns x .. x+width-1 and rows y .. y+height-1 of a level. Pixel (x, y) of level l is
+ * the mean of those of level 0 from (x 2^l, y 2^l) to the next one's: exact for octaves of scale 2^l or
+ * more, estimated without decoding for finer ones, which are left out where they are finer still. So
+ * a pixel costs about the same at every level. The first read that needs the estimate makes it, which
+ * takes some seconds on a CPU.
+ *   level   0 .. 30; the pixels must lie within -2^62 .. 2^62-1 of level 0
+ *   pixels  [height,width,C] or [C,height,width] by its layout, rows row_pitch bytes apart; F32, F16,
+ *           U8 or U16 (the value rounded and clamped); on the host; written, by a failing read partly
+ * A pixel depends on model, options, seed and place alone, bit for bit on one device and instruction
+ * set: not on how a region is cut into reads, nor on their order, the threads or the cache.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED, OUT_OF_MEMORY, DEVICE. */
+brenier_status brenier_field_read(brenier_field *field, uint64_t seed, int64_t x, int64_t y,
+                                  uint32_t width, uint32_t height, uint32_t level,
+                                  const brenier_buffer *pixels);
 
 /* ---- Fit: heights from points ---------------------------------------------------------------- */
 

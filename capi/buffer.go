@@ -13,9 +13,9 @@ import (
 )
 
 // The element sizes, by dtype.
-var elementSizes = [...]uintptr{C.BRENIER_F32: 4, C.BRENIER_F16: 2, C.BRENIER_U8: 1, C.BRENIER_I64: 8, C.BRENIER_F64: 8}
+var elementSizes = [...]uintptr{C.BRENIER_F32: 4, C.BRENIER_F16: 2, C.BRENIER_U8: 1, C.BRENIER_I64: 8, C.BRENIER_F64: 8, C.BRENIER_U16: 2}
 
-var dtypeNames = [...]string{C.BRENIER_F32: "F32", C.BRENIER_F16: "F16", C.BRENIER_U8: "U8", C.BRENIER_I64: "I64", C.BRENIER_F64: "F64"}
+var dtypeNames = [...]string{C.BRENIER_F32: "F32", C.BRENIER_F16: "F16", C.BRENIER_U8: "U8", C.BRENIER_I64: "I64", C.BRENIER_F64: "F64", C.BRENIER_U16: "U16"}
 
 // memory checks a caller's buffer for n rows of width elements and returns where they are, on the
 // host or a device, and how many elements there are.
@@ -76,6 +76,17 @@ func float32s(name string, b *C.brenier_buffer, n C.size_t, width int) ([]float3
 	return array[float32](name, b, C.BRENIER_F32, n, width)
 }
 
+// layoutOf is the layout of a caller's images.
+func layoutOf(name string, b *C.brenier_buffer) (engine.Layout, error) {
+	switch b.layout {
+	case C.BRENIER_NCHW:
+		return engine.NCHW, nil
+	case C.BRENIER_NHWC:
+		return engine.NHWC, nil
+	}
+	return 0, invalid("%s: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", name, b.layout)
+}
+
 // image describes the caller's memory for n images of the model, checked.
 func (m *openModel) image(from *C.brenier_buffer, n C.size_t) (engine.Image, error) {
 	var out engine.Image
@@ -93,13 +104,8 @@ func (m *openModel) image(from *C.brenier_buffer, n C.size_t) (engine.Image, err
 	default:
 		return out, invalid("images: want dtype BRENIER_F32 (0), BRENIER_F16 (1) or BRENIER_U8 (2), got %d", b.dtype)
 	}
-	switch b.layout {
-	case C.BRENIER_NCHW:
-		out.Layout = engine.NCHW
-	case C.BRENIER_NHWC:
-		out.Layout = engine.NHWC
-	default:
-		return out, invalid("images: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", b.layout)
+	if out.Layout, err = layoutOf("images", &b); err != nil {
+		return out, err
 	}
 	if b.location != C.BRENIER_HOST && b.location != C.BRENIER_CUDA_DEVICE {
 		return out, invalid("images: want location BRENIER_HOST (0) or BRENIER_CUDA_DEVICE (1), got %d", b.location)

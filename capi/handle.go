@@ -17,6 +17,7 @@ type token uint64
 const (
 	engineTag = 0xE1
 	modelTag  = 0xE2
+	fieldTag  = 0xE4
 )
 
 const (

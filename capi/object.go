@@ -8,6 +8,8 @@ import "C"
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -18,6 +20,7 @@ import (
 var (
 	engines = table[openEngine]{tag: engineTag}
 	models  = table[openModel]{tag: modelTag}
+	fields  = table[openField]{tag: fieldTag}
 )
 
 // openEngine is what a brenier_engine stands for.
@@ -37,6 +40,15 @@ type openModel struct {
 	owner      *openEngine
 	properties C.brenier_model_properties
 	info       engine.ModelInfo
+
+	mu     sync.Mutex
+	fields map[token]struct{} // not yet destroyed
+}
+
+// openField is what a brenier_field stands for.
+type openField struct {
+	*engine.Field
+	model *openModel
 }
 
 // addEngine gives a new engine its token.
@@ -62,7 +74,7 @@ func addEngine(e *engine.Engine) (token, error) {
 // addModel gives a new model of an engine its token.
 func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	info := m.Info()
-	o := &openModel{Model: m, owner: owner, info: info}
+	o := &openModel{Model: m, owner: owner, info: info, fields: map[token]struct{}{}}
 	o.properties = C.brenier_model_properties{
 		points:    C.int64_t(info.Points),
 		dimension: C.int32_t(info.Dimension),
@@ -88,6 +100,27 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	}
 	owner.models[k] = struct{}{}
 	return k, nil
+}
+
+// addField gives a new field of a model, which a call holds, its token.
+func addField(m *openModel, f *engine.Field) (token, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := fields.insert(&openField{Field: f, model: m})
+	if !ok {
+		return 0, errTooMany
+	}
+	m.fields[k] = struct{}{}
+	return k, nil
+}
+
+// closeField ends a retired field. It holds nothing that has to be given back.
+func closeField(k token, s *slot[openField]) {
+	m := s.object.model
+	fields.remove(s)
+	m.mu.Lock()
+	delete(m.fields, k)
+	m.mu.Unlock()
 }
 
 // kernelsJSON says which kernels serve a model, as brenier_model_properties does.
@@ -153,7 +186,8 @@ func closeEngine(s *slot[openEngine]) error {
 	return o.close()
 }
 
-// closeModel closes a retired model.
+// closeModel closes a retired model and its fields. One that another thread is closing need not be
+// waited for: its reads fail once the model is closed.
 func closeModel(k token, s *slot[openModel]) error {
 	o := s.object
 	defer func() {
@@ -163,5 +197,13 @@ func closeModel(k token, s *slot[openModel]) error {
 		o.owner.mu.Unlock()
 		o.owner.closed.Broadcast()
 	}()
+	o.mu.Lock()
+	tokens := slices.Collect(maps.Keys(o.fields))
+	o.mu.Unlock()
+	for _, k := range tokens {
+		if f := fields.retire(k); f != nil {
+			closeField(k, f)
+		}
+	}
 	return o.close()
 }

@@ -37,6 +37,8 @@ var (
 		"engine: not the handle of an open engine; make one with brenier_engine_create"}
 	errModelHandle = &failure{C.BRENIER_INVALID_HANDLE,
 		"model: not the handle of an open model; open one with brenier_model_open"}
+	errFieldHandle = &failure{C.BRENIER_INVALID_HANDLE,
+		"field: not the handle of an open field; make one with brenier_field_create"}
 	errDecoderHandle = &failure{C.BRENIER_INVALID_HANDLE,
 		"options: decoder: not the handle of an open model; open one with brenier_model_open, or leave it NULL"}
 	errTooMany = &failure{C.BRENIER_OUT_OF_MEMORY, "more than 16777216 objects are open; close some"}
@@ -80,6 +82,7 @@ func statusOf(err error) C.brenier_status {
 type call struct {
 	engine  *slot[openEngine]
 	model   *slot[openModel]
+	field   *slot[openField]
 	decoder *slot[openModel] // of a fit
 	owner   *openEngine      // the engine that a panic poisons, or nil
 	err     error
@@ -107,6 +110,18 @@ func (c *call) useModel(k C.uintptr_t) *openModel {
 		return nil
 	}
 	return c.model.object
+}
+
+// useField is useEngine for a field.
+func (c *call) useField(k C.uintptr_t) *openField {
+	if c.field = fields.acquire(token(k)); c.field == nil {
+		c.err = errFieldHandle
+		return nil
+	}
+	if !c.sound(c.field.object.model.owner) {
+		return nil
+	}
+	return c.field.object
 }
 
 // useDecoder gets hold of the model whose decoder a fit hands on; it may be another engine's.
@@ -144,6 +159,9 @@ func (c *call) end(status *C.brenier_status) {
 	}
 	if c.model != nil {
 		c.model.release()
+	}
+	if c.field != nil {
+		c.field.release()
 	}
 	if c.decoder != nil {
 		c.decoder.release()

@@ -10,6 +10,8 @@ const (
 	enginePropertiesFirst = 40
 	modelPropertiesFirst  = 72
 	extensionFirst        = 40
+	octaveFirst           = 32
+	fieldOptionsFirst     = 64
 	fitOptionsFirst       = 64
 )
 

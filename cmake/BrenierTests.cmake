@@ -34,6 +34,7 @@ foreach(language c cpp)
                                    "-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER}"
                    --test-command ${CMAKE_COMMAND} "-DPROGRAM=generate" "-DLANGUAGE=${language}"
                                   "-DMODELS=${PROJECT_SOURCE_DIR}/examples/models"
+                                  "-DCOMMAND_LINE=${tree}/moved/bin/brenier"
                                   -P "${PROJECT_SOURCE_DIR}/cmake/run_example.cmake")
   set_tests_properties(install.find_package.${language} PROPERTIES FIXTURES_REQUIRED installed_tree)
 endforeach()

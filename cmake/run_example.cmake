@@ -1,4 +1,5 @@
-# Runs an example program on every model that it can draw, and looks at what it wrote.
+# Runs the example program PROGRAM on every model that it can draw, and looks at what it wrote; then
+# `world`, whose picture must be the region that COMMAND_LINE reads.
 if(LANGUAGE STREQUAL "c")
   set(arguments 4 2)  # columns, rows
 else()
@@ -21,4 +22,14 @@ endforeach()
 execute_process(COMMAND "./${PROGRAM}" no/such/model out.pnm RESULT_VARIABLE status ERROR_VARIABLE text)
 if(NOT status EQUAL 1 OR NOT text MATCHES "no/such/model")
   message(FATAL_ERROR "a missing model: want exit status 1 and its name, got ${status}: ${text}")
+endif()
+
+execute_process(COMMAND "${CMAKE_COMMAND}" -E env BRENIER_DEVICE=cpu ./world "${MODELS}/terrain.safetensors"
+                OUTPUT_FILE world.pgm COMMAND_ERROR_IS_FATAL ANY)
+execute_process(COMMAND "${COMMAND_LINE}" field "${MODELS}/terrain.safetensors" --device cpu --seed 7 --octaves 8,1:0.2:1
+                        --region -256,-256,512x512 --dtype u8 --out world.raw COMMAND_ERROR_IS_FATAL ANY)
+file(READ world.pgm picture HEX OFFSET 15) # of the header
+file(READ world.raw expected HEX)
+if(NOT picture STREQUAL expected)
+  message(FATAL_ERROR "world.pgm: not the region that `brenier field` reads")
 endif()

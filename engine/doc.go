@@ -2,9 +2,9 @@
 //
 //	(seed, index) -> noise x -> locate (screen, rescore) -> extend -> code z -> decode -> image
 //
-// Each arrow is one stage; generate.go calls them in this order. A [Model] holds N points y_i in
-// R^d (the codes of a data set), N heights h_i and a decoder; an [Engine] runs its stages on one
-// device.
+// Each arrow is one stage; generate.go calls them in this order, and a [Field] lays the images out in an
+// unbounded plane. A [Model] holds N points y_i in R^d (the codes of a data set), N heights h_i and a
+// decoder; an [Engine] runs its stages on one device.
 //
 // # Symbols, signs and units
 //

@@ -147,6 +147,12 @@ public:
     explicit Images(Container&& container, Layout layout = Layout::nchw) noexcept
         : Images(container.data(), container.size(), layout) {}
     explicit Images(const brenier_buffer& buffer) noexcept : buffer_(buffer) {}
+    // Whole numbers of 16 bits, U16, which a field's pixels alone may be.
+    static Images u16(Array<std::uint16_t> values, Layout layout = Layout::nchw) noexcept {
+        Images images(values.data(), values.size(), layout);
+        images.buffer_.dtype = BRENIER_U16;
+        return images;
+    }
 
     const brenier_buffer& buffer() const noexcept { return buffer_; }
 
@@ -213,6 +219,30 @@ private:
     brenier_extension value_;
 };
 
+// A layer of a field: brenier_octave.
+struct Octave {
+    std::uint32_t scale = 1;  // a power of two
+    double amplitude = 1;     // not 0, which means 1 too
+    double modulation = 0;    // 0 .. 1
+};
+
+struct FieldOptions {
+    Array<const Octave> octaves;     // from coarse to fine; none: one of scale 1
+    std::uint32_t channel = 0;       // the first that is read
+    std::uint32_t channels = 0;      // 0: to the last
+    double offset = 0;               // a value is offset + scale * the sum of the octaves
+    double scale = 0;                // 0: what suits the element type
+    std::int64_t cache_bytes = 0;    // 0: the library's default; below 0: none
+    std::size_t row_pitch = 0;       // bytes; 0: rows without a gap
+};
+
+// Columns x .. x+width-1 and rows y .. y+height-1 of a level.
+struct Region {
+    std::int64_t x = 0, y = 0;
+    std::uint32_t width = 0, height = 0;
+    std::uint32_t level = 0;
+};
+
 struct FitOptions {
     const char* source = "gaussian";   // or "uniform"
     double tolerance = 0;              // the chi-squared to stop at; 0: the library's default
@@ -228,6 +258,39 @@ struct FitOptions {
     // leaves Engine::fit.
     std::function<bool(const brenier_fit_progress&)> progress;
 #endif
+};
+
+// ---- Field
+
+// An unbounded plane of a model's images. Closing the model ends it: later reads fail with
+// Status::invalid_handle.
+class Field {
+public:
+    Field() noexcept = default;  // no field; reading it fails with Status::invalid_handle
+    explicit Field(brenier_field* handle) noexcept : handle_(handle) {}  // taken from the caller
+    Field(Field&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Field& operator=(Field&& other) noexcept {
+        Field old(std::move(*this));
+        handle_ = std::exchange(other.handle_, nullptr);
+        return *this;
+    }
+    ~Field() { brenier_field_destroy(handle_); }
+
+    brenier_field* get() const noexcept { return handle_; }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    // Pixels [height,width,C] or [C,height,width]: float, std::uint8_t, or Images::u16.
+    void read(std::uint64_t seed, const Region& r, const Images& pixels, std::error_code& error) const noexcept {
+        detail::set(error, brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
+    }
+#if BRENIER_EXCEPTIONS
+    void read(std::uint64_t seed, const Region& r, const Images& pixels) const {
+        detail::check(brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
+    }
+#endif
+
+private:
+    brenier_field* handle_ = nullptr;
 };
 
 // ---- Model
@@ -302,6 +365,27 @@ public:
         detail::set(error, brenier_generate(handle_, samples.seed, samples.first, n, extension.get(),
                                             &images.buffer()));
     }
+    Field field(const FieldOptions& options, std::error_code& error) const noexcept {
+        brenier_octave octaves[16] = {};  // of more, which the library refuses, it reads none
+        const std::size_t n = options.octaves.size();
+        for (std::size_t i = 0; i < n && i < 16; i++) {
+            const Octave& octave = options.octaves.data()[i];
+            octaves[i] = {sizeof octaves[i], octave.scale, octave.amplitude, octave.modulation};
+        }
+        brenier_field_options o;
+        brenier_field_options_init(&o);
+        o.octaves = octaves;
+        o.n_octaves = n;
+        o.channel = options.channel;
+        o.channels = options.channels;
+        o.offset = options.offset;
+        o.scale = options.scale;
+        o.cache_bytes = options.cache_bytes;
+        o.row_pitch = options.row_pitch;
+        brenier_field* field = nullptr;
+        detail::set(error, brenier_field_create(handle_, &o, &field));
+        return Field(field);
+    }
     void potential(std::size_t n, Array<const float> x, Array<double> brenier, Array<double> kantorovich,
                    std::error_code& error) const noexcept {
         const brenier_buffer b_x = x.buffer(), b_u = brenier.buffer(), b_phi = kantorovich.buffer();
@@ -337,6 +421,12 @@ public:
     }
     void generate(std::size_t n, Samples samples, const Images& images) const {
         generate(n, samples, Extension(), images);
+    }
+    Field field(const FieldOptions& options = {}) const {
+        std::error_code error;
+        Field field = this->field(options, error);
+        detail::check(error.value());
+        return field;
     }
     void potential(std::size_t n, Array<const float> x, Array<double> brenier,
                    Array<double> kantorovich = {}) const {

@@ -31,6 +31,9 @@ static void model_functions(brenier_model *wrong) {
     CHECK_FAILS(brenier_decode(wrong, NULL, 1, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_generate(wrong, 0, 0, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_potential(wrong, NULL, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
+    brenier_field *field = NULL;
+    CHECK_FAILS(brenier_field_create(wrong, NULL, &field), BRENIER_INVALID_HANDLE, text);
+    CHECK(field == NULL);
     brenier_fit_options options;
     brenier_fit_options_init(&options);
     options.decoder = wrong;

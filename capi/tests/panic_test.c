@@ -8,7 +8,7 @@
 static uint8_t file[8192];
 static size_t file_bytes;
 
-enum { FUNCTIONS = 14 };
+enum { FUNCTIONS = 15 };
 
 /* Calls one of the functions that work on an engine or model. */
 static brenier_status function(int which, brenier_engine *engine, brenier_model *model) {
@@ -18,6 +18,7 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
     brenier_engine_properties e = {.struct_size = sizeof e};
     brenier_model_properties m = {.struct_size = sizeof m};
     brenier_model *opened = NULL;
+    brenier_field *field = NULL;
     const brenier_buffer b = F32_BUFFER(x), b_image = F32_BUFFER(image), b_cell = I64_BUFFER(cell),
                          b_u = F64_BUFFER(u), b_points = F32_BUFFER(points);
     brenier_extension own_cell;
@@ -37,6 +38,7 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
         case 10: return brenier_decode(model, &b, 1, &b_image);
         case 11: return brenier_generate(model, 0, 0, 1, NULL, &b_image);
         case 12: return brenier_potential(model, &b, 1, &b_u, NULL);
+        case 13: return brenier_field_create(model, NULL, &field);
         default: return brenier_fit(engine, &b, 1, TINY_D, NULL, NULL, &opened);
     }
 }

@@ -99,15 +99,20 @@ const (
 // makeModel imports a random decoder of c channels and fits random points, by the command line.
 func makeModel(t *testing.T, c int) (model string) {
 	t.Helper()
+	return makeSizedModel(t, c, testHeight, testWidth)
+}
+
+func makeSizedModel(t *testing.T, c, height, width int) (model string) {
+	t.Helper()
 	directory := t.TempDir()
 	state := filepath.Join(directory, "state.safetensors")
-	n := c * testHeight * testWidth
+	n := c * height * width
 	writeSafetensors(t, state,
 		[]string{"net.0.weight", "net.0.bias", "encoder.weight"},
 		[][]int{{n, testDim}, {n}, {2}},
 		[][]float32{gaussians(1, n*testDim), gaussians(2, n), {1, 2}})
 	layers := filepath.Join(directory, "layers.txt")
-	text := fmt.Sprintf("Linear(%d, %d)\nUnflatten(1, (%d, %d, %d))\nTanh()\n", testDim, n, c, testHeight, testWidth)
+	text := fmt.Sprintf("Linear(%d, %d)\nUnflatten(1, (%d, %d, %d))\nTanh()\n", testDim, n, c, height, width)
 	if err := os.WriteFile(layers, []byte(text), 0o644); err != nil {
 		t.Fatal(err)
 	}

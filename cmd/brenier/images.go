@@ -32,14 +32,10 @@ func (o *imageOutput) flags(flags *flag.FlagSet, out string) {
 
 // resolve checks the flags and settles the format by the file's name.
 func (o *imageOutput) resolve() error {
-	if o.format == "" {
-		o.format = strings.TrimPrefix(strings.ToLower(filepath.Ext(o.out)), ".")
+	if err := resolveFormat(o.out, &o.format); err != nil {
+		return err
 	}
 	switch {
-	case o.format == "" && o.out == "-":
-		return usagef("--out -: say --format png, npy or raw")
-	case o.format != "png" && o.format != "npy" && o.format != "raw":
-		return usagef("--out %s: want a name that ends in .png, .npy or .raw, or --format", o.out)
 	case o.columns < 0:
 		return usagef("--columns: want 1 or more, or 0, got %d", o.columns)
 	case o.gap < 0 || o.gap > 1024:
@@ -47,6 +43,20 @@ func (o *imageOutput) resolve() error {
 	}
 	if _, known := elements[o.dtype]; !known {
 		return usagef("--dtype: want u8, f16 or f32, got %q", o.dtype)
+	}
+	return nil
+}
+
+// resolveFormat settles a format that is not given by the file's name.
+func resolveFormat(out string, format *string) error {
+	if *format == "" {
+		*format = strings.TrimPrefix(strings.ToLower(filepath.Ext(out)), ".")
+	}
+	switch {
+	case *format == "" && out == "-":
+		return usagef("--out -: say --format png, npy or raw")
+	case *format != "png" && *format != "npy" && *format != "raw":
+		return usagef("--out %s: want a name that ends in .png, .npy or .raw, or --format", out)
 	}
 	return nil
 }

@@ -1,6 +1,11 @@
 package cpu
 
-// #include "noise.h"
+/*
+// So that Philox keeps its arrays on the stack.
+#cgo noescape brenier_philox
+#cgo nocallback brenier_philox
+#include "noise.h"
+*/
 import "C"
 
 import "unsafe"

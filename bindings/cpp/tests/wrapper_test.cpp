@@ -2,6 +2,7 @@
 #include "brenier.hpp"
 
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -151,6 +152,47 @@ static void errors() {
     CHECK(!error);
 }
 
+static void field() {
+    const std::vector<std::uint8_t> file = tiny();
+    const Engine engine;
+    Model model = engine.open(file.data(), file.size());
+    const std::array<brenier::Octave, 2> octaves{{{4, 2}, {1, 0.5, 1}}};
+    brenier::FieldOptions options;
+    options.octaves = octaves;
+    options.scale = 10;
+    options.offset = 100;
+    const brenier::Field world = model.field(options);
+    std::vector<float> all(20 * 30), part(7 * 5);
+    const std::int64_t far = std::int64_t{1} << 40;
+    world.read(3, {far, -9, 20, 30}, Images(all));
+    world.read(3, {far + 2, -4, 7, 5}, Images(part));
+    for (std::size_t y = 0; y < 5; y++) CHECK(std::memcmp(&part[7 * y], &all[20 * (y + 5) + 2], 7 * sizeof(float)) == 0);
+    std::vector<std::uint16_t> metres(20 * 30);
+    std::error_code error;
+    world.read(3, {far, -9, 20, 30}, Images::u16(metres), error);
+    CHECK(!error && metres[0] == static_cast<std::uint16_t>(std::nearbyint(all[0])));
+
+    const brenier_octave same[2] = {{sizeof same[0], 4, 2, 0}, {sizeof same[0], 1, 0.5, 1}};
+    brenier_field_options o{sizeof o, same, 2, 0, 0, 100, 10, 0, 0};
+    brenier_field* from_c = nullptr;
+    CHECK(brenier_field_create(model.get(), &o, &from_c) == BRENIER_OK);
+    std::vector<float> again(20 * 30);
+    brenier::Field(from_c).read(3, {far, -9, 20, 30}, Images(again));
+    CHECK(again == all);
+    CHECK(thrown([&] { brenier::Field(from_c).read(3, {0, 0, 1, 1}, Images(part)); }, "field") == Status::invalid_handle);
+
+    CHECK(thrown([&] { world.read(3, {0, 0, 6, 6}, Images(part)); }, "pixels") == Status::short_buffer);
+    options.octaves = {};
+    options.channel = 1;
+    CHECK(thrown([&] { model.field(options); }, "channel") == Status::invalid_argument);
+    CHECK(!model.field(options, error) && error == Status::invalid_argument);
+    const std::vector<brenier::Octave> many(17);
+    options.octaves = many;
+    CHECK(thrown([&] { model.field(options); }, "octaves: want at most 16") == Status::invalid_argument);
+    model = Model();
+    CHECK(thrown([&] { world.read(3, {0, 0, 1, 1}, Images(part)); }, "field") == Status::invalid_handle);
+}
+
 static void fit() {
     const Engine engine;
     const std::vector<std::uint8_t> file = tiny();
@@ -182,6 +224,7 @@ int main() {
     ownership();
     answers();
     errors();
+    field();
     fit();
     std::printf("wrapper (C++%ld): %d checks, %d failed\n", __cplusplus / 100 % 100, made, failed);
     return failed ? 1 : 0;

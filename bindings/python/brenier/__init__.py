@@ -36,6 +36,7 @@ from .errors import (
     UnsupportedError,
 )
 from .exporter import export
+from .field import Field, Octave
 from .fitting import Fit, FitProgress, fit
 from .info import EngineInfo, ModelInfo
 from .model import Model, load, load_bytes
@@ -51,6 +52,7 @@ __all__ = [
     "Error",
     "ExportError",
     "FileError",
+    "Field",
     "Fit",
     "FitProgress",
     "ForkError",
@@ -60,6 +62,7 @@ __all__ = [
     "LibraryError",
     "Model",
     "ModelInfo",
+    "Octave",
     "OutOfMemoryError",
     "ShortBufferError",
     "Status",

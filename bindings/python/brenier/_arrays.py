@@ -15,6 +15,7 @@ from .errors import InvalidArgumentError
 
 _UINT64_MAX = 2**64 - 1
 _UINT32_MAX = 2**32 - 1
+_INT64_MAX = 2**63 - 1
 
 
 def _converted(name: str, value: ArrayLike, dtype: np.dtype[Any], kinds: str) -> NDArray[Any]:
@@ -95,4 +96,12 @@ def unsigned64(name: str, value: int) -> int:
     number = operator.index(value)
     if not 0 <= number <= _UINT64_MAX:
         raise InvalidArgumentError(f"{name}: want 0 .. 2**64 - 1, got {number}")
+    return number
+
+
+def signed64(name: str, value: int) -> int:
+    """A place in a plane."""
+    number = operator.index(value)
+    if not -_INT64_MAX - 1 <= number <= _INT64_MAX:
+        raise InvalidArgumentError(f"{name}: want -2**63 .. 2**63 - 1, got {number}")
     return number

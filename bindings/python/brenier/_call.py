@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from . import _ffi, _lib, errors
 
-_DTYPES = {"float32": _ffi.F32, "float16": _ffi.F16, "uint8": _ffi.U8, "int64": _ffi.I64, "float64": _ffi.F64}
+_DTYPES = {
+    "float32": _ffi.F32,
+    "float16": _ffi.F16,
+    "uint8": _ffi.U8,
+    "int64": _ffi.I64,
+    "float64": _ffi.F64,
+    "uint16": _ffi.U16,
+}
 
 StructT = TypeVar("StructT", bound=ctypes.Structure)
 

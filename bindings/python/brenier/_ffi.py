@@ -24,7 +24,7 @@ VERSION = (0, 1, 0)
 
 # ---- Enumerations ------------------------------------------------------------------------------
 
-F32, F16, U8, I64, F64 = range(5)
+F32, F16, U8, I64, F64, U16 = range(6)
 NCHW, NHWC = range(2)
 HOST, CUDA_DEVICE = range(2)
 PRECISION_DEFAULT, PRECISION_F16, PRECISION_BF16, PRECISION_F32 = range(4)
@@ -49,6 +49,10 @@ class Engine(ctypes.Structure):
 
 
 class Model(ctypes.Structure):
+    """Opaque, as :class:`Engine` is."""
+
+
+class Field(ctypes.Structure):
     """Opaque, as :class:`Engine` is."""
 
 
@@ -114,6 +118,29 @@ class Extension(ctypes.Structure):
     ]
 
 
+class Octave(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("scale", c_uint32),
+        ("amplitude", c_double),
+        ("modulation", c_double),
+    ]
+
+
+class FieldOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("octaves", POINTER(Octave)),
+        ("n_octaves", c_size_t),
+        ("channel", c_uint32),
+        ("channels", c_uint32),
+        ("offset", c_double),
+        ("scale", c_double),
+        ("cache_bytes", c_int64),
+        ("row_pitch", c_size_t),
+    ]
+
+
 class FitProgress(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -151,6 +178,7 @@ class FitOptions(ctypes.Structure):
 
 _engine = POINTER(Engine)
 _model = POINTER(Model)
+_field = POINTER(Field)
 _buffer = POINTER(Buffer)
 _extension = POINTER(Extension)
 
@@ -180,6 +208,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_decode": (Status, [_model, _buffer, c_size_t, _buffer]),
     "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
+    "brenier_field_options_init": (None, [POINTER(FieldOptions)]),
+    "brenier_field_create": (Status, [_model, POINTER(FieldOptions), POINTER(_field)]),
+    "brenier_field_destroy": (Status, [_field]),
+    "brenier_field_read": (
+        Status,
+        [_field, c_uint64, c_int64, c_int64, c_uint32, c_uint32, c_uint32, _buffer],
+    ),
     "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
     "brenier_fit": (
         Status,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from types import TracebackType
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from . import _arrays, _call, _ffi
 from .engine import CudaOptions, Engine, Handle, Precision, shared
 from .errors import InvalidArgumentError, UnsupportedError
+from .field import Field, FieldDType, OctaveLike
+from .field import options as field_options
 from .info import ModelInfo, model_info
 
 Mode = Literal["cell", "simplex", "pair"]
@@ -398,6 +401,61 @@ class Model:
             ctypes.byref(_call.buffer(kantorovich)),
         )
         return brenier, kantorovich
+
+    # ---- the unbounded plane ---------------------------------------------------------------------
+
+    def field(
+        self,
+        octaves: Sequence[OctaveLike] | None = None,
+        *,
+        seed: int = 0,
+        channel: int = 0,
+        channels: int | None = None,
+        offset: float = 0.0,
+        scale: float | None = None,
+        cache_bytes: int | None = None,
+        dtype: FieldDType = "float32",
+        layout: Literal["NHWC", "NCHW"] = "NHWC",
+    ) -> Field:
+        """An unbounded plane of the model's images, whose height and width must be even.
+
+        Parameters
+        ----------
+        octaves : sequence of Octave, or of its tuples ``(scale, amplitude, modulation)``, optional
+            From coarse to fine, at most 16. Default: one of scale 1.
+        seed : int
+            0 .. 2**64 - 1: which of the planes :class:`Field` reads unless told.
+        channel, channels : int
+            The first of the image's channels that is read, and how many; default: all.
+        offset, scale : float
+            A value is ``offset + scale * (sum of the octaves)``. Default: floats are the sum as it is, of
+            zero mean and, for one octave of amplitude 1, unit deviation; integers have the mean in the
+            middle of their range and four deviations to either end.
+        cache_bytes : int, optional
+            Memory for tiles to be used again; 0: none. Default: 64 MiB. It changes no pixel.
+        dtype : {"float32", "float16", "uint8", "uint16"}
+        layout : {"NHWC", "NCHW"}
+            Where more than one channel is read.
+
+        Raises
+        ------
+        InvalidArgumentError
+            An option that cannot be, by its name.
+        UnsupportedError
+            The model has no map or no decoder, or its images are of odd size.
+
+        Examples
+        --------
+        >>> world = model.field([(8, 1), (1, 0.2, 1)], seed=7)     # doctest: +SKIP
+        >>> world[-256:256, 10**12 : 10**12 + 512].shape           # doctest: +SKIP
+        (512, 512)
+        """
+        o = field_options(octaves, channel, channels, offset, scale, cache_bytes)
+        seed = _arrays.unsigned64("seed", seed)
+        pointer = ctypes.POINTER(_ffi.Field)()
+        _call.call("brenier_field_create", self.pointer, ctypes.byref(o), ctypes.byref(pointer))
+        count = self._info.channels - channel if channels is None else channels
+        return Field(self, pointer, seed, count, dtype, layout)
 
     # ---- files -----------------------------------------------------------------------------------
 

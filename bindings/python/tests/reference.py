@@ -26,13 +26,15 @@ def philox(counter: NDArray[np.uint32], key: tuple[int, int]) -> NDArray[np.uint
     return np.stack(c, axis=1).astype(np.uint32)
 
 
-def noise(n: int, d: int, seed: int, first: int = 0, source: str = "gaussian") -> NDArray[np.float64]:
+def noise(
+    n: int, d: int, seed: int, first: int = 0, source: str = "gaussian", stream: int = 0
+) -> NDArray[np.float64]:
     """Dimension i of a sample is word i % 4 of block i // 4 under the seed, u = (word + 1/2) / 2^32."""
     blocks = -(-d // 4)
     index = np.array([first + i for i in range(n)], np.uint64).repeat(blocks)
     counter = np.zeros((n * blocks, 4), np.uint32)
     counter[:, 0], counter[:, 1] = index & np.uint64(0xFFFFFFFF), index >> np.uint64(32)
-    counter[:, 2] = np.tile(np.arange(blocks), n)
+    counter[:, 2], counter[:, 3] = np.tile(np.arange(blocks), n), stream
     words = philox(counter, (seed & 0xFFFFFFFF, seed >> 32)).reshape(n, 4 * blocks)[:, :d]
     u = (words + 0.5) / 2.0**32
     if source == "uniform":

@@ -28,10 +28,16 @@ STRUCTS: dict[str, Any] = {
     "brenier_engine_properties": _ffi.EngineProperties,
     "brenier_model_properties": _ffi.ModelProperties,
     "brenier_extension": _ffi.Extension,
+    "brenier_octave": _ffi.Octave,
+    "brenier_field_options": _ffi.FieldOptions,
     "brenier_fit_progress": _ffi.FitProgress,
     "brenier_fit_options": _ffi.FitOptions,
 }
-OPAQUE: dict[str, Any] = {"brenier_engine": _ffi.Engine, "brenier_model": _ffi.Model}
+OPAQUE: dict[str, Any] = {
+    "brenier_engine": _ffi.Engine,
+    "brenier_model": _ffi.Model,
+    "brenier_field": _ffi.Field,
+}
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +86,7 @@ def test_version(header: str) -> None:
 
 def test_every_enumerator_has_its_value(header: str) -> None:
     values = {name: int(value) for name, value in re.findall(r"BRENIER_(\w+) = (\d+)", header)}
-    assert len(values) == 34
+    assert len(values) == 35
     statuses = {name: value for name, value in values.items() if name in Status.__members__}
     assert statuses == {status.name: status.value for status in Status}
     for name, value in values.items():

@@ -1,4 +1,4 @@
-"""The example program, run as a reader would run it."""
+"""The example programs, run as a reader would run them."""
 
 from __future__ import annotations
 
@@ -27,3 +27,18 @@ def test_generate(tmp_path: pathlib.Path) -> None:
     with brenier.load(model_file) as model:
         want = model.sample(64, seed=7, dtype="uint8")
     np.testing.assert_array_equal(grid[28:56, 84:112], want[11, 0])
+
+
+def test_world() -> None:
+    model_file = EXAMPLES / "models" / "terrain.safetensors"
+    program = EXAMPLES / "python" / "world.py"
+    run = subprocess.run(
+        [sys.executable, program, model_file], check=True, env=environment(), timeout=120, stdout=subprocess.PIPE
+    )
+    header, pixels = run.stdout.split(b"\n", 1)
+    assert header == b"P5 512 512 255"
+    world = np.frombuffer(pixels, np.uint8).reshape(512, 512)
+    with brenier.load(model_file) as model:
+        field = model.field([(8,), (1, 0.2, 1)], dtype="uint8")
+        np.testing.assert_array_equal(field.read(0, -40, 60, 50, seed=7), world[216:266, 256:316])
+    assert 100 < world.mean() < 155 and 20 < world.std() < 45

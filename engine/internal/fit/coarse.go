@@ -1,6 +1,10 @@
 package fit
 
-import "math"
+import (
+	"math"
+
+	"brenier/engine/internal/cholesky"
+)
 
 const (
 	coarseMost     = 8192 // samples that the energy is minimised over
@@ -200,11 +204,11 @@ func (s *system) solve(lambda float64) (step []float64, promised, noise float64,
 			a[i*p+i] = 1 // alone with a gradient of 0
 		}
 	}
-	if !cholesky(a, p) {
+	if !cholesky.Factor(a, p) {
 		return nil, 0, 0, false
 	}
 	step = append([]float64(nil), s.gradient...)
-	choleskySolve(a, p, step)
+	cholesky.Solve(a, p, step)
 	for i := range step {
 		step[i] = -step[i]
 		promised -= float64(step[i]*s.gradient[i]) / 2
@@ -212,44 +216,8 @@ func (s *system) solve(lambda float64) (step []float64, promised, noise float64,
 	for _, i := range kept { // trace of the inverse times the gradient's covariance, its diagonal
 		unit := make([]float64, p)
 		unit[i] = 1
-		choleskySolve(a, p, unit)
+		cholesky.Solve(a, p, unit)
 		noise += float64(unit[i]*s.noise[i]) / 2
 	}
 	return step, promised, noise, true
-}
-
-// cholesky factors the symmetric a [p,p] in place, the lower triangle; false: it is not positive.
-func cholesky(a []float64, p int) bool {
-	for j := range p {
-		for i := j; i < p; i++ {
-			sum := a[i*p+j]
-			for k := range j {
-				sum -= float64(a[i*p+k] * a[j*p+k])
-			}
-			if i > j {
-				a[i*p+j] = sum / a[j*p+j]
-			} else if !(sum > 0) {
-				return false
-			} else {
-				a[j*p+j] = math.Sqrt(sum)
-			}
-		}
-	}
-	return true
-}
-
-// choleskySolve replaces b [p] by the solution.
-func choleskySolve(a []float64, p int, b []float64) {
-	for i := range p {
-		for k := range i {
-			b[i] -= float64(a[i*p+k] * b[k])
-		}
-		b[i] /= a[i*p+i]
-	}
-	for i := p - 1; i >= 0; i-- {
-		for k := i + 1; k < p; k++ {
-			b[i] -= float64(a[k*p+i] * b[k])
-		}
-		b[i] /= a[i*p+i]
-	}
 }

@@ -151,40 +151,6 @@ func TestCoarse(t *testing.T) {
 	})
 }
 
-func TestCholesky(t *testing.T) {
-	const n = 12
-	random := rand.New(rand.NewPCG(8, 8))
-	a := mat.NewDense(n, n, nil)
-	for i := range n {
-		for j := range n {
-			a.Set(i, j, random.NormFloat64())
-		}
-	}
-	var positive mat.Dense
-	positive.Mul(a, a.T())
-	b := make([]float64, n)
-	for i := range b {
-		b[i] = random.NormFloat64()
-	}
-	var want mat.VecDense
-	if err := want.SolveVec(&positive, mat.NewVecDense(n, append([]float64(nil), b...))); err != nil {
-		t.Fatal(err)
-	}
-	factor := append([]float64(nil), positive.RawMatrix().Data...)
-	if !cholesky(factor, n) {
-		t.Fatal("a positive matrix is refused")
-	}
-	choleskySolve(factor, n, b)
-	for i, v := range b {
-		if math.Abs(v-want.AtVec(i)) > 1e-8*mat.Norm(&want, 2) {
-			t.Errorf("x_%d is %v, want %v", i, v, want.AtVec(i))
-		}
-	}
-	if cholesky([]float64{1, 2, 2, 1}, 2) {
-		t.Error("an indefinite matrix is taken")
-	}
-}
-
 // A lifted cell's height is that at which it has half its mass: on the line, with one cell lowered
 // out of sight, the two boundaries that it must have are known.
 func TestLift(t *testing.T) {

@@ -1,0 +1,205 @@
+package engine
+
+import (
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/field"
+)
+
+// fieldTiles is a reader's memory for the tiles of one slice.
+type fieldTiles struct {
+	tiles   []float32 // [n,C,h,w], those to make first and those of the cache from the end
+	at      []int     // where in tiles the slice's tiles are, in their order [n]
+	missing []field.Key
+	noise   []float32 // [n,d]
+	codes   []float32 // [n,d]
+	images  []float32 // [n,C,H,W], with all of the model's channels
+}
+
+// addTiles adds the tiles of an octave, filtered to 2^filter pixels of its own, to a plane of zeros.
+func (r *fieldReader) addTiles(plane *field.Plane, octave uint32, filter int) error {
+	f, s := r.f, r.f.model.parts
+	h, w := s.h>>filter, s.w>>filter
+	stepY, stepX := h/2, w/2
+	top, bottom := field.Lattice(plane.Y, plane.H, stepY)
+	left, right := field.Lattice(plane.X, plane.W, stepX)
+	columns := int(right - left + 1)
+	n := columns * int(bottom-top+1)
+
+	most := max(1, tileFloats/(s.c*s.h*s.w))
+	if r.slices.Tiles > 0 {
+		most = min(most, r.slices.Tiles)
+	}
+	if filter > 0 {
+		most *= estimateWorth
+	}
+	slices := (n + most - 1) / most
+	for slice := range slices {
+		if r.slices.Next != nil {
+			if err := r.slices.Next(); err != nil {
+				return err
+			}
+		}
+		// All slices of about the same size: a device is slow with the few that would remain.
+		first, end := n*slice/slices, n*(slice+1)/slices
+		key := func(k int) field.Key {
+			return field.Key{
+				Seed: r.seed, Octave: octave, Filter: int32(filter),
+				I: top + int64((first+k)/columns), J: left + int64((first+k)%columns),
+			}
+		}
+		if err := r.gatherTiles(end-first, f.option.Channels*h*w, key); err != nil {
+			return err
+		}
+		size := f.option.Channels * h * w
+		for k, at := range r.tiles.at {
+			tile := key(k)
+			plane.Add(r.tiles.tiles[at*size:][:size], h, w, tile.J*int64(stepX), tile.I*int64(stepY))
+		}
+	}
+	return nil
+}
+
+// gatherTiles brings n tiles of size values from the cache or makes them.
+func (r *fieldReader) gatherTiles(n, size int, key func(k int) field.Key) error {
+	t, cache := &r.tiles, r.f.cache
+	t.tiles = field.Grow(t.tiles, n*size)
+	t.at, t.missing = t.at[:0], t.missing[:0]
+	for k := range n {
+		last := n - 1 - (k - len(t.missing)) // the place for one from the cache
+		if cache.Get(key(k), t.tiles[last*size:][:size]) {
+			t.at = append(t.at, last)
+		} else {
+			t.at = append(t.at, len(t.missing))
+			t.missing = append(t.missing, key(k))
+		}
+	}
+	if len(t.missing) == 0 {
+		return nil
+	}
+	made := t.tiles[:len(t.missing)*size]
+	if err := r.makeTiles(made, t.missing); err != nil {
+		return err
+	}
+	for k, key := range t.missing {
+		cache.Put(key, made[k*size:][:size])
+	}
+	return nil
+}
+
+// makeTiles makes tiles, all of one octave and filter, from their noise on.
+func (r *fieldReader) makeTiles(tiles []float32, keys []field.Key) error {
+	t, m := &r.tiles, r.f.model
+	d := m.parts.d
+	t.noise = field.Grow(t.noise, len(keys)*d)
+	var row uint64
+	for k, key := range keys {
+		if k == 0 || key.I != keys[k-1].I {
+			row = field.RowKey(key.Seed, key.Octave, key.I)
+		}
+		field.Noise(m.parts.source, t.noise[k*d:(k+1)*d], row, key.J)
+	}
+	if filter := int(keys[0].Filter); filter > 0 {
+		estimate, err := r.f.estimate(filter)
+		if err != nil {
+			return err
+		}
+		t.codes = field.Grow(t.codes, len(keys)*d)
+		if err := m.codesOf(t.noise, r.f.ext, t.codes); err != nil {
+			return err
+		}
+		size := len(tiles) / len(keys)
+		for k := range keys {
+			estimate.Tile(tiles[k*size:(k+1)*size], t.codes[k*d:(k+1)*d])
+		}
+		return nil
+	}
+	t.images = field.Grow(t.images, len(keys)*m.parts.c*m.parts.h*m.parts.w)
+	if err := m.imagesOf(t.noise, r.f.ext, t.images); err != nil {
+		return err
+	}
+	r.f.standardise(tiles, t.images)
+	return nil
+}
+
+// standardise makes tiles [n,C,H,W] of images [n,C,H,W] that have all of the model's channels:
+// a(row) a(column) (image - mean) / deviation.
+func (f *Field) standardise(tiles, images []float32) {
+	s, size := f.model.parts, len(f.gain)
+	for k := range len(tiles) / size {
+		image := images[k*s.c*s.h*s.w+f.option.Channel*s.h*s.w:][:size]
+		tile := tiles[k*size:][:size]
+		for p, v := range image {
+			tile[p] = float32(v*f.gain[p]) - f.shift[p]
+		}
+	}
+}
+
+// estimate makes tiles filtered to 2^filter pixels of codes alone. All filters come from one solution.
+func (f *Field) estimate(filter int) (*field.Estimate, error) {
+	f.solving.Lock()
+	defer f.solving.Unlock()
+	if len(f.estimates) == 0 {
+		e, err := f.solveEstimate()
+		if err != nil {
+			return nil, err
+		}
+		f.estimates = append(f.estimates, e)
+	}
+	for len(f.estimates) <= filter {
+		f.estimates = append(f.estimates, f.estimates[len(f.estimates)-1].Halved())
+	}
+	return f.estimates[filter], nil
+}
+
+// estimateSeed is the seed of the samples that the estimate is solved for.
+const estimateSeed = 0x6574616d69747365
+
+// solveEstimate takes eight samples for each dimension of the code: the error of a coefficient then
+// adds an eighth to what a linear function leaves over.
+func (f *Field) solveEstimate() (*field.Estimate, error) {
+	s := f.model.parts
+	n := max(256, 8*s.d)
+	codes, images := make([]float32, n*s.d), make([]float32, n*s.c*s.h*s.w)
+	if err := f.model.Codes(codes, estimateSeed, 0, Extension{}); err != nil {
+		return nil, err
+	}
+	if err := f.model.Decode(codes, Float32Image(images, NCHW)); err != nil {
+		return nil, err
+	}
+	tiles := make([]float32, n*len(f.gain))
+	f.standardise(tiles, images)
+	return field.NewEstimate(codes, tiles, s.d, f.option.Channels, s.h, s.w), nil
+}
+
+// imagesOf makes the images [n,C,H,W] of noise x [n,d].
+func (m *Model) imagesOf(x []float32, e backend.Extension, to []float32) error {
+	n := len(x) / m.parts.d
+	images, err := m.images(Float32Image(to, NCHW), n)
+	if err != nil {
+		return err
+	}
+	return m.fromNoise(x, e, func(w backend.Workspace, at, count int) error { return w.Decode(count, images.from(at)) })
+}
+
+// codesOf makes the codes [n,d] of noise x [n,d].
+func (m *Model) codesOf(x []float32, e backend.Extension, z []float32) error {
+	d := m.parts.d
+	return m.fromNoise(x, e, func(w backend.Workspace, at, count int) error { return w.GetCodes(z[at*d : (at+count)*d]) })
+}
+
+// fromNoise takes noise x [n,d] to codes, batch after batch, which end then takes on.
+func (m *Model) fromNoise(x []float32, e backend.Extension, end func(w backend.Workspace, at, count int) error) error {
+	d := m.parts.d
+	return m.inBatches(len(x)/d, func(w backend.Workspace, at, count int) error {
+		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
+			return err
+		}
+		if err := w.Locate(count, e.K); err != nil {
+			return err
+		}
+		if err := w.Extend(count, e); err != nil {
+			return err
+		}
+		return end(w, at, count)
+	})
+}
