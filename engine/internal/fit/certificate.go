@@ -120,7 +120,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
 	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
 	r.bounds(&report, wide(heights), u, plan)
-	result := &Result{Heights: heights, Cosines: cosines}
+	result := &Result{Heights: heights, Cosines: cosines, Trials: r.trials, Masses: tally.relativeMasses()}
 	result.Centroids, report.CentroidError = centres.means()
 	report.Seconds = r.seconds()
 	result.Report = report

@@ -13,8 +13,8 @@ import (
 // with the same samples to the same heights. In little-endian order:
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
-//	hits int64 [N], h float64 [N], averages float64 [averages,N], SHA-256 of all before [32]
-const checkpointMagic = "brnfit02"
+//	hits int64 [N], h float64 [N], averages float64 [averages,N], trials [History], SHA-256 of all before [32]
+const checkpointMagic = "brnfit03"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
@@ -29,6 +29,7 @@ type saved struct {
 	Worth, Size, Refused, Trials uint64
 	Error, Began                 float64
 	Seconds                      float64
+	History                      uint64 // trials
 }
 
 // fingerprint is of the problem and of the options that the heights depend on; the tolerance and the
@@ -65,6 +66,7 @@ func (r *run) encode() []byte {
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
 		Until: r.until, Begun: r.begun, ChiSquared: r.chiSquared, Steepness: r.steepness, Restless: r.restless, Seconds: r.seconds(),
+		History: uint64(len(r.trials)),
 	}
 	for i, a := range r.descent.averages {
 		s.Totals[i] = a.total
@@ -88,6 +90,7 @@ func (r *run) encode() []byte {
 	for _, a := range r.descent.averages {
 		write(a.h)
 	}
+	write(r.trials)
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:])
 	return b.Bytes()
@@ -105,6 +108,11 @@ func (r *run) resume(data []byte) error {
 	if !bytes.Equal(data[len(checkpointMagic):head], problem[:]) {
 		return fault.Invalid("checkpoint: it is of other points, masses, source, start or seed, or of another kind of draws; remove it to start anew")
 	}
+	var s saved
+	if fixed := head + binary.Size(s); len(data) >= fixed {
+		decode(data[head:], &s)
+		want += binary.Size(Trial{}) * int(min(s.History, uint64(len(data))))
+	}
 	if len(data) != want {
 		return fault.Invalid("checkpoint: want %d bytes for %d points, got %d; remove it to start anew", want, n, len(data))
 	}
@@ -112,14 +120,8 @@ func (r *run) resume(data []byte) error {
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
 		return fault.Invalid("checkpoint: its checksum does not fit its contents; remove it to start anew")
 	}
-	in := bytes.NewReader(body[head:])
-	read := func(into any) {
-		if err := binary.Read(in, binary.LittleEndian, into); err != nil { // the length is right
-			panic(err)
-		}
-	}
-	var s saved
-	read(&s)
+	rest := body[head+binary.Size(s):]
+	read := func(into any) { rest = rest[decode(rest, into):] }
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
 	r.until, r.chiSquared, r.steepness, r.restless, r.before = s.Until, s.ChiSquared, s.Steepness, s.Restless, s.Seconds
@@ -132,6 +134,8 @@ func (r *run) resume(data []byte) error {
 		d.averages[i].total = s.Totals[i]
 		read(d.averages[i].h)
 	}
+	r.trials = make([]Trial, s.History)
+	read(r.trials)
 	for _, v := range d.h {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fault.Invalid("checkpoint: a height is %v; remove it to start anew", v)
@@ -145,4 +149,13 @@ func (r *run) resume(data []byte) error {
 	}
 	r.setMethod()
 	return nil
+}
+
+// decode fills a value of fixed size from data that are long enough, and says how many bytes it took.
+func decode(data []byte, into any) int {
+	n, err := binary.Decode(data, binary.LittleEndian, into)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }

@@ -38,6 +38,7 @@ type run struct {
 	empty              int     // of the latest trial
 	energy             float64 // of the latest trial
 	unhit              []int   // cells that the latest certificate found empty
+	trials             []Trial
 
 	progressState
 	descent *descent
@@ -364,6 +365,7 @@ func (r *run) try(candidates [][]float32) (best []float32, passed bool, err erro
 		}
 		decided := 10*sd < r.options.Tolerance || chi-3*sd > r.options.Tolerance || chi+3*sd < goal
 		if decided || 2*t.samples > limit {
+			r.trials = append(r.trials, Trial{used, chi, sd})
 			return best, chi <= goal && !t.missesTooMany(), r.liftEmpty(t, best)
 		}
 		if err := r.measure(t, best, 2*t.samples); err != nil {
