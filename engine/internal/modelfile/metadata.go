@@ -222,9 +222,9 @@ func (h *History) check() error {
 	if h == nil {
 		return nil
 	}
-	n := len(h.Chi2)
-	if h.Samples != nil && len(h.Samples) != n || h.Chi2Error != nil && len(h.Chi2Error) != n {
-		return fmt.Errorf("fit: history: want as many samples and errors as chi2, %d, got %d and %d", n, len(h.Samples), len(h.Chi2Error))
+	n, samples, errors := len(h.Chi2), len(h.Samples), len(h.Chi2Error)
+	if samples != errors || samples != 0 && samples != n {
+		return fmt.Errorf("fit: history: want as many samples and errors as chi2, %d, or none, got %d and %d", n, samples, errors)
 	}
 	return nil
 }
