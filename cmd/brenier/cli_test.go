@@ -584,7 +584,7 @@ func TestFit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if size := picture.Bounds(); size.Dx() != 1104 || size.Dy() != 864 {
+		if size := picture.Bounds(); size.Dx() != 920 || size.Dy() != 720 {
 			t.Errorf("the picture is of %v", size)
 		}
 		if pdf := figure(t, "f.pdf", "info", model); !bytes.HasPrefix(pdf, []byte("%PDF-")) {

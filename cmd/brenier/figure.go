@@ -32,7 +32,7 @@ func (f *figure) flags(flags *flag.FlagSet) {
 // canvases make the formats' canvases, of a width and a height.
 var canvases = map[string]func(w, h vg.Length) vg.CanvasWriterTo{
 	".png": func(w, h vg.Length) vg.CanvasWriterTo {
-		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(120))}
+		return vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(w, h), vgimg.UseDPI(100))}
 	},
 	".svg": func(w, h vg.Length) vg.CanvasWriterTo {
 		return vgsvg.NewWith(vgsvg.UseWH(w, h), vgsvg.EmbedFonts(true))

@@ -303,7 +303,7 @@ func ranks(y []float32, coordinate int) []float64 {
 	return ranks
 }
 
-// mosaic is polygons in colours, with thin lines between them.
+// mosaic is polygons in colours, with white lines between them, thinner where the polygons are thin.
 type mosaic struct {
 	polygons [][][2]float64
 	colours  []color.Color
@@ -311,7 +311,6 @@ type mosaic struct {
 
 func (m mosaic) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	width := vg.Length(max(0.1, min(0.6, 10/math.Sqrt(float64(len(m.polygons))))))
 	for i, polygon := range m.polygons {
 		if len(polygon) == 0 {
 			continue
@@ -320,6 +319,13 @@ func (m mosaic) Plot(c draw.Canvas, p *plot.Plot) {
 		for _, v := range polygon {
 			corners = append(corners, vg.Point{X: x(v[0]), Y: y(v[1])})
 		}
+		area, around := vg.Length(0), vg.Length(0)
+		for k, a := range corners {
+			b := corners[(k+1)%len(corners)]
+			area += (a.X*b.Y - a.Y*b.X) / 2
+			around += vg.Length(math.Hypot(float64(b.X-a.X), float64(b.Y-a.Y)))
+		}
+		width := max(0.02, min(0.6, area/around/3))
 		c.FillPolygon(m.colours[i], c.ClipPolygonXY(corners))
 		c.StrokeLines(draw.LineStyle{Color: color.White, Width: width}, c.ClipLinesXY(append(corners, corners[0]))...)
 	}
