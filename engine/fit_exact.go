@@ -12,8 +12,9 @@ import (
 	"brenier/engine/internal/strictjson"
 )
 
-// FitMethod is how heights are found. An exact fit has no use for Checkpoint, SamplesMax and Rebalance,
-// and does without them.
+// FitMethod is how heights are found. An exact fit draws no samples to find them and keeps no state on
+// the way: FitExact refuses Checkpoint and SamplesMax, and where FitAuto comes to the exact method it does
+// without them. Its cells are never empty, so that Rebalance finds nothing to do.
 type FitMethod string
 
 const (
@@ -39,6 +40,12 @@ func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 	case FitExact:
 		if d > 2 {
 			return false, fault.Invalid("method: exact is for dimensions 1 and 2, and the points have %d; take sampled", d)
+		}
+		if o.Checkpoint != "" {
+			return false, fault.Invalid("checkpoint: the exact method keeps no state to go on from; leave it out, or take the method sampled")
+		}
+		if o.SamplesMax != 0 {
+			return false, fault.Invalid("samples_max: the exact method draws no samples to find heights; leave it out, or take the method sampled")
 		}
 		return true, nil
 	}

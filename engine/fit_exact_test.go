@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -217,16 +219,36 @@ func TestFit_method(t *testing.T) {
 		m.Close()
 	}
 	for _, c := range []struct {
-		method FitMethod
-		d      int
-		want   string
-	}{{FitExact, 3, "the points have 3"}, {"newton", 1, `got "newton"`}} {
-		if _, err := e.Fit(points, c.d, nil, FitOptions{Method: c.method}); !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), c.want) {
+		o    FitOptions
+		d    int
+		want string
+	}{
+		{FitOptions{Method: FitExact}, 3, "the points have 3"},
+		{FitOptions{Method: "newton"}, 1, `got "newton"`},
+		{FitOptions{Method: FitExact, Checkpoint: "state"}, 1, "checkpoint: the exact method keeps no state"},
+		{FitOptions{Method: FitExact, SamplesMax: 1000}, 1, "samples_max: the exact method draws no samples"},
+	} {
+		if _, err := e.Fit(points, c.d, nil, c.o); !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}
 	}
-	stop := func(FitProgress) bool { return false }
-	if _, err := e.Fit(planeTargets(50)["swiss roll"], 2, nil, FitOptions{Progress: stop}); !errors.Is(err, ErrCancelled) {
-		t.Errorf("stopped: got %v", err)
+	state := filepath.Join(t.TempDir(), "state")
+	m, err := e.Fit(points, 1, nil, FitOptions{Checkpoint: state, SamplesMax: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := exactReportOf(t, m); r.Method != "exact" || r.Samples != 0 {
+		t.Errorf("with options that have no use: report %+v", r)
+	}
+	if _, err := os.Stat(state); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a checkpoint of an exact fit: %v", err)
+	}
+	m.Close()
+	for _, n := range []int{50, 3000} { // without and with a call from within the start
+		calls := 0
+		stop := func(FitProgress) bool { calls++; return false }
+		if _, err := e.Fit(planeTargets(n)["swiss roll"], 2, nil, FitOptions{Progress: stop}); !errors.Is(err, ErrCancelled) || calls != 1 {
+			t.Errorf("%d points, stopped: got %v after %d calls", n, err, calls)
+		}
 	}
 }
