@@ -276,7 +276,7 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	if err != nil {
 		return stopped(err)
 	}
-	complete(model, result, certificate(result.Report, o))
+	complete(model, result, certificate(result, o))
 	return nil
 }
 
@@ -331,7 +331,8 @@ func unitSum(masses []float32) []float64 {
 }
 
 // certificate is a report as the model file holds it.
-func certificate(r fit.Report, o FitOptions) *modelfile.Fit {
+func certificate(result *fit.Result, o FitOptions) *modelfile.Fit {
+	r := result.Report
 	return &modelfile.Fit{
 		Samples: r.Samples, TestSamples: r.TestSamples, Chi2: r.ChiSquared, Chi2Error: r.ChiSquaredError,
 		Empty: r.Empty, TotalVariation: r.TotalVariation, Seed: o.Seed, Seconds: r.Seconds,
@@ -342,7 +343,22 @@ func certificate(r fit.Report, o FitOptions) *modelfile.Fit {
 		W2Lower: r.W2Lower, W2LowerError: r.W2LowerError, W2Upper: r.W2Upper, W2UpperError: r.W2UpperError,
 		SamplesToHalve: r.SamplesToHalve, Duplicates: r.Duplicates, CentroidFallbacks: r.CentroidFallbacks,
 		CentroidError: r.CentroidError, AngleError: r.AngleError,
+		History: history(result.Trials), Masses: (*modelfile.Histogram)(result.Masses),
 	}
+}
+
+// history is the trials as the model file holds them, or nil.
+func history(trials []fit.Trial) *modelfile.History {
+	if len(trials) == 0 {
+		return nil
+	}
+	h := &modelfile.History{}
+	for _, t := range trials {
+		h.Samples = append(h.Samples, t.Samples)
+		h.Chi2 = append(h.Chi2, t.ChiSquared)
+		h.Chi2Error = append(h.Chi2Error, t.ChiSquaredError)
+	}
+	return h
 }
 
 // fitDevice is a device as the fit uses it: noise and locate of one workspace.

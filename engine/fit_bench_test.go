@@ -1,21 +1,16 @@
 package engine
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/x448/float16"
-
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fit"
-	"brenier/engine/internal/safetensors"
+	"brenier/engine/internal/realdata"
 )
 
 // spent is what something took: on a machine that others use too, the processor's seconds tell more.
@@ -63,36 +58,6 @@ func (w watchedRotated) Group() int { return w.rotated.Group() }
 func (w watchedRotated) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
 	w.draws[k] += n
 	return w.rotated.DrawRotated(n, seed, first, k, cells, scores, x)
-}
-
-// realCodes are n of the codes that lie beside the repository, evenly spaced, or all for 0; or a skip.
-func realCodes(b *testing.B, file string, n int) (points []float32, d int) {
-	b.Helper()
-	f, err := safetensors.Open(filepath.Join("..", "..", "shared", "models", file+".safetensors"))
-	if os.IsNotExist(err) {
-		b.Skipf("no real codes beside the repository: %v", err)
-	}
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	tensor := f.Tensor("latents")
-	all, d := tensor.Shape[0], tensor.Shape[1]
-	if n == 0 {
-		n = all
-	}
-	points = make([]float32, n*d)
-	for i := range n {
-		for k := range d {
-			at := i*(all/n)*d + k
-			if tensor.DType == safetensors.F16 {
-				points[i*d+k] = float16.Frombits(binary.LittleEndian.Uint16(tensor.Data[2*at:])).Float32()
-			} else {
-				points[i*d+k] = math.Float32frombits(binary.LittleEndian.Uint32(tensor.Data[4*at:]))
-			}
-		}
-	}
-	return points, d
 }
 
 // farClusters are n points in ten clusters of deviation 1, their centres of deviation 10.
@@ -213,8 +178,8 @@ func BenchmarkFitToTolerance(b *testing.B) {
 		name string
 		make func(b *testing.B) ([]float32, int)
 	}{
-		{"mnist_d64", func(b *testing.B) ([]float32, int) { return realCodes(b, "mnist_latents", n) }},
-		{"terrain_d128", func(b *testing.B) ([]float32, int) { return realCodes(b, "terrain_latents_fp16", n) }},
+		{"mnist_d64", func(b *testing.B) ([]float32, int) { return realdata.Codes(b, "mnist_latents", n) }},
+		{"terrain_d128", func(b *testing.B) ([]float32, int) { return realdata.Codes(b, "terrain_latents_fp16", n) }},
 		{"clusters_d32", func(*testing.B) ([]float32, int) { return farClusters(n, 32), 32 }},
 	} {
 		for _, goal := range []struct{ tolerance, times float64 }{{1e-2, 1.5}, {1e-3, 1.2}} {
@@ -256,7 +221,7 @@ func BenchmarkFitDense(b *testing.B) {
 		tolerance float64
 	}{{"mnist_latents", 2000, 1e-2}, {"terrain_latents_fp16", 2000, 1e-2}, {"mnist_latents", 20000, 1e-1}} {
 		b.Run(fmt.Sprintf("%s/N=%d", set.file, set.n), func(b *testing.B) {
-			points, d := realCodes(b, set.file, set.n)
+			points, d := realdata.Codes(b, set.file, set.n)
 			f := newFitBench(b, points, d, nil)
 			for range b.N {
 				_, _, total, draws := f.solve(b, true, fit.Options{Tolerance: set.tolerance, Seed: 1})
@@ -284,7 +249,7 @@ func BenchmarkFitDense(b *testing.B) {
 func BenchmarkFitAll(b *testing.B) {
 	for _, file := range []string{"mnist_latents", "terrain_latents_fp16"} {
 		b.Run(file, func(b *testing.B) {
-			points, d := realCodes(b, file, 0)
+			points, d := realdata.Codes(b, file, 0)
 			f := newFitBench(b, points, d, nil)
 			for range b.N {
 				start, last := now(), 0.0
@@ -339,7 +304,7 @@ func BenchmarkFitChanged(b *testing.B) {
 			{"shifted_by_1000", 1, 1000, nil}, {"zipf", 1, 0, zipf},
 		} {
 			b.Run(file+"/"+c.name, func(b *testing.B) {
-				points, d := realCodes(b, file, n)
+				points, d := realdata.Codes(b, file, n)
 				for i := range points {
 					points[i] = points[i]*c.scale + c.shift
 				}

@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"math"
+	"time"
 
 	"brenier/engine/internal/exact"
 	"brenier/engine/internal/fault"
@@ -11,8 +12,9 @@ import (
 	"brenier/engine/internal/strictjson"
 )
 
-// FitMethod is how heights are found. An exact fit has no use for Checkpoint, SamplesMax and Rebalance,
-// and does without them.
+// FitMethod is how heights are found. An exact fit draws no samples to find them and keeps no state on
+// the way: FitExact refuses Checkpoint and SamplesMax, and where FitAuto comes to the exact method it does
+// without them. Its cells are never empty, so that Rebalance finds nothing to do.
 type FitMethod string
 
 const (
@@ -25,6 +27,9 @@ const (
 // seconds on one core.
 const mostExact = 20_000
 
+// tellEvery is the least time between two calls of the progress function of an exact fit.
+const tellEvery = 250 * time.Millisecond
+
 // solvesExactly resolves the method of a fit.
 func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 	switch o.Method {
@@ -36,6 +41,12 @@ func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 		if d > 2 {
 			return false, fault.Invalid("method: exact is for dimensions 1 and 2, and the points have %d; take sampled", d)
 		}
+		if o.Checkpoint != "" {
+			return false, fault.Invalid("checkpoint: the exact method keeps no state to go on from; leave it out, or take the method sampled")
+		}
+		if o.SamplesMax != 0 {
+			return false, fault.Invalid("samples_max: the exact method draws no samples to find heights; leave it out, or take the method sampled")
+		}
 		return true, nil
 	}
 	return false, fault.Invalid("method: want sampled, exact, or nothing for the one that fits, got %q", string(o.Method))
@@ -45,11 +56,20 @@ func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 // rounded to float32, so the masses of the rounded ones are integrated again and reported. The angles,
 // and an independent certificate, come from samples as those of every fit do.
 func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.Device, o FitOptions, options fit.Options) (*fit.Result, *modelfile.Fit, error) {
+	start := time.Now()
 	wide := exact.Problem{Points: widen(model.Points.Data), Dim: p.Dim, Masses: p.Masses, Source: model.Source}
 	settings := exact.Options{Heights: widen(o.Start)}
 	if o.Progress != nil {
+		var told time.Time
 		settings.Progress = func(exact.Progress) bool {
-			return o.Progress(FitProgress{ChiSquared: math.NaN(), Empty: -1, Energy: math.NaN(), SecondsLeft: math.NaN()})
+			now := time.Now()
+			if now.Sub(told) < tellEvery {
+				return true
+			}
+			told = now
+			return o.Progress(FitProgress{
+				ChiSquared: math.NaN(), Empty: -1, Seconds: now.Sub(start).Seconds(), Energy: math.NaN(), SecondsLeft: math.NaN(),
+			})
 		}
 	}
 	solved, err := exact.Solve(wide, settings)
@@ -64,6 +84,10 @@ func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.De
 	if err != nil {
 		return nil, nil, err
 	}
+	solving := time.Since(start).Seconds()
+	if tell := options.Progress; tell != nil {
+		options.Progress = func(p fit.Progress) bool { p.Seconds += solving; return tell(p) }
+	}
 	result, err := fit.Certify(p, heights, device, options)
 	if err != nil {
 		return nil, nil, err
@@ -76,10 +100,14 @@ func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.De
 			result.Centroids[i] = float32(c)
 		}
 	}
-	report := certificate(result.Report, o)
+	report := certificate(result, o)
 	report.Method, report.Samples, report.SamplesToHalve = "exact", 0, 0
 	report.CentroidFallbacks, report.CentroidError = guessed/p.Dim, 0
 	report.Met = stored.ChiSquared <= o.Tolerance && stored.Empty == 0
+	if len(solved.Path) > 0 {
+		report.History = &modelfile.History{Chi2: solved.Path}
+	}
+	report.Seconds += solving
 	report.Extra = map[string]strictjson.Raw{}
 	for key, value := range map[string]any{
 		"mass_error":      stored.MaxError, // largest |m_i - nu_i| of the stored heights, integrated

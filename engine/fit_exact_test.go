@@ -3,10 +3,15 @@ package engine
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"gonum.org/v1/gonum/mat"
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/exact"
@@ -51,6 +56,13 @@ type exactReport struct {
 	MassError float64 `json:"mass_error"`
 	Wide      float64 `json:"mass_error_wide"`
 	Chi2Exact float64 `json:"chi2_exact"`
+
+	Energy       float64
+	EnergyError  float64 `json:"energy_error"`
+	W2Lower      float64 `json:"w2_lower"`
+	W2LowerError float64 `json:"w2_lower_error"`
+	W2Upper      float64 `json:"w2_upper"`
+	W2UpperError float64 `json:"w2_upper_error"`
 }
 
 func exactReportOf(t *testing.T, m *Model) exactReport {
@@ -62,19 +74,42 @@ func exactReportOf(t *testing.T, m *Model) exactReport {
 	return all.Fit
 }
 
-// The exact fit has the masses that are wanted, and the sampled one, measured by the exact integrals,
-// has the masses that its own certificate says.
+// The exact fit has the masses that are wanted, and the sampled one keeps what its certificate says of
+// it, against the integrals. With h the sampled heights, h* the exact ones, e = h - h* and m the masses
+// of h, all integrated:
+//
+//   - Chi-squared, the energy E(h) and the dual value E|x|^2 + sum_i nu_i |y_i|^2 - 2 E(h) lie in the
+//     intervals about chi2, energy and w2_lower; the true W2^2 = that value at h* lies below w2_upper's.
+//
+//   - The energy that is left: 0 <= E(h) - E(h*) <= (w2_upper - w2_lower)/2, within the errors of both.
+//
+//   - The heights themselves. The Hessian H of E has m - nu = H' e for its average H' along the segment
+//     from h* to h, so that <e, H' e> = <e, m - nu> <= |e| sqrt(chi2) with |e|^2 = sum_i nu_i e_i^2, by
+//     Cauchy and Schwarz. Let gap(H) be the least value of <v, H v>/|v|^2 over v with sum_i nu_i v_i = 0,
+//     the second smallest eigenvalue of diag(nu)^(-1/2) H diag(nu)^(-1/2). It is concave in H, so that
+//     gap(H') is at least the average gap along the segment, and
+//
+//     |h - h*| <= sqrt(chi2) / (average gap)
+//
+// which is the interval that a certificate of chi-squared gives for heights (derived here).
 func TestFit_exact_and_sampled(t *testing.T) {
-	const n = 256
+	const errors = 4 // standard errors that an interval reaches to either side
 	e, err := New(Config{Device: "cpu"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	for name, points := range planeTargets(n) {
-		for source, kind := range map[string]backend.Source{"gaussian": backend.Gaussian, "uniform": backend.Uniform} {
-			t.Run(name+"/"+source, func(t *testing.T) {
-				m, err := e.Fit(points, 2, nil, FitOptions{Source: source, Seed: 1})
+	for _, c := range []struct {
+		source string
+		kind   backend.Source
+		n      int
+	}{{"gaussian", backend.Gaussian, 256}, {"uniform", backend.Uniform, 256}, {"uniform", backend.Uniform, 1000}} {
+		for name, points := range planeTargets(c.n) {
+			if c.n > 256 && name != "swiss roll" {
+				continue // a thousand points take seconds
+			}
+			t.Run(fmt.Sprintf("%s/%s/N=%d", name, c.source, c.n), func(t *testing.T) {
+				m, err := e.Fit(points, 2, nil, FitOptions{Source: c.source, Seed: 1})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -83,26 +118,87 @@ func TestFit_exact_and_sampled(t *testing.T) {
 				if r.Method != "exact" || !r.Met || r.Samples != 0 || r.Wide > 1e-10 || r.MassError > 1e-5 {
 					t.Errorf("report %+v", r)
 				}
-				if math.Abs(r.Chi2-r.Chi2Exact) > 5*r.Chi2Error {
+				if math.Abs(r.Chi2-r.Chi2Exact) > errors*r.Chi2Error {
 					t.Errorf("sampled certificate %v +- %v of chi-squared %v", r.Chi2, r.Chi2Error, r.Chi2Exact)
 				}
 
-				sampled, err := e.Fit(points, 2, nil, FitOptions{Source: source, Seed: 1, Method: FitSampled, Tolerance: 0.02, SamplesMax: 300_000})
+				fitted, err := e.Fit(points, 2, nil, FitOptions{
+					Source: c.source, Seed: 1, Method: FitSampled, Tolerance: 0.01, SamplesMax: uint64(1500 * c.n),
+				})
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer sampled.Close()
-				s := exactReportOf(t, sampled)
-				measured, err := exact.Measure(exact.Problem{Points: widen(points), Dim: 2, Source: kind}, widen(sampled.Tensor("ot.heights")))
+				defer fitted.Close()
+				problem := exact.Problem{Points: widen(points), Dim: 2, Source: c.kind}
+				measure := func(h []float64) *exact.Result {
+					r, err := exact.Measure(problem, h)
+					if err != nil {
+						t.Fatal(err)
+					}
+					return r
+				}
+				best, err := exact.Solve(problem, exact.Options{})
 				if err != nil {
 					t.Fatal(err)
 				}
-				if math.Abs(s.Chi2-measured.ChiSquared) > 5*s.Chi2Error {
-					t.Errorf("the sampled fit says chi-squared %v +- %v; integrated it is %v", s.Chi2, s.Chi2Error, measured.ChiSquared)
+				got := measure(widen(fitted.Tensor("ot.heights")))
+				s := exactReportOf(t, fitted)
+				for _, v := range []struct {
+					name               string
+					said, sd, integral float64
+				}{
+					{"chi-squared", s.Chi2, s.Chi2Error, got.ChiSquared},
+					{"energy", s.Energy, s.EnergyError, got.Energy},
+					{"lower bound of W2^2", s.W2Lower, s.W2LowerError, got.W2Squared},
+				} {
+					if math.Abs(v.said-v.integral) > errors*v.sd {
+						t.Errorf("the sampled fit says %s %v +- %v; integrated it is %v", v.name, v.said, v.sd, v.integral)
+					}
+				}
+				if s.W2Upper+errors*s.W2UpperError < best.W2Squared {
+					t.Errorf("upper bound %v +- %v of W2^2 = %v", s.W2Upper, s.W2UpperError, best.W2Squared)
+				}
+				left := got.Energy - best.Energy
+				most := (s.W2Upper - s.W2Lower + errors*(s.W2UpperError+s.W2LowerError)) / 2
+				if left < -1e-9 || left > most {
+					t.Errorf("the energy is %v above the least, want 0 to %v", left, most)
+				}
+
+				off, gap := 0.0, 0.0
+				steps := []float64{0, 0.25, 0.5, 0.75, 1}
+				between := make([]float64, c.n)
+				for k, weight := range []float64{7. / 90, 32. / 90, 12. / 90, 32. / 90, 7. / 90} { // Boole's rule
+					for i := range between {
+						between[i] = best.Heights[i] + steps[k]*(got.Heights[i]-best.Heights[i])
+					}
+					gap += weight * spectralGap(measure(between), c.n)
+				}
+				for i, h := range got.Heights {
+					off += (h - best.Heights[i]) * (h - best.Heights[i]) / float64(c.n)
+				}
+				allowed := math.Sqrt(s.Chi2+errors*s.Chi2Error) / gap
+				if math.Sqrt(off) > allowed {
+					t.Errorf("heights are %v off, root mean square; chi-squared %v +- %v allows %v", math.Sqrt(off), s.Chi2, s.Chi2Error, allowed)
 				}
 			})
 		}
 	}
+}
+
+// spectralGap is the least of <v, H v> / sum_i v_i^2/n over v of sum 0, H being the Hessian of the energy.
+func spectralGap(r *exact.Result, n int) float64 {
+	hessian := mat.NewSymDense(n, nil)
+	add := func(i, j int, v float64) { hessian.SetSym(i, j, hessian.At(i, j)+v*float64(n)) }
+	for _, edge := range r.Edges {
+		add(edge.I, edge.J, -edge.Weight)
+		add(edge.I, edge.I, edge.Weight)
+		add(edge.J, edge.J, edge.Weight)
+	}
+	var eigen mat.EigenSym
+	if !eigen.Factorize(hessian, false) {
+		panic("no eigenvalues")
+	}
+	return eigen.Values(nil)[1]
 }
 
 func TestFit_method(t *testing.T) {
@@ -123,16 +219,36 @@ func TestFit_method(t *testing.T) {
 		m.Close()
 	}
 	for _, c := range []struct {
-		method FitMethod
-		d      int
-		want   string
-	}{{FitExact, 3, "the points have 3"}, {"newton", 1, `got "newton"`}} {
-		if _, err := e.Fit(points, c.d, nil, FitOptions{Method: c.method}); !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), c.want) {
+		o    FitOptions
+		d    int
+		want string
+	}{
+		{FitOptions{Method: FitExact}, 3, "the points have 3"},
+		{FitOptions{Method: "newton"}, 1, `got "newton"`},
+		{FitOptions{Method: FitExact, Checkpoint: "state"}, 1, "checkpoint: the exact method keeps no state"},
+		{FitOptions{Method: FitExact, SamplesMax: 1000}, 1, "samples_max: the exact method draws no samples"},
+	} {
+		if _, err := e.Fit(points, c.d, nil, c.o); !errors.Is(err, ErrInvalidArgument) || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%+v: got %v", c, err)
 		}
 	}
-	stop := func(FitProgress) bool { return false }
-	if _, err := e.Fit(planeTargets(50)["swiss roll"], 2, nil, FitOptions{Progress: stop}); !errors.Is(err, ErrCancelled) {
-		t.Errorf("stopped: got %v", err)
+	state := filepath.Join(t.TempDir(), "state")
+	m, err := e.Fit(points, 1, nil, FitOptions{Checkpoint: state, SamplesMax: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := exactReportOf(t, m); r.Method != "exact" || r.Samples != 0 {
+		t.Errorf("with options that have no use: report %+v", r)
+	}
+	if _, err := os.Stat(state); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a checkpoint of an exact fit: %v", err)
+	}
+	m.Close()
+	for _, n := range []int{50, 3000} { // without and with a call from within the start
+		calls := 0
+		stop := func(FitProgress) bool { calls++; return false }
+		if _, err := e.Fit(planeTargets(n)["swiss roll"], 2, nil, FitOptions{Progress: stop}); !errors.Is(err, ErrCancelled) || calls != 1 {
+			t.Errorf("%d points, stopped: got %v after %d calls", n, err, calls)
+		}
 	}
 }

@@ -5,6 +5,8 @@
     PYTHONPATH=bindings/python BRENIER_LIBRARY=build/lib/libbrenier.so \
         venv/bin/python bench/fit/peers.py docs/fit.md docs/fit.png
 
+With --draw it runs nothing and draws the figure of the table that is there.
+
 The points are 2,000 of the codes in examples/models/mnist.safetensors (d = 64), the source is N(0,I),
 the masses are equal. Every program runs on one thread and is charged the processor's time, which
 other users of the machine change less than the clock; compilation is left out. What it returns is
@@ -214,12 +216,49 @@ PEERS = {
 }
 
 
+def read(table: str) -> dict[str, list[tuple[float, int, float, int]]]:
+    """The rows of each solver in a table that this program wrote."""
+    solvers: dict[str, list[tuple[float, int, float, int]]] = {}
+    for line in table.splitlines():
+        if line.startswith("| ") and not line.startswith("| solver"):
+            name, seconds, samples, chi, empty = (cell.strip() for cell in line.strip("|").split("|"))
+            row = float(seconds), int(samples.replace(",", "")), float(chi), int(empty)
+            solvers.setdefault(name, []).append(row)
+    return solvers
+
+
+def draw(path: str, solvers: dict[str, list[tuple[float, int, float, int]]]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00"]  # Okabe and Ito's
+    markers = ["o", "s", "^", "D", "v"]
+    figure, axes = plt.subplots(figsize=(7, 4.8))
+    for (name, rows), colour, marker in zip(solvers.items(), colours, markers):
+        axes.plot(
+            [r[0] for r in rows], [max(r[2], 1e-5) for r in rows], color=colour, marker=marker, label=name
+        )
+    axes.set(xscale="log", yscale="log")
+    axes.set(xlabel="seconds of one processor core", ylabel="chi-squared of the masses")
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize="small")
+    figure.set_layout_engine("constrained")
+    figure.savefig(path, dpi=120)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("table")
     parser.add_argument("figure")
     parser.add_argument("--seconds", type=float, default=20, help="of the processor, for each run of a peer")
+    parser.add_argument("--draw", action="store_true", help="run nothing: draw the figure of the table that is there")
     arguments = parser.parse_args()
+    if arguments.draw:
+        draw(arguments.figure, read(pathlib.Path(arguments.table).read_text()))
+        return
     y = points()
     best, notes = {}, []
     for name, variants in PEERS.items():
@@ -236,22 +275,7 @@ def main() -> None:
             if name not in best or rows[-1][2] < best[name][1][-1][2]:
                 best[name] = (variant, rows)
 
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(7, 4.5))
-    for name, (variant, rows) in best.items():
-        axes.plot([r[0] for r in rows], [max(r[2], 1e-5) for r in rows], "o-", label=f"{name} ({variant})")
-    axes.set(xscale="log", yscale="log")
-    axes.set(xlabel="seconds of one processor core", ylabel="chi-squared of the masses")
-    axes.set_title(f"{len(y)} codes of MNIST, d = {y.shape[1]}")
-    axes.grid(alpha=0.3)
-    axes.legend()
-    figure.tight_layout()
-    figure.savefig(arguments.figure, dpi=120)
-
+    draw(arguments.figure, {f"{name}, {variant}": rows for name, (variant, rows) in best.items()})
     lines = [
         "# The fit beside other solvers",
         "",
@@ -270,7 +294,9 @@ def main() -> None:
         for seconds, samples, chi, empty in rows:
             lines.append(f"| {name}, {variant} | {seconds:.1f} | {samples:,} | {chi:.5f} | {empty} |")
     lines += ["", *notes] if notes else []
-    pathlib.Path(arguments.table).write_text("\n".join(lines) + "\n")
+    page = pathlib.Path(arguments.table)
+    _, section, rest = page.read_text().partition("\n## ") if page.exists() else ("", "", "")
+    page.write_text("\n".join(lines) + "\n" + section + rest)  # sections below are not of this program
 
 
 if __name__ == "__main__":

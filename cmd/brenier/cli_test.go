@@ -549,6 +549,59 @@ func TestFit(t *testing.T) {
 			t.Error(stderr)
 		}
 	})
+	t.Run("figures", func(t *testing.T) {
+		// What an SVG says in words is there to be read; the other formats hold the same drawing.
+		model := filepath.Join(t.TempDir(), "m.safetensors")
+		figure := func(t *testing.T, name string, arguments ...string) []byte {
+			t.Helper()
+			path := filepath.Join(t.TempDir(), name)
+			cli(t, exitDone, append(arguments, "--plot", path)...)
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return data
+		}
+		for method, words := range map[string][]string{
+			"sampled": {">N / samples<", ">tolerance<", ">certificate, ± 2 standard errors<", ">samples drawn to find the heights<"},
+			"exact":   {">Newton steps<", ">as stored, in float32<", ">tolerance<"},
+		} {
+			svg := figure(t, "f.svg", "fit", points, "--tol", "0.02", "--method", method, "--out", model)
+			for _, word := range append(words, ">sampling noise alone<", ">Points<") {
+				if !bytes.Contains(svg, []byte(word)) {
+					t.Errorf("%s: the figure does not say %s", method, word)
+				}
+			}
+			colours := map[color.Color]bool{}
+			y := openModel(t, model).Tensor("ot.points")
+			for _, c := range planeColours(y) {
+				colours[c] = true
+				r, g, b, _ := c.RGBA()
+				if mark := fmt.Sprintf("#%02X%02X%02X", r>>8, g>>8, b>>8); bytes.Count(svg, []byte(mark)) < 2 {
+					t.Errorf("%s: colour %s of a cell and its point is there %d times", method, mark, bytes.Count(svg, []byte(mark)))
+				}
+			}
+			if len(colours) != 40 {
+				t.Errorf("%d colours for 40 points", len(colours))
+			}
+		}
+		picture, err := png.Decode(bytes.NewReader(figure(t, "f.PNG", "info", model)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if size := picture.Bounds(); size.Dx() != 920 || size.Dy() != 720 {
+			t.Errorf("the picture is of %v", size)
+		}
+		if pdf := figure(t, "f.pdf", "info", model); !bytes.HasPrefix(pdf, []byte("%PDF-")) {
+			t.Errorf("the PDF begins with %q", pdf[:8])
+		}
+		if _, stderr := cli(t, exitUsage, "fit", points, "--plot", "f.gif"); !strings.Contains(stderr, "--plot f.gif: want a name that ends in .png, .svg or .pdf") {
+			t.Error(stderr)
+		}
+		if _, stderr := cli(t, exitUsage, "info", "--plot", "f.png"); !strings.Contains(stderr, "name the model") {
+			t.Error(stderr)
+		}
+	})
 	t.Run("half_precision_points", func(t *testing.T) {
 		model, _ := fit(t, "--points-dtype", "f16", "--source", "uniform")
 		for i, v := range gaussians(7, 40*2) {

@@ -15,6 +15,7 @@ var fitCommand = command{
 		"fit codes.npy --out map.safetensors",
 		"fit latents.safetensors:latents --decoder decoder.safetensors --tol 1e-3 --out digits.safetensors",
 		"fit codes.npy --heights heights.npy --out measured.safetensors",
+		"fit codes.npy --out map.safetensors --plot map.png",
 	},
 	setup: setupFit,
 }
@@ -26,6 +27,7 @@ type fitting struct {
 	masses      string
 	heights     string
 	start       string
+	figure      figure
 }
 
 func (f *fitting) flags(flags *flag.FlagSet) {
@@ -40,6 +42,7 @@ func (f *fitting) flags(flags *flag.FlagSet) {
 	flags.StringVar(&f.start, "start", "", "start from these heights [N], a `file` like POINTS, as those of an earlier fit")
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "keep the fit's state in `file`, and go on from it where it is there")
 	flags.BoolVar(&f.options.Rebalance, "rebalance", false, "where the samples run out first, lift the cells that are still empty")
+	f.figure.flags(flags)
 	flags.IntVar(&f.options.Images, "images", 2048, "with a decoder: keep the mean and deviation of `n` images in the model")
 }
 
@@ -57,6 +60,9 @@ func (f *fitting) fit(c *console, e *engine.Engine, points []float32, d int) (*e
 	}
 	if !(f.options.Tolerance > 0) {
 		return nil, usagef("--tol: want a number above 0, got %v", f.options.Tolerance)
+	}
+	if err := f.figure.check(); err != nil {
+		return nil, err
 	}
 	f.options.Points = dtype
 	var masses []float64
@@ -137,7 +143,10 @@ func setupFit(flags *flag.FlagSet) func(*console, []string) error {
 		if err != nil {
 			return err
 		}
-		return saveModel(c, e, model, *out)
+		if err := saveModel(c, e, model, *out); err != nil {
+			return err
+		}
+		return f.figure.draw(c, model)
 	}
 }
 

@@ -102,7 +102,10 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 				return err
 			}
 		}
-		return saveModel(c, e, model, *out)
+		if err := saveModel(c, e, model, *out); err != nil || *points == "" {
+			return err
+		}
+		return f.figure.draw(c, model)
 	}
 }
 

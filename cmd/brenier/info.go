@@ -17,8 +17,13 @@ var infoCommand = command{
 		"info",
 		"info digits.safetensors",
 		"info digits.safetensors --json | jq .model.fit",
+		"info digits.safetensors --plot fit.svg",
 	},
-	setup: func(*flag.FlagSet) func(*console, []string) error { return runInfo },
+	setup: func(flags *flag.FlagSet) func(*console, []string) error {
+		var f figure
+		f.flags(flags)
+		return func(c *console, arguments []string) error { return runInfo(c, f, arguments) }
+	},
 }
 
 // metadata is the part of a model's metadata that the commands speak of.
@@ -68,7 +73,26 @@ type report struct {
 	Seed                uint64   `json:"seed"`
 	Seconds             float64  `json:"seconds"`
 
+	History        *history   `json:"history,omitempty"`
+	RelativeMasses *histogram `json:"relative_masses,omitempty"`
+
 	MassError *float64 `json:"mass_error,omitempty"` // of exact fits
+	Chi2Exact *float64 `json:"chi2_exact,omitempty"`
+}
+
+// history is how chi-squared fell: with the samples drawn, or with Newton's steps where there are none.
+type history struct {
+	Samples   []uint64  `json:"samples,omitempty"`
+	Chi2      []float64 `json:"chi2"`
+	Chi2Error []float64 `json:"chi2_error,omitempty"`
+}
+
+// histogram counts cells by their mass relative to the one wanted, in bins of one width.
+type histogram struct {
+	Low   float64   `json:"low"`
+	High  float64   `json:"high"`
+	Cells []float64 `json:"cells"`
+	Noise []float64 `json:"noise"`
 }
 
 func readMetadata(info engine.ModelInfo) metadata {
@@ -80,7 +104,13 @@ func readMetadata(info engine.ModelInfo) metadata {
 
 func ownExtension(info engine.ModelInfo) extension { return readMetadata(info).Extension }
 
-func runInfo(c *console, arguments []string) error {
+func runInfo(c *console, f figure, arguments []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.path != "" && len(arguments) == 0 {
+		return usagef("--plot: name the model whose fit it shall draw")
+	}
 	e, err := engine.New(c.config)
 	if err != nil {
 		return err
@@ -95,6 +125,9 @@ func runInfo(c *console, arguments []string) error {
 	}
 	model, err := e.Open(arguments[0])
 	if err != nil {
+		return err
+	}
+	if err := f.draw(c, model); err != nil {
 		return err
 	}
 	info, on := model.Info(), e.Info()

@@ -100,6 +100,12 @@ class Fit:
         three as ``energy_error`` and so on; ``samples_to_halve``, what half of ``chi2`` would cost;
         ``centroid_error`` and ``angle_error``, of the mass centres and of the angles' quantiles;
         ``duplicates``, ``method``, ``samples`` and ``seconds`` that it took.
+
+        ``history`` is how ``chi2`` fell: lists of ``samples``, ``chi2`` and ``chi2_error``, or of ``chi2``
+        alone before each Newton step of an exact fit and after the last. ``relative_masses`` is a
+        histogram of the cells by their mass over the test samples, relative to the one wanted: bins
+        of one width from ``low`` to ``high``, their ``cells``, and the ``noise`` of exact masses.
+        ``brenier info MODEL --plot FILE`` draws both.
         """
         report = self._model.info.metadata.get("fit", {})
         assert isinstance(report, dict)
@@ -162,6 +168,8 @@ def fit(
     method : {"auto", "sampled", "exact"}
         Descent on fresh samples, in any dimension, or, in one and two, integrals over the cells
         themselves. "auto" takes the exact one on the line and, up to 20,000 points, in the plane.
+        An exact fit draws no samples to find heights and keeps no state: "exact" refuses
+        ``samples_max`` and ``checkpoint``, "auto" does without them where it is exact.
         The report of an exact fit has "mass_error", the largest error of a mass, integrated.
     decoder : Model, optional
         A model whose decoder goes into the result.

@@ -230,6 +230,13 @@ def test_method() -> None:
     assert 0 <= exact["mass_error"] < 1e-5
     sampled = brenier.fit(plane, tol=0.05, method="sampled", progress=False, device="cpu").report
     assert sampled["method"] != "exact" and sampled["samples"] > 0 and "mass_error" not in sampled
+    with pytest.raises(brenier.InvalidArgumentError, match="samples_max: the exact method draws no samples"):
+        brenier.fit(plane, method="exact", samples_max=1000, progress=False, device="cpu")
+    history, masses = exact["history"], exact["relative_masses"]
+    assert "samples" not in history and history["chi2"][-1] < 1e-12 < history["chi2"][0]
+    assert sum(masses["cells"]) == pytest.approx(len(plane)) == pytest.approx(sum(masses["noise"]))
+    history = sampled["history"]
+    assert len(history["samples"]) == len(history["chi2"]) == len(history["chi2_error"]) > 0
     with pytest.raises(brenier.InvalidArgumentError, match="method: want one of auto, sampled, exact, got 'newton'"):
         brenier.fit(plane, method="newton", progress=False, device="cpu")  # type: ignore[arg-type]
     with pytest.raises(brenier.InvalidArgumentError, match="the points have 3"):

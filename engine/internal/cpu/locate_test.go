@@ -1,16 +1,14 @@
 package cpu
 
 import (
-	"encoding/binary"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/realdata"
 	"brenier/engine/internal/reference"
 	kernels "brenier/kernels/cpu"
 )
@@ -293,28 +291,10 @@ func TestNewMap_refuses_wrong_sizes(t *testing.T) {
 	}
 }
 
-// mnist returns the codes of MNIST [60000,64] and their heights, or skips where the models are not
-// beside the repository.
-func mnist(t testing.TB) (codes, heights []float32) {
-	t.Helper()
-	read := func(name string, count int) []float32 {
-		data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "models", name))
-		if err != nil {
-			t.Skipf("no real codes to test on: %v", err)
-		}
-		data = data[len(data)-4*count:] // the file's only tensor, float32
-		values := make([]float32, count)
-		for i := range values {
-			values[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
-		}
-		return values
-	}
-	return read("mnist_latents.safetensors", 60000*64), read("mnist_heights.safetensors", 60000)
-}
-
 func TestLocate_real_codes(t *testing.T) {
 	const rows, k = 100, 32
-	points, heights := mnist(t)
+	points, _ := realdata.Codes(t, "mnist_latents", 0)
+	heights := realdata.Values(t, realdata.Open(t, "mnist_heights").Tensor("heights"))
 	c := locateCase{points: points, heights: heights, x: make([]float32, rows*64), d: 64}
 	reference.Noise(backend.Gaussian, c.x, 64, 7, 0, 0)
 	var want []int32

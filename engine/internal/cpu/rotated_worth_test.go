@@ -1,33 +1,14 @@
 package cpu
 
 import (
-	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"brenier/engine/internal/fit"
+	"brenier/engine/internal/realdata"
 	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
-
-	"github.com/x448/float16"
 )
-
-// terrain returns the codes of the terrain model [46800,128].
-func terrain(t testing.TB) []float32 {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join("..", "..", "..", "..", "shared", "models", "terrain_latents_fp16.safetensors"))
-	if err != nil {
-		t.Skipf("no real codes to test on: %v", err)
-	}
-	codes := make([]float32, 46800*128)
-	data = data[len(data)-2*len(codes):]
-	for i := range codes {
-		codes[i] = float16.Frombits(binary.LittleEndian.Uint16(data[2*i:])).Float32()
-	}
-	return codes
-}
 
 // rotatedDevice lets a fit draw all its samples from shared frames.
 type rotatedDevice struct {
@@ -73,7 +54,8 @@ func subset(codes []float32, d, n int) []float32 {
 //
 //	go test ./engine/internal/cpu -run xxx -bench RotatedWorth -benchtime 60x
 func BenchmarkRotatedWorth(b *testing.B) {
-	codes, _ := mnist(b)
+	codes, _ := realdata.Codes(b, "mnist_latents", 0)
+	terrain, _ := realdata.Codes(b, "terrain_latents_fp16", 0)
 	for _, c := range []struct {
 		name  string
 		codes []float32
@@ -81,7 +63,7 @@ func BenchmarkRotatedWorth(b *testing.B) {
 		cells []int
 	}{
 		{"mnist", codes, 64, []int{200, 2000, 20000}},
-		{"terrain", terrain(b), 128, []int{200, 2000, 20000}},
+		{"terrain", terrain, 128, []int{200, 2000, 20000}},
 	} {
 		for _, N := range c.cells {
 			points := subset(c.codes, c.d, N)

@@ -36,7 +36,22 @@ type cutter struct {
 	used   []int32 // the latest cell, plus 1, that was cut by this one [n]
 	rings  rings   // of the cells made so far
 	before rings   // of the latest whole diagram: the first cuts to try
+
+	progress func(Progress) (goOn bool) // may be nil
+	at       Progress
+	stopped  bool // it said no
 }
+
+// goOn tells the caller how far it is, and whether that may go on.
+func (c *cutter) goOn() bool {
+	if c.progress != nil && !c.stopped {
+		c.stopped = !c.progress(c.at)
+	}
+	return !c.stopped
+}
+
+// askEvery is the cells between two calls of the caller's progress function, some milliseconds.
+const askEvery = 1024
 
 // newCutter puts the target's points into the order of a tree.
 func (t *target) newCutter() *cutter {
@@ -45,8 +60,8 @@ func (t *target) newCutter() *cutter {
 	return &cutter{tree: tree, source: t.source, used: make([]int32, len(t.points))}
 }
 
-// diagram measures the cells of heights h [n]. It stops at the first cell with a mass below least and
-// returns nil then.
+// diagram measures the cells of heights h [n]. It stops at the first cell with a mass below least, or
+// when the caller wants it to, and returns nil then.
 func (c *cutter) diagram(h []float64, least float64) *diagram {
 	n := len(h)
 	d := &diagram{
@@ -56,6 +71,9 @@ func (c *cutter) diagram(h []float64, least float64) *diagram {
 	c.setHeights(h)
 	r := c.source.domain()
 	for i := range int32(n) {
+		if i%askEvery == askEvery-1 && !c.goOn() {
+			return nil
+		}
 		cell := c.cut(i, vector{-r, -r}, vector{r, r})
 		d.mass[i], d.moment[i] = integrals(c.source, cell)
 		if d.mass[i] < least {

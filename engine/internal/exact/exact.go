@@ -44,14 +44,16 @@ type Options struct {
 	// 0: DefaultTolerance.
 	Tolerance float64
 	Heights   []float64                  // h [N] to begin with, as far as they leave no cell empty; may be nil
-	Progress  func(Progress) (goOn bool) // called before every step; may be nil
+	Progress  func(Progress) (goOn bool) // called before every step, and every thousand cells; may be nil
 }
 
 // Progress is where Newton's method stands.
 type Progress struct {
 	Steps    int
-	MaxError float64 // max_i |m_i - nu_i|
+	MaxError float64 // max_i |m_i - nu_i|; NaN before the first diagram
 }
+
+var errStopped = fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
 
 // Result is a map and its measures. Of equal points the first has the mass and the cell; the others
 // have mass 0, and its height and mass centre.
@@ -75,6 +77,8 @@ type Result struct {
 	Steps            int     // of Newton's method; 0 on the line
 	Empty            int     // cells of mass 0, duplicates left out
 	Duplicates       int     // points equal to an earlier one
+
+	Path []float64 // chi-squared before each step and after the last; nil where nothing was solved by steps
 }
 
 // Edge is a side that two cells share.
@@ -109,13 +113,22 @@ func Solve(p Problem, o Options) (*Result, error) {
 		return t.result(h, lineDiagram(t.points, h, t.source), 0, o.Tolerance), nil
 	}
 	c := t.newCutter()
+	c.progress, c.at.MaxError = o.Progress, math.NaN()
 	h, d := c.begin(t.mass, t.within(o.Heights))
-	_, steps, err := c.newton(h, t.mass, d, o)
+	if d == nil {
+		return nil, errStopped
+	}
+	path, err := c.newton(h, t.mass, d, o.Tolerance)
 	if err != nil {
 		return nil, err
 	}
 	centre(h, t.mass)
-	return t.result(h, c.diagram(h, 0), steps, o.Tolerance), nil
+	if d = c.diagram(h, 0); d == nil {
+		return nil, errStopped
+	}
+	r := t.result(h, d, len(path)-1, o.Tolerance)
+	r.Path = path
+	return r, nil
 }
 
 // Measure is the result for heights h [N] that are known, held to the default tolerance. Those of

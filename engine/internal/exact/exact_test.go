@@ -239,6 +239,28 @@ func TestSolve(t *testing.T) {
 			t.Errorf("got %v after %d calls", err, calls)
 		}
 	})
+	t.Run("stops_within_any_diagram", func(t *testing.T) {
+		// The start has one of its own, and every step one more at least.
+		p := Problem{Points: draw(3000, swissRoll), Dim: 2}
+		var all []Progress
+		solveWith(t, p, Options{Progress: func(at Progress) bool { all = append(all, at); return true }})
+		if first := all[0]; first.Steps != 0 || !math.IsNaN(first.MaxError) {
+			t.Errorf("the start does not ask: the first call says %+v", first)
+		}
+		for last := 0; last < len(all); last += 5 {
+			calls := 0
+			_, err := Solve(p, Options{Progress: func(Progress) bool { calls++; return calls <= last }})
+			if !errors.Is(err, fault.ErrCancelled) || calls != last+1 {
+				t.Errorf("got %v after %d calls, want an end at call %d of %d", err, calls, last+1, len(all))
+			}
+		}
+	})
+	t.Run("path_falls_to_the_error_reached", func(t *testing.T) {
+		r := solve(t, Problem{Points: draw(300, swissRoll), Dim: 2, Masses: zipf(300)})
+		if len(r.Path) != r.Steps+1 || r.Path[0] < 1e-3 || r.Path[r.Steps] > 1e-16 {
+			t.Errorf("%d steps by way of chi-squared %v", r.Steps, r.Path)
+		}
+	})
 }
 
 func TestBadInput(t *testing.T) {

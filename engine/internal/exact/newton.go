@@ -2,8 +2,6 @@ package exact
 
 import (
 	"math"
-
-	"brenier/engine/internal/fault"
 )
 
 // stepLeast is the damping at which Newton's method gives up: with no decrease for steps that short,
@@ -16,10 +14,11 @@ const stepLeast = 0x1p-30
 // of the lowest mass wanted or there at the start, and the error's norm has fallen by the factor
 // 1 - step/2. With no cell empty at the start it converges globally, at last quadratically.
 //
-// h becomes the heights reached, with their diagram. It ends when every mass is within the tolerance,
-// which for masses below the mean one shrinks with them, or within what rounding the heights does to
-// it, or no step is found. Within the tolerance one more step is taken, as it doubles the digits.
-func (c *cutter) newton(h, nu []float64, d *diagram, o Options) (_ *diagram, steps int, err error) {
+// h becomes the heights reached; path is chi-squared before each step and after the last. It ends when
+// every mass is within the tolerance, which for masses below the mean one shrinks with them, or within
+// what rounding the heights does to it, or no step is found. Within the tolerance one more step is
+// taken, as it doubles the digits.
+func (c *cutter) newton(h, nu []float64, d *diagram, tolerance float64) (path []float64, err error) {
 	n := len(h)
 	least := math.Inf(1)
 	for i, m := range d.mass {
@@ -27,23 +26,28 @@ func (c *cutter) newton(h, nu []float64, d *diagram, o Options) (_ *diagram, ste
 	}
 	least /= 2
 	g, v, trial := make([]float64, n), make([]float64, n), make([]float64, n)
-	for last := false; ; steps++ {
+	for last := false; ; {
 		worst := d.errors(g, nu)
-		if o.Progress != nil && !o.Progress(Progress{Steps: steps, MaxError: worst}) {
-			return nil, steps, fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
+		c.at = Progress{Steps: len(path), MaxError: worst}
+		path = append(path, chiSquared(g, nu))
+		if !c.goOn() {
+			return nil, errStopped
 		}
 		if last || d.within(g, h, nu, 0) {
-			return d, steps, nil
+			return path, nil
 		}
 		shortest := stepLeast
-		if last = d.within(g, h, nu, o.Tolerance); last {
+		if last = d.within(g, h, nu, tolerance); last {
 			shortest = 1
 		}
 		newLaplacian(c.tree, d).solve(v, g)
 		centre(v, nu)
 		next := c.step(trial, h, v, nu, norm(g), least, shortest)
-		if next == nil {
-			return d, steps, nil
+		switch {
+		case c.stopped:
+			return nil, errStopped
+		case next == nil:
+			return path, nil
 		}
 		d = next
 		copy(h, trial)
@@ -51,10 +55,10 @@ func (c *cutter) newton(h, nu []float64, d *diagram, o Options) (_ *diagram, ste
 }
 
 // step finds a step from h along -v, not below the shortest: trial [n] becomes the heights there. It
-// returns nil if there is none.
+// returns nil if there is none, or the caller stops it.
 func (c *cutter) step(trial, h, v, nu []float64, before, least, shortest float64) *diagram {
 	g := make([]float64, len(h))
-	for length := 1.0; length >= shortest; length /= 2 {
+	for length := 1.0; length >= shortest && !c.stopped; length /= 2 {
 		for i := range trial {
 			trial[i] = h[i] - length*v[i]
 		}
@@ -77,6 +81,15 @@ func (d *diagram) errors(g, nu []float64) float64 {
 		worst = max(worst, math.Abs(g[i]))
 	}
 	return worst
+}
+
+// chiSquared is sum_i g_i^2 / nu_i of the errors g [n].
+func chiSquared(g, nu []float64) float64 {
+	total := 0.0
+	for i, e := range g {
+		total += e * e / nu[i]
+	}
+	return total
 }
 
 // within reports whether every error in g [n] is within the tolerance, or within what the rounding of

@@ -9,7 +9,8 @@ import (
 const startShare = 0.1
 
 // begin is the heights that Newton's method starts with, and their diagram: those of the caller if
-// every cell has a mass that is not much less than in the start, or as much of them as that allows.
+// every cell has a mass that is not much less than in the start, or as much of them as that allows. The
+// diagram is nil if the caller stops it.
 func (c *cutter) begin(nu, wanted []float64) ([]float64, *diagram) {
 	h := start(c.tree.points, nu, c.source)
 	if wanted != nil {

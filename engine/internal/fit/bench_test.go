@@ -1,20 +1,14 @@
 package fit
 
 import (
-	"encoding/binary"
 	"fmt"
-	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"runtime"
 	"testing"
 
-	"github.com/x448/float16"
-
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cpu"
-	"brenier/engine/internal/safetensors"
+	"brenier/engine/internal/realdata"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -66,33 +60,10 @@ func (v *onCPU) Draw(n int, seed, first uint64, k int, cells []int64, scores []f
 	return nil
 }
 
-// codes are n of the codes that lie beside the repository, evenly spaced, or a skip.
+// codes are n codes of real data, or all for 0.
 func codes(t testing.TB, file string, n int) Problem {
 	t.Helper()
-	f, err := safetensors.Open(filepath.Join("..", "..", "..", "..", "shared", "models", file+".safetensors"))
-	if os.IsNotExist(err) {
-		t.Skipf("no real codes beside the repository: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	tensor := f.Tensor("latents")
-	all, d := tensor.Shape[0], tensor.Shape[1]
-	if n == 0 {
-		n = all
-	}
-	y := make([]float32, n*d)
-	for i := range n {
-		for k := range d {
-			at := i*(all/n)*d + k
-			if tensor.DType == safetensors.F16 {
-				y[i*d+k] = float16.Frombits(binary.LittleEndian.Uint16(tensor.Data[2*at:])).Float32()
-			} else {
-				y[i*d+k] = math.Float32frombits(binary.LittleEndian.Uint32(tensor.Data[4*at:]))
-			}
-		}
-	}
+	y, d := realdata.Codes(t, file, n)
 	return Problem{Points: y, Dim: d}
 }
 

@@ -117,10 +117,8 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	chi, sd := tally.estimate()
 	met := chi+float64(confidence*sd) <= r.options.Tolerance && !tally.missesTooMany()
-	if !r.measuring {
-		r.observe(tally)
-	}
 	if mayGoOn && !met {
+		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
 	cosines, angleError, plan, err := s.angles(t)
@@ -143,11 +141,11 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
 	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
 	r.bounds(&report, wide(heights), u, plan)
-	result := &Result{Heights: heights, Cosines: cosines}
+	result := &Result{Heights: heights, Cosines: cosines, Trials: r.trials, Masses: tally.relativeMasses()}
 	result.Centroids, report.CentroidError = centres.means()
 	report.Seconds = r.seconds()
 	result.Report = report
-	r.empty, r.energy = report.Empty, report.Energy
+	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
 	return result, nil
 }
 

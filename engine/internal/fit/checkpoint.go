@@ -13,7 +13,7 @@ import (
 // with the same samples to the same heights. In little-endian order:
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
-//	hits int64 [N], h float64 [N], averages float64 [averages,N], SHA-256 of all before [32]
+//	hits int64 [N], h float64 [N], averages float64 [averages,N], trials [History], SHA-256 of all before [32]
 const checkpointMagic = "brnfit03"
 
 // saved are the numbers of a checkpoint.
@@ -24,7 +24,7 @@ type saved struct {
 	Samples, Credit, Steps       uint64
 	Totals                       [averages]float64
 	Until, Begun                 uint64
-	Judged, Preferred            uint64
+	Preferred                    uint64
 	ChiSquared                   float64
 	Dependence, Steepness        float64
 	Constant, ConstantError      float64
@@ -32,6 +32,7 @@ type saved struct {
 	Worth, Size, Refused, Trials uint64
 	Error, Began                 float64
 	Seconds                      float64
+	History                      uint64 // trials
 }
 
 // fingerprint is of the problem and of the options that the heights depend on; the tolerance and the
@@ -67,10 +68,11 @@ func (r *run) encode() []byte {
 	s := saved{
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
-		Until: r.until, Begun: r.begun, Judged: uint64(r.judged), Preferred: uint64(r.preferred),
+		Until: r.until, Begun: r.begun, Preferred: uint64(r.preferred),
 		ChiSquared: r.chiSquared, Dependence: r.dependence,
 		Steepness: r.steepness, Constant: r.forecast.constant, ConstantError: r.forecast.error,
 		Restless: r.restless, Seconds: r.seconds(),
+		History: uint64(len(r.trials)),
 	}
 	for i, a := range r.descent.averages {
 		s.Totals[i] = a.total
@@ -94,6 +96,7 @@ func (r *run) encode() []byte {
 	for _, a := range r.descent.averages {
 		write(a.h)
 	}
+	write(r.trials)
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:])
 	return b.Bytes()
@@ -111,6 +114,11 @@ func (r *run) resume(data []byte) error {
 	if !bytes.Equal(data[len(checkpointMagic):head], problem[:]) {
 		return fault.Invalid("checkpoint: it is of other points, masses, source, start or seed, or of another kind of draws; remove it to start anew")
 	}
+	var s saved
+	if fixed := head + binary.Size(s); len(data) >= fixed {
+		decode(data[head:], &s)
+		want += binary.Size(Trial{}) * int(min(s.History, uint64(len(data))))
+	}
 	if len(data) != want {
 		return fault.Invalid("checkpoint: want %d bytes for %d points, got %d; remove it to start anew", want, n, len(data))
 	}
@@ -118,17 +126,11 @@ func (r *run) resume(data []byte) error {
 	if sum := sha256.Sum256(body); !bytes.Equal(sum[:], data[len(body):]) {
 		return fault.Invalid("checkpoint: its checksum does not fit its contents; remove it to start anew")
 	}
-	in := bytes.NewReader(body[head:])
-	read := func(into any) {
-		if err := binary.Read(in, binary.LittleEndian, into); err != nil { // the length is right
-			panic(err)
-		}
-	}
-	var s saved
-	read(&s)
+	rest := body[head+binary.Size(s):]
+	read := func(into any) { rest = rest[decode(rest, into):] }
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
-	r.until, r.judged, r.preferred = s.Until, int(s.Judged), int(s.Preferred)
+	r.until, r.preferred = s.Until, int(s.Preferred)
 	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
 	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
 	r.restless, r.before = s.Restless, s.Seconds
@@ -141,6 +143,8 @@ func (r *run) resume(data []byte) error {
 		d.averages[i].total = s.Totals[i]
 		read(d.averages[i].h)
 	}
+	r.trials = make([]Trial, s.History)
+	read(r.trials)
 	for _, v := range d.h {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fault.Invalid("checkpoint: a height is %v; remove it to start anew", v)
@@ -154,4 +158,13 @@ func (r *run) resume(data []byte) error {
 	}
 	r.setMethod()
 	return nil
+}
+
+// decode fills a value of fixed size from data that are long enough, and says how many bytes it took.
+func decode(data []byte, into any) int {
+	n, err := binary.Decode(data, binary.LittleEndian, into)
+	if err != nil {
+		panic(err)
+	}
+	return n
 }

@@ -163,7 +163,15 @@ type Result struct {
 	Heights   []float32 // h [N]; sum_i nu_i h_i = 0
 	Centroids []float32 // c [N,d]
 	Cosines   []float64 // entry i: the cosine of the angle at quantile i/100; nil for a single cell
+	Trials    []Trial   // of the heights on the way, in order; none where heights were given
+	Masses    *Histogram
 	Report    Report
+}
+
+// Trial is chi-squared on fresh samples at one time of a fit, and its standard error.
+type Trial struct {
+	Samples                     uint64 // drawn to find the heights by then
+	ChiSquared, ChiSquaredError float64
 }
 
 // Stopped is the error of a fit whose progress function said no.

@@ -27,6 +27,7 @@ type run struct {
 	empty              int     // of the latest trial
 	energy             float64 // of the latest trial
 	unhit              []int   // cells that the latest certificate found empty
+	trials             []Trial
 
 	progressState
 	descent *descent
@@ -37,9 +38,8 @@ type run struct {
 type progressState struct {
 	until      uint64  // samples when heights are judged next
 	begun      uint64  // samples before the first step
-	judged     int     // times: trials and certificates
-	chiSquared float64 // of the latest
-	dependence float64 // of the draws of the latest; see [moments]
+	chiSquared float64 // of the latest trial
+	dependence float64 // of its draws; see [moments]
 	preferred  int     // the average of the descent that it chose
 	forecast   forecast
 	steepness  float64

@@ -55,10 +55,11 @@ func (r *run) expected() float64 {
 	return r.forecast.constant * r.independentFloor()
 }
 
-// observe takes a test of the heights at hand into account.
+// observe takes a test of the heights at hand, a trial or a certificate that failed, into account.
 func (r *run) observe(t *tally) {
-	r.judged++
-	r.chiSquared, r.empty, r.dependence = t.chiSquared(), t.emptyBeyondChance(), t.moments().dependence
+	chi, sd := t.estimate()
+	r.trials = append(r.trials, Trial{r.samples(), chi, sd})
+	r.chiSquared, r.empty, r.dependence = chi, t.emptyBeyondChance(), t.moments().dependence
 	if r.newton == nil {
 		r.forecast = r.forecastWith(t)
 	}
@@ -87,9 +88,9 @@ func (r *run) nextJudgement() uint64 {
 	switch progress := max(float64(progressTrials*float64(r.trialSamples())), float64(progressStretch*worth)); {
 	case progress < float64(progressBefore*stretch):
 		stretch = progress
-	case r.empty > 0 && r.judged > 0:
+	case r.empty > 0 && len(r.trials) > 0:
 		stretch = max(stretch, float64(fillingStretch*worth))
-	case r.judged > 0:
+	case len(r.trials) > 0:
 		stretch = max(stretch, float64(leastStretch*worth))
 	}
 	return min(r.samples()+uint64(max(stretch, float64(4*r.sampler.batch))), r.options.SamplesMax)
@@ -104,7 +105,7 @@ func (r *run) foreseen() bool {
 		return true
 	case r.newton != nil || r.expected() > r.goal():
 		return false
-	case r.judged == 0:
+	case len(r.trials) == 0:
 		return r.certificateSamples() <= 2*r.trialSamples()
 	}
 	return r.empty == 0 && r.forecast.constant <= float64(plainlyAbove*r.dependence)

@@ -133,8 +133,28 @@ type Fit struct {
 	CentroidError     float64 `json:"centroid_error"`     // root mean square standard error of a mass centre
 	AngleError        float64 `json:"angle_error"`        // largest standard error of an angle's quantile, radians
 
+	History *History   `json:"history,omitempty"`
+	Masses  *Histogram `json:"relative_masses,omitempty"`
+
 	// Extra holds the keys that this version does not know, as they are written.
 	Extra map[string]strictjson.Raw `json:"-" strict:"extra"`
+}
+
+// History is how chi-squared fell.
+type History struct {
+	Samples   []uint64  `json:"samples,omitempty"` // drawn by then; absent: entry i is after i Newton steps
+	Chi2      []float64 `json:"chi2"`
+	Chi2Error []float64 `json:"chi2_error,omitempty"` // standard errors; absent: integrated, not sampled
+}
+
+// Histogram counts cells by their mass over the test samples, relative to the one wanted: bins of one
+// width from Low to High, the first and the last with what lies beyond. A cell's count stands for half a
+// sample less to half a sample more, which may lie in several bins.
+type Histogram struct {
+	Low   float64   `json:"low"`
+	High  float64   `json:"high"`
+	Cells []float64 `json:"cells"`
+	Noise []float64 `json:"noise"` // what exact masses would show on average
 }
 
 // MarshalJSON writes the extra keys among the others.
@@ -191,6 +211,33 @@ func (f *Fit) check(n int) error {
 	}
 	if f.Group < 0 {
 		return fmt.Errorf("fit: group: want 1 or more samples, got %d", f.Group)
+	}
+	if err := f.History.check(); err != nil {
+		return err
+	}
+	return f.Masses.check()
+}
+
+func (h *History) check() error {
+	if h == nil {
+		return nil
+	}
+	n, samples, errors := len(h.Chi2), len(h.Samples), len(h.Chi2Error)
+	if samples != errors || samples != 0 && samples != n {
+		return fmt.Errorf("fit: history: want as many samples and errors as chi2, %d, or none, got %d and %d", n, samples, errors)
+	}
+	return nil
+}
+
+func (h *Histogram) check() error {
+	if h == nil {
+		return nil
+	}
+	if !(h.Low < h.High) {
+		return fmt.Errorf("fit: relative_masses: want the lower end first, got %g and %g", h.Low, h.High)
+	}
+	if len(h.Cells) == 0 || len(h.Cells) != len(h.Noise) {
+		return fmt.Errorf("fit: relative_masses: want as many cells as noise, and some, got %d and %d", len(h.Cells), len(h.Noise))
 	}
 	return nil
 }

@@ -30,7 +30,10 @@ func soundModel() *Model {
 		Masses:    &Tensor{F32, []int{5}, []float32{0.25, 0.25, 0.125, 0.125, 0.25}},
 		Centroids: tensor(BF16, 5, 3),
 		Extension: &Extension{Mode: "simplex", K: 4, Quantile: 0.25, Cosines: make([]float64, 101)},
-		Fit:       &Fit{Samples: 1 << 40, TestSamples: 1000, Chi2: -1e-5, Chi2Error: 2e-5, Seed: 1<<64 - 1, Seconds: 1.5},
+		Fit: &Fit{Samples: 1 << 40, TestSamples: 1000, Chi2: -1e-5, Chi2Error: 2e-5, Seed: 1<<64 - 1, Seconds: 1.5,
+			History: &History{Samples: []uint64{1024, 4096}, Chi2: []float64{0.5, -0.01}, Chi2Error: []float64{0.1, 0.02}},
+			Masses:  &Histogram{Low: 0.5, High: 1.5, Cells: []float64{2, 3}, Noise: []float64{1.5, 3.5}},
+		},
 		Weights: map[string]*Tensor{
 			"decoder.0.weight":       tensor(F16, 3, 4, 2, 2),
 			"decoder.0.bias":         tensor(F32, 4),
