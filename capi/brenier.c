@@ -27,6 +27,8 @@ const char *brenier_status_name(brenier_status status) {
         NAME(BRENIER_DEVICE);
         NAME(BRENIER_CANCELLED);
         NAME(BRENIER_INTERNAL);
+        NAME(BRENIER_BUSY);
+        NAME(BRENIER_EXPIRED);
 #undef NAME
     }
     return "BRENIER_UNKNOWN_STATUS";
@@ -48,7 +50,7 @@ const char *brenier_version_string(void) {
 // header maps the name to a new function.
 
 void brenier_engine_options_init(brenier_engine_options *options) {
-    _Static_assert(sizeof *options == 56, "version 0.1");
+    _Static_assert(sizeof *options == 80, "version 0.1");
     if (options) *options = (brenier_engine_options){.struct_size = sizeof *options};
 }
 

@@ -135,7 +135,7 @@ func (c *call) end(status *C.brenier_status) {
 	if value := recover(); value != nil {
 		text := fmt.Sprintf("%v, at %s", value, panicPlace())
 		if c.owner != nil {
-			c.owner.defect.CompareAndSwap(nil, &text)
+			c.owner.poison(text)
 		}
 		c.err = fail(C.BRENIER_INTERNAL, "a defect of the library: %s; please report it", text)
 	}
