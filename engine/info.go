@@ -10,7 +10,7 @@ type ModelInfo struct {
 	HasMasses    bool
 	HasAngles    bool // a table for [Quantile]
 	Mode         Mode // of an [Extension] that names none
-	Channels     int // of an image; 0: no decoder
+	Channels     int  // of an image; 0: no decoder
 	Height       int
 	Width        int
 	Low, High    float64 // the range of an image's values

@@ -59,6 +59,20 @@ static void one_of_each(size_t n) {
     CHECK_OK(brenier_decode(model, &b_z, n, &b_image));
     CHECK_OK(brenier_generate(model, 1, 2, n, &e, &b_image));
     CHECK_OK(brenier_potential(model, &b_x, n, &b_u, &b_phi));
+
+    /* Jobs, two of them in one slice perhaps, and a cancelled one. */
+    brenier_job *jobs[4];
+    brenier_job_state state;
+    CHECK_OK(brenier_submit_generate(model, 1, 2, n, &e, &b_image, NULL, &jobs[0]));
+    CHECK_OK(brenier_submit_generate(model, 1, 2, n, &e, &b_image, NULL, &jobs[1]));
+    CHECK_OK(brenier_submit_decode(model, &b_z, n, &b_image, NULL, &jobs[2]));
+    CHECK_OK(brenier_submit_locate(model, &b_x, n, 3, &b_cells, &b_scores, NULL, &jobs[3]));
+    CHECK_OK(brenier_cancel(jobs[3]));
+    for (int i = 0; i < 4; i++) {
+        CHECK_OK(brenier_poll(jobs[i], &state));
+        if (i < 3) CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
+        CHECK_OK(brenier_job_close(jobs[i]));
+    }
 }
 
 int main(void) {
@@ -78,7 +92,7 @@ int main(void) {
     for (int i = 0; i < CALLS; i++) one_of_each(1 + (size_t)(i * 37 % N));
     const uint64_t go_more = brenier_check_go_allocations() - go_before;
     const long c_more = atomic_load(&c_allocations) - c_before;
-    printf("%d calls: %ld allocations in C, %llu in Go\n", 7 * CALLS, c_more, (unsigned long long)go_more);
+    printf("%d calls: %ld allocations in C, %llu in Go\n", 11 * CALLS, c_more, (unsigned long long)go_more);
     CHECK(c_before > 0); /* the counting works */
     CHECK(c_more == 0);
     /* Go's runtime has a few of its own now and then, more of them where threads wait for each other
