@@ -2,10 +2,14 @@
  *
  *     jobs_bench MODEL [workers] [frames]
  *
- * A frame submits, polls and closes; its time between is slept away, as a game waits for its display.
- * Each call is timed by itself; what is printed is the clock's own cost, then every quantile, in which
- * the clock's cost is contained. The maximum shows what the system's scheduler does to any thread that
- * shares two processors with others. */
+ * A frame submits, polls, cancels and closes, each call timed by itself; the time between frames is slept
+ * away, as a game waits for its display. The clock's own cost stands first and is contained in the rest.
+ * It is done twice: with the workers alone, and while another thread opens and closes the model, which
+ * keeps the library's garbage collector at work. brenier_engine_info, which enters the library's runtime,
+ * stands beside for scale: what it takes more is what the others are spared. A maximum is one call, and
+ * on a machine that others use the system's scheduler makes it. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +22,11 @@ static double now(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     return 1e6 * (double)t.tv_sec + 1e-3 * (double)t.tv_nsec;
 }
+
+#define CHECK(call)                                                                              \
+    do {                                                                                         \
+        if (call) fprintf(stderr, "%s: %s\n", #call, brenier_last_error()), exit(1);             \
+    } while (0)
 
 struct times {
     const char *name;
@@ -34,56 +43,64 @@ static void add(struct times *t, double us) {
     t->us[t->n++] = (float)us;
 }
 
+#define TIMED(times, call)           \
+    do {                             \
+        const double start_ = now(); \
+        CHECK(call);                 \
+        add(times, now() - start_);  \
+    } while (0)
+
 static int compare(const void *a, const void *b) {
     const float x = *(const float *)a, y = *(const float *)b;
     return (x > y) - (x < y);
 }
 
 static void print(struct times *t) {
-    if (t->n == 0) return;
-    qsort(t->us, t->n, sizeof *t->us, compare);
-    const double quantiles[] = {0.5, 0.99, 0.999, 0.9999};
-    printf("%-22s %9zu", t->name, t->n);
-    for (int i = 0; i < 4; i++) printf(" %9.2f", (double)t->us[(size_t)((double)(t->n - 1) * quantiles[i])]);
-    printf(" %9.1f\n", (double)t->us[t->n - 1]);
+    const double quantiles[] = {0.5, 0.99, 0.999};
+    printf("%-22s %8zu", t->name, t->n);
+    if (t->n > 0) {
+        qsort(t->us, t->n, sizeof *t->us, compare);
+        for (int i = 0; i < 3; i++) printf(" %8.2f", (double)t->us[(size_t)((double)(t->n - 1) * quantiles[i])]);
+        printf(" %8.1f", (double)t->us[t->n - 1]);
+    }
+    printf("\n");
+    free(t->us);
 }
 
-#define CHECK(call)                                                                          \
-    do {                                                                                     \
-        const brenier_status status_ = (call);                                               \
-        if (status_) return fprintf(stderr, "%s: %s\n", #call, brenier_last_error()), 1;     \
-    } while (0)
+enum { WORK = 256, SMALL = 8, POLLS = 100, RUNTIME = 4 };
 
-/* times += the call's time */
-#define TIMED(times, call)                 \
-    do {                                   \
-        const double start_ = now();       \
-        CHECK(call);                       \
-        add(times, now() - start_);        \
-    } while (0)
+static brenier_engine *engine;
+static const char *path;
+static atomic_int stop;
+static atomic_long opened;
 
-enum { WORK = 256, SMALL = 8, POLLS = 100 };
+static void *open_models(void *unused) {
+    (void)unused;
+    while (!atomic_load(&stop)) {
+        brenier_model *model = NULL;
+        CHECK(brenier_model_open(engine, path, &model));
+        CHECK(brenier_model_close(model));
+        atomic_fetch_add(&opened, 1);
+    }
+    return NULL;
+}
 
-int main(int argc, char **argv) {
-    if (argc < 2) return fprintf(stderr, "usage: %s MODEL [workers] [frames]\n", argv[0]), 2;
-    brenier_engine_options options;
-    brenier_engine_options_init(&options);
-    options.job_workers = argc > 2 ? atoi(argv[2]) : 2;
-    const int frames = argc > 3 ? atoi(argv[3]) : 1500;
-    brenier_engine *engine = NULL;
-    brenier_model *model = NULL;
-    CHECK(brenier_engine_create(&options, &engine));
-    CHECK(brenier_model_open(engine, argv[1], &model));
+static brenier_buffer u8_images(unsigned char *to, size_t bytes) {
+    return (brenier_buffer){.struct_size = sizeof(brenier_buffer), .data = to, .bytes = bytes, .dtype = BRENIER_U8};
+}
+
+static void measure(brenier_model *model, int frames) {
     brenier_model_properties p = {.struct_size = sizeof p};
+    brenier_engine_properties e = {.struct_size = sizeof e};
     CHECK(brenier_model_info(model, &p));
     const size_t image = (size_t)p.channels * (size_t)p.height * (size_t)p.width;
-
-    /* The work that saturates: two large jobs at any time, submitted anew as they end. */
-    brenier_job *work[2] = {NULL, NULL}, *small[SMALL] = {NULL};
     unsigned char *to = malloc((2 * WORK + SMALL) * image);
-    if (!to) return 1;
+    if (!to) exit(1);
     struct times clock = {.name = "the clock"}, poll = {.name = "poll"}, submit = {.name = "submit"},
-                 cancel = {.name = "cancel"}, finished = {.name = "close, ended"}, run = {.name = "run, nothing to do"};
+                 cancel = {.name = "cancel"}, finished = {.name = "close, ended"},
+                 runtime = {.name = "engine_info, for scale"};
+    /* What saturates the workers: two large jobs at any time, submitted anew as they end. */
+    brenier_job *work[2] = {NULL, NULL}, *small[SMALL] = {NULL};
     size_t images = 0;
     const double start = now();
     for (int frame = 0; frame < frames; frame++) {
@@ -93,23 +110,21 @@ int main(int argc, char **argv) {
             if (state < BRENIER_JOB_DONE) continue;
             if (work[i]) images += WORK;
             CHECK(brenier_job_close(work[i]));
-            const brenier_buffer b = {.struct_size = sizeof b, .data = to + (size_t)i * WORK * image, .bytes = WORK * image, .dtype = BRENIER_U8};
+            const brenier_buffer b = u8_images(to + (size_t)i * WORK * image, WORK * image);
             CHECK(brenier_submit_generate(model, 1, (uint64_t)frame * WORK, WORK, NULL, &b, NULL, &work[i]));
         }
         for (int i = 0; i < SMALL; i++) {
+            brenier_job_state state = BRENIER_JOB_DONE;
+            if (small[i]) TIMED(&poll, brenier_poll(small[i], &state));
+            if (state < BRENIER_JOB_DONE) {
+                if (i % 2 == 0) TIMED(&cancel, brenier_cancel(small[i]));
+                continue;
+            }
             if (small[i]) {
-                /* The even ones are cancelled; each is closed once it has ended. */
-                brenier_job_state state;
-                TIMED(&poll, brenier_poll(small[i], &state));
-                if (state < BRENIER_JOB_DONE) {
-                    if (i % 2 == 0) TIMED(&cancel, brenier_cancel(small[i]));
-                    continue;
-                }
                 images += state == BRENIER_JOB_DONE;
                 TIMED(&finished, brenier_job_close(small[i]));
-                small[i] = NULL;
             }
-            const brenier_buffer b = {.struct_size = sizeof b, .data = to + (size_t)(2 * WORK + i) * image, .bytes = image, .dtype = BRENIER_U8};
+            const brenier_buffer b = u8_images(to + (size_t)(2 * WORK + i) * image, image);
             const brenier_job_options urgent = {.struct_size = sizeof urgent, .priority = 1};
             TIMED(&submit, brenier_submit_generate(model, 2, (uint64_t)frame, 1, NULL, &b, &urgent, &small[i]));
         }
@@ -119,17 +134,39 @@ int main(int argc, char **argv) {
             const double before = now();
             add(&clock, now() - before);
         }
+        for (int i = 0; i < RUNTIME; i++) TIMED(&runtime, brenier_engine_info(engine, &e));
         nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
     }
     const double seconds = 1e-6 * (now() - start);
     for (int i = 0; i < SMALL; i++) CHECK(brenier_job_close(small[i]));
     for (int i = 0; i < 2; i++) CHECK(brenier_job_close(work[i]));
-    for (int i = 0; i < 2000; i++) TIMED(&run, brenier_run(engine, 0, NULL));
-    printf("%d workers, %.0f images/s meanwhile\n", (int)options.job_workers, (double)images / seconds);
-    printf("%-22s %9s %9s %9s %9s %9s %9s\n", "microseconds", "calls", "p50", "p99", "p99.9", "p99.99", "max");
-    struct times *all[] = {&clock, &poll, &submit, &cancel, &finished, &run};
-    for (int i = 0; i < 6; i++) print(all[i]), free(all[i]->us);
-    CHECK(brenier_engine_destroy(engine));
+    printf(", %.0f images/s\n%-22s %8s %8s %8s %8s %8s\n", (double)images / seconds, "microseconds", "calls", "p50",
+           "p99", "p99.9", "max");
+    struct times *all[] = {&clock, &poll, &submit, &cancel, &finished, &runtime};
+    for (int i = 0; i < 6; i++) print(all[i]);
     free(to);
+}
+
+int main(int argc, char **argv) {
+    if (argc < 2) return fprintf(stderr, "usage: %s MODEL [workers] [frames]\n", argv[0]), 2;
+    path = argv[1];
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.job_workers = argc > 2 ? atoi(argv[2]) : 2;
+    const int frames = argc > 3 ? atoi(argv[3]) : 1500;
+    brenier_model *model = NULL;
+    CHECK(brenier_engine_create(&options, &engine));
+    CHECK(brenier_model_open(engine, path, &model));
+    printf("%d workers saturated", (int)options.job_workers);
+    measure(model, frames);
+
+    pthread_t opener;
+    if (pthread_create(&opener, NULL, open_models, NULL)) return 1;
+    printf("\nthe same, and models opened and closed");
+    measure(model, frames);
+    atomic_store(&stop, 1);
+    pthread_join(opener, NULL);
+    printf("%ld models opened meanwhile\n", atomic_load(&opened));
+    CHECK(brenier_engine_destroy(engine));
     return 0;
 }
