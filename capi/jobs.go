@@ -87,18 +87,25 @@ func (j *jobs) start(o *openEngine, options jobOptions) error {
 	if workers < 0 {
 		workers = threads
 	}
-	for range workers {
-		j.workers.Go(func() {
-			// The thread's place and rank are this goroutine's alone: the thread ends with it.
-			runtime.LockOSThread()
-			C.capi_worker_thread(C.uint64_t(options.processors), C.int32_t(options.niceness))
-			w := new(jobWorker)
-			for C.jobs_take(j.queue, &w.slice, 0, 1) != 0 {
-				w.do()
-			}
-		})
+	if workers > 0 {
+		j.workers.Go(func() { j.work(options, workers-1) })
 	}
 	return nil
+}
+
+// work is the life of a worker. It starts others when it has something to do: an engine that never
+// sees a job has one thread more and not as many as processors.
+func (j *jobs) work(options jobOptions, others int) {
+	// The thread's place and rank are this goroutine's alone: the thread ends with it.
+	runtime.LockOSThread()
+	C.capi_worker_thread(C.uint64_t(options.processors), C.int32_t(options.niceness))
+	w := new(jobWorker)
+	for C.jobs_take(j.queue, &w.slice, 0, 1) != 0 {
+		for ; others > 0; others-- {
+			j.workers.Go(func() { j.work(options, 0) })
+		}
+		w.do()
+	}
 }
 
 // join cancels all jobs and waits for the workers to end. It may be called again.
