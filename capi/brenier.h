@@ -346,7 +346,8 @@ brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, 
  *              has ended; the structs themselves are not kept. The outputs of a job that did not end
  *              with BRENIER_OK hold anything.
  *   End        Every job ends once: done, failed, cancelled or expired. On a CUDA device the work runs
- *              on streams of the engine, or the one it was given. */
+ *              on streams of the engine, or the one that it was given, in whose order images in
+ *              device memory are then written, as by brenier_generate. */
 typedef struct brenier_job brenier_job;
 
 /* Every state from BRENIER_JOB_DONE on is an end. */
