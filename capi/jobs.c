@@ -13,9 +13,8 @@
 
 #include "_cgo_export.h"
 #include "fenvironment.h"
+#include "last_error.h"
 #include "queue.h"
-
-void capi_set_last_error(const char *text, size_t bytes);
 
 __attribute__((format(printf, 2, 3))) static brenier_status fail(brenier_status status, const char *format, ...) {
     char text[512];
@@ -36,6 +35,12 @@ static const char *shortest(char to[32], double x) {
         if (strtod(to, NULL) == x) break;
     }
     return to;
+}
+
+// The answer that a frame may meet often, and so without memory for its sentence.
+static brenier_status busy(const char *marked) {
+    capi_set_last_error_constant(marked);
+    return BRENIER_BUSY;
 }
 
 #define INVALID(...) fail(BRENIER_INVALID_ARGUMENT, __VA_ARGS__)
@@ -197,8 +202,8 @@ static brenier_status submit(struct job_model *model, const struct job_settings 
     if (from) TRY(adopt("options", from, JOB_OPTIONS_FIRST, &options, sizeof options));
     const brenier_status status = jobs_submit(model, settings, work, &options, job);
     if (status == BRENIER_BUSY)
-        return fail(status, "the engine holds as many jobs as it may; close those that have ended, submit later, or "
-                            "raise job_limit");
+        return busy(CONSTANT_SENTENCE("the engine holds as many jobs as it may; close those that have ended, submit "
+                                      "later, or raise job_limit"));
     if (status == BRENIER_INVALID_HANDLE) return fail(status, "model: its engine is being destroyed");
     return status;
 }
@@ -298,7 +303,7 @@ static brenier_status explained(brenier_status status, const char *text) {
         case BRENIER_INVALID_ARGUMENT:
             if (*text) break;
             return fail(status, "job: its own callback cannot wait for it or close it");
-        case BRENIER_BUSY: return fail(status, "the job has not ended");
+        case BRENIER_BUSY: return busy(CONSTANT_SENTENCE("the job has not ended"));
         case BRENIER_CANCELLED: return fail(status, "the job was cancelled");
         case BRENIER_EXPIRED: return fail(status, "the job's deadline passed before all of it was begun");
         default: break;

@@ -321,10 +321,15 @@ void jobs_queue_close(struct job_queue *queue) {
 
 // ---- Models
 
-// Models by the record number of their tokens, in blocks that are only ever added to.
-enum { MODEL_BLOCK = 4096 };
+// Models by the record number of their tokens, in blocks that are only ever added to; a table for each
+// kind of token, though models are the only one that jobs are done on.
+enum { MODEL_BLOCK = 4096, MODEL_KINDS = 4 };
 typedef struct model *_Atomic model_place;
-static model_place *_Atomic model_blocks[(1 << 24) / MODEL_BLOCK];
+static model_place *_Atomic model_blocks[MODEL_KINDS][(1 << 24) / MODEL_BLOCK];
+
+static model_place *_Atomic *block_of(uint64_t token) {
+    return &model_blocks[token >> 56 & (MODEL_KINDS - 1)][(token & ((1 << 24) - 1)) / MODEL_BLOCK];
+}
 
 struct job_model *jobs_model_open(struct job_queue *queue, const struct job_facts *facts) {
     pthread_mutex_lock(&records);
@@ -341,14 +346,13 @@ struct job_model *jobs_model_open(struct job_queue *queue, const struct job_fact
 }
 
 int jobs_model_publish(struct job_model *model, uint64_t token) {
-    const uint32_t index = token & ((1 << 24) - 1);
     pthread_mutex_lock(&records);
-    model_place *block = atomic_load(&model_blocks[index / MODEL_BLOCK]);
-    if (!block && (block = calloc(MODEL_BLOCK, sizeof *block))) atomic_store(&model_blocks[index / MODEL_BLOCK], block);
+    model_place *block = atomic_load(block_of(token));
+    if (!block && (block = calloc(MODEL_BLOCK, sizeof *block))) atomic_store(block_of(token), block);
     if (block) {
         model->token = token;
         atomic_store(&full(model)->published, token);
-        atomic_store(&block[index % MODEL_BLOCK], full(model));
+        atomic_store(&block[token % MODEL_BLOCK], full(model));
         atomic_fetch_and(&full(model)->users, ~CLOSING);
     }
     pthread_mutex_unlock(&records);
@@ -356,9 +360,8 @@ int jobs_model_publish(struct job_model *model, uint64_t token) {
 }
 
 struct job_model *jobs_model_use(uint64_t token) {
-    const uint32_t index = token & ((1 << 24) - 1);
-    model_place *block = atomic_load_explicit(&model_blocks[index / MODEL_BLOCK], memory_order_acquire);
-    struct model *model = block ? atomic_load_explicit(&block[index % MODEL_BLOCK], memory_order_acquire) : NULL;
+    model_place *block = atomic_load_explicit(block_of(token), memory_order_acquire);
+    struct model *model = block ? atomic_load_explicit(&block[token % MODEL_BLOCK], memory_order_acquire) : NULL;
     if (!model) return NULL;
     uint32_t users = atomic_load(&model->users);
     do

@@ -33,6 +33,7 @@ struct job_settings {
     uint32_t cells;
     double theta, blend;
 };
+_Static_assert(sizeof(struct job_settings) == 8 * 4 + 2 * 8, "there is no padding");
 
 // What one job adds: how many samples, and the caller's memory.
 struct job_work {

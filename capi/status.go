@@ -2,7 +2,7 @@ package main
 
 /*
 #include "brenier.h"
-void capi_set_last_error(const char *text, size_t bytes);
+#include "last_error.h"
 */
 import "C"
 

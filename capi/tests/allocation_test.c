@@ -75,6 +75,8 @@ static void one_job_of_each(size_t n) {
     CHECK_OK(brenier_submit_decode(model, &b_z, n, &b_image, NULL, &jobs[2]));
     CHECK_OK(brenier_submit_locate(model, &b_x, n, 3, &b_cells, &b_scores, NULL, &jobs[3]));
     CHECK_OK(brenier_cancel(jobs[3]));
+    CHECK_STATUS(brenier_submit_decode(model, &b_z, n, &b_image, NULL, NULL), BRENIER_BUSY);
+    brenier_wait(jobs[0], 0); /* done or busy */
     for (int i = 0; i < 4; i++) {
         CHECK_OK(brenier_poll(jobs[i], &state));
         if (i < 3) CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
@@ -109,6 +111,7 @@ static brenier_engine *start(int32_t workers) {
     brenier_engine_options options;
     brenier_engine_options_init(&options);
     options.job_workers = workers;
+    options.job_limit = 4;
     CHECK_OK(brenier_engine_create(&options, &engine));
     CHECK_OK(brenier_model_open_memory(engine, file, bytes, &model));
     return engine;

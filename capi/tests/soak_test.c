@@ -136,15 +136,15 @@ int main(void) {
         }
         atomic_store(&stage.tried, 0);
         pthread_barrier_wait(&stage.set);
-        pthread_t helper;
-        CHECK(pthread_create(&helper, NULL, run_too, engine) == 0);
+        pthread_t host;
+        CHECK(pthread_create(&host, NULL, run_too, engine) == 0);
         const long share = SUBMITS / ENGINES;
         while (atomic_load(&stage.tried) < share * 3 / 4) sched_yield();
         CHECK_OK(brenier_model_close(stage.models[0]));
         while (atomic_load(&stage.tried) < share * 7 / 8) sched_yield();
         CHECK_OK(brenier_engine_destroy(engine)); /* in the middle */
         pthread_barrier_wait(&stage.struck);
-        pthread_join(helper, NULL);
+        pthread_join(host, NULL);
     }
     for (int t = 0; t < THREADS; t++) pthread_join(threads[t], NULL);
     long all = 0;
