@@ -330,11 +330,10 @@ brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, 
 /* ---- Jobs: work that does not block the caller ------------------------------------------------ */
 
 /* A job is a call of brenier_generate, brenier_decode or brenier_locate that is done later, by workers
- * of the engine or in brenier_run, with the same bits. Three of the functions here are for the thread
- * that draws frames: brenier_submit_*, brenier_poll and brenier_cancel (and brenier_job_close of a job
- * that has ended) take no lock, allocate nothing and never enter the library's runtime, so neither a
- * worker nor a collection of garbage can hold them up; docs/jobs.md has what they were measured to
- * take.
+ * of the engine or in brenier_run, with the same bits. For the thread that draws frames there are
+ * brenier_submit_*, brenier_poll and brenier_cancel, and brenier_job_close of a job that has ended: they
+ * take no lock, allocate nothing and never enter the library's runtime, so neither a worker nor a
+ * collection of garbage can hold them up; docs/jobs.md has what they were measured to take.
  *   Slices     Work is done in slices of about job_slice_us, as many samples as have been seen to take
  *              that long and never less than one. Between slices a worker looks at what is new,
  *              cancelled, expired or more urgent. Several workers may do slices of one job at once.
