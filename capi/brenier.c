@@ -7,6 +7,7 @@
 
 #include "_cgo_export.h"
 #include "fenvironment.h"
+#include "last_error.h"
 
 _Static_assert(sizeof(void *) == 8, "a handle needs the 64 bits of a token");
 
@@ -27,6 +28,8 @@ const char *brenier_status_name(brenier_status status) {
         NAME(BRENIER_DEVICE);
         NAME(BRENIER_CANCELLED);
         NAME(BRENIER_INTERNAL);
+        NAME(BRENIER_BUSY);
+        NAME(BRENIER_EXPIRED);
 #undef NAME
     }
     return "BRENIER_UNKNOWN_STATUS";
@@ -48,7 +51,7 @@ const char *brenier_version_string(void) {
 // header maps the name to a new function.
 
 void brenier_engine_options_init(brenier_engine_options *options) {
-    _Static_assert(sizeof *options == 56, "version 0.1");
+    _Static_assert(sizeof *options == 80, "version 0.1");
     if (options) *options = (brenier_engine_options){.struct_size = sizeof *options};
 }
 
@@ -72,14 +75,13 @@ void brenier_fit_options_init(brenier_fit_options *options) {
 //
 // One string a thread, behind a pthread key: the few bytes of static thread-local storage that a
 // process keeps for libraries loaded late are left to others. A thread that meets no error has none.
+// A sentence is kept behind a byte that says whether it is a constant or the heap's (last_error.h).
 
 static pthread_key_t last_error;
 static int last_error_works;
 
-static char no_memory[] = "the reason of the failure did not fit in memory";
-
 static void free_text(void *text) {
-    if (text != no_memory) free(text);
+    if (text && *(char *)text != *CONSTANT_SENTENCE("")) free(text);
 }
 
 static void make_last_error(void) { last_error_works = pthread_key_create(&last_error, free_text) == 0; }
@@ -92,21 +94,27 @@ static int have_last_error(void) {
 
 const char *brenier_last_error(void) {
     const char *text = have_last_error() ? pthread_getspecific(last_error) : NULL;
-    return text ? text : "";
+    return text ? text + 1 : "";
+}
+
+static void replace_last_error(const char *text) {
+    void *old = pthread_getspecific(last_error);
+    free_text(pthread_setspecific(last_error, text) == 0 ? old : (void *)text);
 }
 
 void capi_set_last_error(const char *text, size_t bytes) {
     if (!have_last_error()) return;
-    char *copy = malloc(bytes + 1);
+    char *copy = malloc(bytes + 2);
     if (copy) {
-        memcpy(copy, text, bytes);
-        copy[bytes] = '\0';
+        copy[0] = ' ';
+        memcpy(copy + 1, text, bytes);
+        copy[bytes + 1] = '\0';
     }
-    void *old = pthread_getspecific(last_error);
-    if (pthread_setspecific(last_error, copy ? copy : no_memory) == 0)
-        free_text(old);
-    else
-        free(copy);
+    replace_last_error(copy ? copy : CONSTANT_SENTENCE("the reason of the failure did not fit in memory"));
+}
+
+void capi_set_last_error_constant(const char *marked) {
+    if (have_last_error()) replace_last_error(marked);
 }
 
 // ---- Forwarding

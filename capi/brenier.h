@@ -68,9 +68,12 @@ enum {
     BRENIER_UNSUPPORTED = 6,      /* the model lacks the part asked for, or the device the ability */
     BRENIER_OUT_OF_MEMORY = 7,
     BRENIER_DEVICE = 8,           /* no such device, or it failed */
-    BRENIER_CANCELLED = 9,        /* a progress callback asked to stop */
-    BRENIER_INTERNAL = 10         /* a defect of the library. The engine refuses further work but
+    BRENIER_CANCELLED = 9,        /* a progress callback asked to stop, or a job was cancelled */
+    BRENIER_INTERNAL = 10,        /* a defect of the library. The engine refuses further work but
                                      can be destroyed; other engines are not touched */
+    BRENIER_BUSY = 11,            /* not now: the engine holds as many jobs as it may, or the job has
+                                     not ended in the time given */
+    BRENIER_EXPIRED = 12          /* the job's deadline passed before all of it was begun */
 };
 
 /* The name of a status, "BRENIER_OK" and so on; "BRENIER_UNKNOWN_STATUS" for any other number.
@@ -144,6 +147,14 @@ typedef struct brenier_engine_options {
     size_t cuda_memory; /* bytes that the engine may allocate on the device; 0: what is free, less a
                            reserve */
     brenier_precision precision; /* of decoders on a CUDA device */
+    uint64_t job_processors; /* bit i lets job workers run on processor i; 0: on all */
+    int32_t job_workers;     /* threads that do jobs; 0: as many as `threads`, one on a CUDA device;
+                                -1: none, jobs wait for brenier_run */
+    int32_t job_niceness;    /* 1 .. 19: how far job workers stand back behind the thread that creates
+                                the engine; 0: 10; -1: not at all */
+    uint32_t job_slice_us;   /* microseconds of work between two looks at what is urgent or cancelled,
+                                10 .. 1000000; 0: 2000 */
+    uint32_t job_limit;      /* jobs at a time, from submit to close, 1 .. 65536; 0: 1024 */
 } brenier_engine_options;
 
 /* Sets every option to its default, and struct_size. */
@@ -154,14 +165,14 @@ void brenier_engine_options_init(brenier_engine_options *options);
  * one, else the CPU; brenier_engine_info says which, and why.
  * A device that is lost (BRENIER_DEVICE, said so by brenier_last_error) answers no later call; the
  * engine can still be destroyed.
- * Errors: INVALID_ARGUMENT (an unknown device or precision, a bad variable of the environment),
- * DEVICE, OUT_OF_MEMORY. */
+ * Errors: INVALID_ARGUMENT (an unknown device or precision, a bad variable of the environment, job
+ * options out of range or without a processor that this process may use), DEVICE, OUT_OF_MEMORY. */
 brenier_status brenier_engine_create(const brenier_engine_options *options,
                                      brenier_engine **engine);
 
-/* Waits for the calls at work on the engine and its models, closes the models, gives back the device
- * and threads. The handles of the models are stale afterwards. Not to be called from a progress
- * callback of the same engine, which would wait for itself.
+/* Cancels the jobs and joins their workers, waits for the calls at work on the engine and its models,
+ * closes the models, gives back the device and threads. The handles of models and jobs are stale
+ * afterwards. Not to be called from a callback of the same engine, which would wait for itself.
  * Errors: INVALID_HANDLE. */
 brenier_status brenier_engine_destroy(brenier_engine *engine);
 
@@ -192,7 +203,7 @@ brenier_status brenier_model_open(brenier_engine *engine, const char *path, bren
 brenier_status brenier_model_open_memory(brenier_engine *engine, const void *data, size_t bytes,
                                          brenier_model **model);
 
-/* Waits for the calls at work on the model, then frees it.
+/* Cancels the model's jobs, waits for them and for the calls at work on the model, then frees it.
  * Errors: INVALID_HANDLE. */
 brenier_status brenier_model_close(brenier_model *model);
 
@@ -379,6 +390,103 @@ brenier_status brenier_field_destroy(brenier_field *field);
 brenier_status brenier_field_read(brenier_field *field, uint64_t seed, int64_t x, int64_t y,
                                   uint32_t width, uint32_t height, uint32_t level,
                                   const brenier_buffer *pixels);
+
+/* ---- Jobs: work that does not block the caller ------------------------------------------------ */
+
+/* A job is a call of brenier_generate, brenier_decode or brenier_locate that is done later, by workers
+ * of the engine or in brenier_run, with the same bits. For the thread that draws frames there are
+ * brenier_submit_*, brenier_poll and brenier_cancel, and brenier_job_close of a job that has ended: they
+ * take no lock, allocate nothing and never enter the library's runtime, so neither a worker nor a
+ * collection of garbage can hold them up; docs/jobs.md has what they were measured to take.
+ *   Slices     Work is done in slices of about job_slice_us, as many samples as have been seen to take
+ *              that long and never less than one. Between slices a worker looks at what is new,
+ *              cancelled, expired or more urgent. Several workers may do slices of one job at once.
+ *   Batches    Small jobs of one model that ask for the same (extension, k, dtype, layout; memory of
+ *              the host) share a slice. Nothing shows it but the time.
+ *   Order      Higher priority first, then the earlier deadline, then the earlier submit; where one
+ *              job shares a slice, less urgent ones may come along.
+ *   Buffers    What a request points to must stay, and its outputs must not be touched, until the job
+ *              has ended; the structs themselves are not kept. The outputs of a job that did not end
+ *              with BRENIER_OK hold anything.
+ *   End        Every job ends once: done, failed, cancelled or expired. On a CUDA device the work runs
+ *              on streams of the engine, or the one that it was given, in whose order images in
+ *              device memory are then written, as by brenier_generate. */
+typedef struct brenier_job brenier_job;
+
+/* Every state from BRENIER_JOB_DONE on is an end. */
+typedef int32_t brenier_job_state;
+enum {
+    BRENIER_JOB_QUEUED = 0,
+    BRENIER_JOB_RUNNING = 1,   /* some of it has been begun */
+    BRENIER_JOB_DONE = 2,      /* the outputs are written */
+    BRENIER_JOB_CANCELLED = 3, /* by brenier_cancel, or with its model or engine */
+    BRENIER_JOB_EXPIRED = 4,   /* the deadline passed before all of it was begun */
+    BRENIER_JOB_FAILED = 5     /* brenier_wait says why */
+};
+
+/* Called once, when a job has ended and just before brenier_poll says so, with what brenier_wait will
+ * return: on a thread of the engine, or in a call that ends jobs: brenier_run, brenier_job_close,
+ * brenier_model_close, brenier_engine_destroy. `job` is the handle, or NULL if nobody has one or it is
+ * being closed. It must return (no longjmp, no exception) and soon, for it holds a worker; it may
+ * submit, poll and cancel, and must not wait for or close its own job, its model or its engine. */
+typedef void (*brenier_job_callback)(void *user, brenier_job *job, brenier_status result);
+
+typedef struct brenier_job_options {
+    size_t struct_size;
+    int32_t priority;           /* any number; higher is more urgent */
+    uint64_t deadline_us;       /* microseconds from now after which nothing more of it is begun; 0: none */
+    brenier_job_callback ended; /* may be NULL */
+    void *user;                 /* for `ended` */
+} brenier_job_options;
+
+/* Sets every option to its default, and struct_size. */
+void brenier_job_options_init(brenier_job_options *options);
+
+/* Submits what brenier_generate, brenier_decode or brenier_locate would do, with n of 1 or more. What
+ * is wrong with the arguments is said at once, but for NaN and infinities among codes or x, for which
+ * the job fails. `options` may be NULL. The caller closes *job; where `job` is NULL the job closes
+ * itself. The buffers belong to the job until it has ended.
+ * Errors: as of those functions; BUSY (job_limit jobs are there; close some, or submit later). */
+brenier_status brenier_submit_generate(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
+                                       const brenier_extension *extension, const brenier_buffer *images,
+                                       const brenier_job_options *options, brenier_job **job);
+brenier_status brenier_submit_decode(brenier_model *model, const brenier_buffer *codes, size_t n,
+                                     const brenier_buffer *images, const brenier_job_options *options,
+                                     brenier_job **job);
+brenier_status brenier_submit_locate(brenier_model *model, const brenier_buffer *x, size_t n, uint32_t k,
+                                     const brenier_buffer *cells, const brenier_buffer *scores,
+                                     const brenier_job_options *options, brenier_job **job);
+
+/* Says where a job is, without waiting.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (`state` is NULL). */
+brenier_status brenier_poll(const brenier_job *job, brenier_job_state *state);
+
+#define BRENIER_FOREVER UINT64_MAX
+
+/* Waits at most timeout_us microseconds for a job to end, and returns how it did; any number of threads
+ * may. With a timeout of 0 it is how to ask an ended job. In an engine without workers nothing ends
+ * unless another thread is in brenier_run.
+ * Returns OK (done), CANCELLED, EXPIRED, the status the job failed with, BUSY (it has not ended).
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (a callback waits for its own job). */
+brenier_status brenier_wait(brenier_job *job, uint64_t timeout_us);
+
+/* Asks a job to end, and does not wait. What is in a slice goes on to the slice's end; a job in its last
+ * slice is done all the same. Nothing happens to one that has ended.
+ * Errors: INVALID_HANDLE. */
+brenier_status brenier_cancel(brenier_job *job);
+
+/* Makes the handle stale. A job that has not ended is cancelled and waited for, about a slice at most;
+ * afterwards the buffers are the caller's again in any case.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (a callback closes its own job). */
+brenier_status brenier_job_close(brenier_job *job);
+
+/* Does jobs on the calling thread for about budget_us microseconds, with slices as long as the rest of
+ * the budget at most but at least one slice if there is work, and returns earlier where there is none.
+ * For hosts that have threads of their own; any number of them may call at once, with or without
+ * workers in the engine.
+ *   left  written: how many jobs have not ended, those in other threads' slices included; may be NULL
+ * Errors: INVALID_HANDLE. */
+brenier_status brenier_run(brenier_engine *engine, uint64_t budget_us, size_t *left);
 
 /* ---- Fit: heights from points ---------------------------------------------------------------- */
 

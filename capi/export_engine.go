@@ -2,7 +2,7 @@ package main
 
 /*
 #include <stdlib.h>
-#include "brenier.h"
+#include "queue.h"
 */
 import "C"
 
@@ -47,11 +47,15 @@ func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (stat
 	if o.device != nil {
 		config.Device = C.GoString(o.device)
 	}
+	jobs, err := jobOptionsOf(&o)
+	if c.err = err; err != nil {
+		return
+	}
 	e, err := engine.New(config)
 	if c.err = err; err != nil {
 		return
 	}
-	k, err := addEngine(e)
+	k, err := addEngine(e, jobs)
 	if c.err = err; err == nil {
 		*out = C.uintptr_t(k)
 	}
@@ -62,6 +66,10 @@ func capiEngineCreate(options *C.brenier_engine_options, out *C.uintptr_t) (stat
 func capiEngineDestroy(k C.uintptr_t) (status C.brenier_status) {
 	var c call
 	defer c.end(&status)
+	if s := engines.acquire(token(k)); s != nil {
+		C.jobs_queue_stop(s.object.jobs.queue) // or a brenier_run would go on to the end of its budget
+		s.release()
+	}
 	s := engines.retire(token(k))
 	if s == nil {
 		c.err = errEngineHandle

@@ -112,6 +112,12 @@ func (t *table[T]) acquire(k token) *slot[T] {
 	}
 }
 
+// held returns the object of a token that someone else keeps open meanwhile: a job its model.
+func (t *table[T]) held(k token) *T {
+	s, _ := t.find(k)
+	return s.object
+}
+
 // release ends what acquire began.
 func (s *slot[T]) release() {
 	state := s.state.Add(^uint64(0))

@@ -2,7 +2,7 @@ package main
 
 /*
 #include <stdlib.h>
-#include "brenier.h"
+#include "queue.h"
 */
 import "C"
 
@@ -27,6 +27,7 @@ var (
 type openEngine struct {
 	*engine.Engine
 	defect     atomic.Pointer[string] // the text of the panic that poisoned the engine, or nil
+	jobs       jobs
 	properties C.brenier_engine_properties
 
 	mu     sync.Mutex
@@ -38,6 +39,7 @@ type openEngine struct {
 type openModel struct {
 	*engine.Model
 	owner      *openEngine
+	jobs       *C.struct_job_model
 	properties C.brenier_model_properties
 	info       engine.ModelInfo
 
@@ -51,8 +53,8 @@ type openField struct {
 	model *openModel
 }
 
-// addEngine gives a new engine its token.
-func addEngine(e *engine.Engine) (token, error) {
+// addEngine gives a new engine its token, and starts its job workers.
+func addEngine(e *engine.Engine, options jobOptions) (token, error) {
 	info := e.Info()
 	o := &openEngine{Engine: e, models: map[token]struct{}{}}
 	o.closed.L = &o.mu
@@ -62,6 +64,10 @@ func addEngine(e *engine.Engine) (token, error) {
 		path:        C.CString(info.Path),
 		threads:     C.int32_t(info.Threads),
 		note:        C.CString(info.Note),
+	}
+	if err := o.jobs.start(o, options); err != nil {
+		o.close()
+		return 0, err
 	}
 	k, ok := engines.insert(o)
 	if !ok {
@@ -90,6 +96,10 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	if info.HasCentroids {
 		o.properties.has_centroids = 1
 	}
+	if err := o.openJobs(); err != nil {
+		o.close()
+		return 0, err
+	}
 	// The owner knows of the model before anyone has its token, and so before anyone can close it.
 	owner.mu.Lock()
 	defer owner.mu.Unlock()
@@ -97,6 +107,11 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	if !ok {
 		o.close()
 		return 0, errTooMany
+	}
+	if C.jobs_model_publish(o.jobs, C.uint64_t(k)) == 0 {
+		models.remove(models.retire(k))
+		o.close()
+		return 0, errJobMemory
 	}
 	owner.models[k] = struct{}{}
 	return k, nil
@@ -145,6 +160,7 @@ func kernelsJSON(m *engine.Model) string {
 }
 
 func (o *openEngine) close() error {
+	o.jobs.close()
 	defer func() {
 		for _, text := range []*C.char{o.properties.device, o.properties.device_name, o.properties.path, o.properties.note} {
 			C.free(unsafe.Pointer(text))
@@ -154,6 +170,7 @@ func (o *openEngine) close() error {
 }
 
 func (o *openModel) close() error {
+	o.closeJobs()
 	defer func() {
 		C.free(unsafe.Pointer(o.properties.source))
 		C.free(unsafe.Pointer(o.properties.metadata))
@@ -167,6 +184,7 @@ func (o *openModel) close() error {
 func closeEngine(s *slot[openEngine]) error {
 	defer engines.remove(s)
 	o := s.object
+	o.jobs.join()
 	o.mu.Lock()
 	tokens := make([]token, 0, len(o.models))
 	for k := range o.models {

@@ -2,7 +2,7 @@ package main
 
 /*
 #include "brenier.h"
-void capi_set_last_error(const char *text, size_t bytes);
+#include "last_error.h"
 */
 import "C"
 
@@ -150,7 +150,7 @@ func (c *call) end(status *C.brenier_status) {
 	if value := recover(); value != nil {
 		text := fmt.Sprintf("%v, at %s", value, panicPlace())
 		if c.owner != nil {
-			c.owner.defect.CompareAndSwap(nil, &text)
+			c.owner.poison(text)
 		}
 		c.err = fail(C.BRENIER_INTERNAL, "a defect of the library: %s; please report it", text)
 	}

@@ -300,7 +300,7 @@ func TestCUDAMemory(t *testing.T) {
 	if err := equalBits(codes, want); err != nil {
 		t.Error(err)
 	}
-	if idle := m.spare.idle[len(m.spare.idle)-1]; len(idle) != 1 || idle[0].batch >= m.spare.batches[len(m.spare.batches)-1] {
+	if idle := m.shared.spare.idle[len(m.shared.spare.idle)-1]; len(idle) != 1 || idle[0].batch >= m.shared.spare.batches[len(m.shared.spare.batches)-1] {
 		t.Errorf("the workspace holds the whole batch in 4 MB, or is not kept: %d are", len(idle))
 	}
 

@@ -104,25 +104,5 @@ func (m *Model) images(out Image, n int) (images, error) {
 
 // Decode makes the images of codes z [n,d], n = len(z)/d.
 func (m *Model) Decode(z []float32, out Image) error {
-	if err := m.needDecoder(); err != nil {
-		return err
-	}
-	d := m.parts.d
-	n, err := rows("codes", len(z), d)
-	if err != nil {
-		return err
-	}
-	images, err := m.images(out, n)
-	if err != nil {
-		return err
-	}
-	if err := finite("codes", z, d); err != nil {
-		return err
-	}
-	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
-		if err := w.PutCodes(z[at*d : (at+count)*d]); err != nil {
-			return err
-		}
-		return w.Decode(count, images.from(at))
-	})
+	return m.do(Task{Kind: DecodeTask}, Part{In: z, Images: out})
 }

@@ -155,7 +155,7 @@ func (m *Model) Extend(x []float32, cells []int64, k int, e Extension, z []float
 			return fault.Invalid("cells: row %d, column %d is %d; want 0 .. %d", i/k, i%k, c, m.parts.n-1)
 		}
 	}
-	if err := finite("x", x, d); err != nil {
+	if err := finite("x", x, d, 0); err != nil {
 		return err
 	}
 	return m.inBatches(n, func(w backend.Workspace, at, count int) error {

@@ -129,14 +129,14 @@ func newFitModel(points []float32, d int, masses []float64, o FitOptions) (*mode
 	if n < 1 || n > maxPoints {
 		return nil, fault.Invalid("points: want 1 .. %d rows, got %d", maxPoints, n)
 	}
-	if err := finite("points", points, d); err != nil {
+	if err := finite("points", points, d, 0); err != nil {
 		return nil, err
 	}
 	for name, h := range map[string][]float32{"heights": o.Heights, "start": o.Start} {
 		if h != nil && len(h) != n {
 			return nil, fault.Invalid("%s: want [%d], one for each point, got %d", name, n, len(h))
 		}
-		if err := finite(name, h, 1); err != nil {
+		if err := finite(name, h, 1, 0); err != nil {
 			return nil, err
 		}
 	}

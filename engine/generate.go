@@ -4,20 +4,7 @@ import "brenier/engine/internal/backend"
 
 // Generate makes the images of samples first .. first+n-1 of seed: every stage, in order.
 func (m *Model) Generate(n int, seed, first uint64, e Extension, out Image) error {
-	if err := m.needDecoder(); err != nil {
-		return err
-	}
-	images, err := m.images(out, n)
-	if err != nil {
-		return err
-	}
-	extension, err := m.samples(n, first, e)
-	if err != nil {
-		return err
-	}
-	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
-		return w.Generate(count, seed, first+uint64(at), extension, images.from(at))
-	})
+	return m.do(Task{Kind: GenerateTask, Extension: e}, Part{N: n, Seed: seed, First: first, Images: out})
 }
 
 // Codes makes the codes z [n,d] of samples first .. first+n-1 of seed, n = len(z)/d.

@@ -8,7 +8,9 @@ type ModelInfo struct {
 	Dimension    int // d
 	HasCentroids bool
 	HasMasses    bool
-	Channels     int // of an image; 0: no decoder
+	HasAngles    bool // a table for [Quantile]
+	Mode         Mode // of an [Extension] that names none
+	Channels     int  // of an image; 0: no decoder
 	Height       int
 	Width        int
 	Low, High    float64 // the range of an image's values
@@ -37,12 +39,14 @@ func (m *Model) Info() ModelInfo {
 	if s.source == backend.Uniform {
 		source = "uniform"
 	}
+	own := m.file.Extension()
 	parameters := 0
 	for _, t := range m.file.Model().Weights {
 		parameters += len(t.Data)
 	}
 	return ModelInfo{
 		Points: s.n, Dimension: s.d, HasCentroids: s.centroids, HasMasses: m.file.Masses() != nil,
+		HasAngles: len(own.Cosines) > 0, Mode: Cell + Mode(own.BackendMode()),
 		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high, Parameters: parameters,
 		Source: source, Metadata: m.file.MetadataJSON(),
 	}

@@ -13,39 +13,7 @@ import (
 // Scores are exact in this sense: each is the float64 fma chain over the dimensions in order that
 // starts at h_i, and the cells are the k first of all N by those scores.
 func (m *Model) Locate(x []float32, k int, cells []int64, scores []float64) error {
-	if err := m.needMap(); err != nil {
-		return err
-	}
-	d := m.parts.d
-	n, err := rows("x", len(x), d)
-	if err != nil {
-		return err
-	}
-	if k < 1 || k > min(MaxK, m.parts.n) {
-		return fault.Invalid("k: want 1 .. %d (the model has %d cells), got %d", min(MaxK, m.parts.n), m.parts.n, k)
-	}
-	if len(cells) != n*k {
-		return fault.Invalid("cells: want [%d,%d], got %d values", n, k, len(cells))
-	}
-	if scores != nil && len(scores) != n*k {
-		return fault.Invalid("scores: want [%d,%d], got %d values", n, k, len(scores))
-	}
-	if err := finite("x", x, d); err != nil {
-		return err
-	}
-	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
-		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
-			return err
-		}
-		if err := w.Locate(count, k); err != nil {
-			return err
-		}
-		var s []float64
-		if scores != nil {
-			s = scores[at*k : (at+count)*k]
-		}
-		return w.GetCells(count, k, cells[at*k:(at+count)*k], s)
-	})
+	return m.do(Task{Kind: LocateTask, K: k}, Part{In: x, Cells: cells, Scores: scores})
 }
 
 // Potential evaluates, at each row of x [n,d], the Brenier potential u(x) = max_i <x,y_i> + h_i and
@@ -62,7 +30,7 @@ func (m *Model) Potential(x []float32, brenier, kantorovich []float64) error {
 	if brenier != nil && len(brenier) != n || kantorovich != nil && len(kantorovich) != n {
 		return fault.Invalid("potential: want [%d], got %d and %d values", n, len(brenier), len(kantorovich))
 	}
-	if err := finite("x", x, d); err != nil {
+	if err := finite("x", x, d, 0); err != nil {
 		return err
 	}
 	u := brenier

@@ -20,6 +20,13 @@ type Model struct {
 	device backend.Model
 	parts  shape
 	gate   gate
+	shared lane // of the methods here
+	alone  lane // of a Worker
+}
+
+// lane is a way to the device: a prepared model, and workspaces of it that no call uses.
+type lane struct {
+	device backend.Model
 	spare  *workspaces
 }
 
@@ -40,7 +47,13 @@ func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 	if out := file.Output(); out != nil {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
 	}
-	return &Model{engine: e, file: file, device: device, parts: s, spare: newWorkspaces(e.device.Batches(), p.Dim)}
+	m := &Model{engine: e, file: file, device: device, parts: s}
+	m.shared = lane{device, newWorkspaces(e.device.Batches(), p.Dim)}
+	m.alone = m.shared
+	if shared, ok := device.(backend.Shared); ok {
+		m.alone = lane{shared.Alone(), newWorkspaces(e.device.Batches(), p.Dim)}
+	}
+	return m
 }
 
 // Close waits for the calls in flight and frees the model. A second call does nothing.
@@ -51,7 +64,8 @@ func (m *Model) Close() error {
 	m.engine.mu.Lock()
 	delete(m.engine.models, m)
 	m.engine.mu.Unlock()
-	m.spare.close()
+	m.shared.spare.close()
+	m.alone.spare.close()
 	err := m.device.Close()
 	if fileErr := m.file.Close(); err == nil {
 		err = fileErr
@@ -71,11 +85,11 @@ func (m *Model) Save(path string) error {
 // inBatches passes n samples through one workspace: do is called for samples at .. at+count-1 of
 // them, batch after batch, and ends it with its first error.
 func (m *Model) inBatches(n int, do func(w backend.Workspace, at, count int) error) error {
-	w, err := m.begin(n)
+	w, err := m.begin(&m.shared, n)
 	if err != nil {
 		return err
 	}
-	defer m.end(w)
+	defer m.end(&m.shared, w)
 	for at := 0; at < n; at += w.batch {
 		if err := do(w, at, min(w.batch, n-at)); err != nil {
 			return err
@@ -84,8 +98,8 @@ func (m *Model) inBatches(n int, do func(w backend.Workspace, at, count int) err
 	return nil
 }
 
-// begin takes a workspace for one call with n samples; end gives it back.
-func (m *Model) begin(n int) (w *workspace, err error) {
+// begin takes a workspace of a lane for one call with n samples; end gives it back.
+func (m *Model) begin(l *lane, n int) (w *workspace, err error) {
 	if err := m.gate.enter(); err != nil {
 		return nil, err
 	}
@@ -94,15 +108,15 @@ func (m *Model) begin(n int) (w *workspace, err error) {
 			m.gate.leave()
 		}
 	}()
-	class := m.spare.classFor(n)
-	if w := m.spare.take(class); w != nil {
+	class := l.spare.classFor(n)
+	if w := l.spare.take(class); w != nil {
 		return w, nil
 	}
-	return m.spare.make(class, m.device, min(MaxK, max(m.parts.n, 1)))
+	return l.spare.make(class, l.device, min(MaxK, max(m.parts.n, 1)))
 }
 
-func (m *Model) end(w *workspace) {
-	m.spare.give(w)
+func (m *Model) end(l *lane, w *workspace) {
+	l.spare.give(w)
 	m.gate.leave()
 }
 
@@ -128,11 +142,12 @@ func rows(name string, length, d int) (int, error) {
 	return length / d, nil
 }
 
-// finite refuses NaN and infinities, naming the first row that has one.
-func finite(name string, values []float32, d int) error {
+// finite refuses NaN and infinities, naming the first row that has one; the first of all is number
+// row.
+func finite(name string, values []float32, d, row int) error {
 	for i, v := range values {
 		if v-v != 0 { // NaN for both
-			return fault.Invalid("%s: row %d, column %d is %v; want finite values", name, i/d, i%d, float64(v))
+			return fault.Invalid("%s: row %d, column %d is %v; want finite values", name, row+i/d, i%d, float64(v))
 		}
 	}
 	return nil

@@ -12,6 +12,7 @@
 #ifndef BRENIER_HPP
 #define BRENIER_HPP
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -46,6 +47,8 @@ enum class Status : brenier_status {
     device = BRENIER_DEVICE,
     cancelled = BRENIER_CANCELLED,
     internal = BRENIER_INTERNAL,
+    busy = BRENIER_BUSY,
+    expired = BRENIER_EXPIRED,
 };
 
 inline const std::error_category& error_category() noexcept {
@@ -293,6 +296,84 @@ private:
     brenier_field* handle_ = nullptr;
 };
 
+// ---- Jobs
+
+enum class JobState : brenier_job_state {
+    queued = BRENIER_JOB_QUEUED,
+    running = BRENIER_JOB_RUNNING,
+    done = BRENIER_JOB_DONE,
+    cancelled = BRENIER_JOB_CANCELLED,
+    expired = BRENIER_JOB_EXPIRED,
+    failed = BRENIER_JOB_FAILED,
+};
+
+inline bool ended(JobState state) noexcept { return state >= JobState::done; }
+
+struct JobOptions {
+    std::int32_t priority = 0;                // higher is more urgent
+    std::chrono::microseconds deadline{0};    // from now; after it nothing more is begun; 0: none
+    brenier_job_callback callback = nullptr;  // on an engine's thread; see brenier_job_callback
+    void* user = nullptr;                     // for the callback
+};
+
+// What Model::submit_* began. The memory that it was given must outlive it, or its end: destroying a
+// job that has not ended cancels it and waits, about a slice at most.
+class Job {
+public:
+    Job() noexcept = default;  // no job; every use of it fails with Status::invalid_handle
+    Job(Job&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Job& operator=(Job&& other) noexcept {
+        Job(std::move(other)).swap(*this);
+        return *this;
+    }
+    ~Job() { brenier_job_close(handle_); }
+
+    // The C handle: still this object's, or the caller's from now on, or taken from the caller.
+    brenier_job* get() const noexcept { return handle_; }
+    brenier_job* release() noexcept { return std::exchange(handle_, nullptr); }
+    static Job adopt(brenier_job* handle) noexcept {
+        Job job;
+        job.handle_ = handle;
+        return job;
+    }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+    void swap(Job& other) noexcept { std::swap(handle_, other.handle_); }
+
+    JobState poll(std::error_code& error) const noexcept {
+        brenier_job_state state = BRENIER_JOB_FAILED;
+        detail::set(error, brenier_poll(handle_, &state));
+        return static_cast<JobState>(state);
+    }
+    // Waits for the end; the error is how the job ended, if not well.
+    void wait(std::error_code& error) const noexcept { detail::set(error, brenier_wait(handle_, BRENIER_FOREVER)); }
+    // Whether the job ended within the time; the error is how, if not well.
+    bool wait_for(std::chrono::microseconds timeout, std::error_code& error) const noexcept {
+        const brenier_status status = brenier_wait(handle_, timeout.count() > 0 ? static_cast<std::uint64_t>(timeout.count()) : 0);
+        detail::set(error, status == BRENIER_BUSY ? BRENIER_OK : status);
+        return status != BRENIER_BUSY;
+    }
+    void cancel(std::error_code& error) const noexcept { detail::set(error, brenier_cancel(handle_)); }
+
+#if BRENIER_EXCEPTIONS
+    JobState poll() const {
+        brenier_job_state state = BRENIER_JOB_FAILED;
+        detail::check(brenier_poll(handle_, &state));
+        return static_cast<JobState>(state);
+    }
+    void wait() const { detail::check(brenier_wait(handle_, BRENIER_FOREVER)); }
+    bool wait_for(std::chrono::microseconds timeout) const {
+        std::error_code error;
+        const bool ended = wait_for(timeout, error);
+        detail::check(error.value());
+        return ended;
+    }
+    void cancel() const { detail::check(brenier_cancel(handle_)); }
+#endif
+
+private:
+    brenier_job* handle_ = nullptr;
+};
+
 // ---- Model
 
 class Model {
@@ -386,6 +467,31 @@ public:
         detail::set(error, brenier_field_create(handle_, &o, &field));
         return Field(field);
     }
+    Job submit_generate(std::size_t n, Samples samples, const Extension& extension, const Images& images,
+                        const JobOptions& options, std::error_code& error) const noexcept {
+        const brenier_job_options o = c_options(options);
+        brenier_job* job = nullptr;
+        detail::set(error, brenier_submit_generate(handle_, samples.seed, samples.first, n, extension.get(),
+                                                   &images.buffer(), &o, &job));
+        return Job::adopt(job);
+    }
+    Job submit_decode(std::size_t n, Array<const float> codes, const Images& images, const JobOptions& options,
+                      std::error_code& error) const noexcept {
+        const brenier_job_options o = c_options(options);
+        const brenier_buffer b = codes.buffer();
+        brenier_job* job = nullptr;
+        detail::set(error, brenier_submit_decode(handle_, &b, n, &images.buffer(), &o, &job));
+        return Job::adopt(job);
+    }
+    Job submit_locate(std::size_t n, std::uint32_t k, Array<const float> x, Array<std::int64_t> cells,
+                      Array<double> scores, const JobOptions& options, std::error_code& error) const noexcept {
+        const brenier_job_options o = c_options(options);
+        const brenier_buffer b_x = x.buffer(), b_cells = cells.buffer(), b_scores = scores.buffer();
+        brenier_job* job = nullptr;
+        detail::set(error, brenier_submit_locate(handle_, &b_x, n, k, &b_cells, scores.data() ? &b_scores : nullptr,
+                                                 &o, &job));
+        return Job::adopt(job);
+    }
     void potential(std::size_t n, Array<const float> x, Array<double> brenier, Array<double> kantorovich,
                    std::error_code& error) const noexcept {
         const brenier_buffer b_x = x.buffer(), b_u = brenier.buffer(), b_phi = kantorovich.buffer();
@@ -432,6 +538,24 @@ public:
                    Array<double> kantorovich = {}) const {
         throwing([&](std::error_code& e) { potential(n, x, brenier, kantorovich, e); });
     }
+    Job submit_generate(std::size_t n, Samples samples, const Extension& extension, const Images& images,
+                        const JobOptions& options = {}) const {
+        Job job;
+        throwing([&](std::error_code& e) { job = submit_generate(n, samples, extension, images, options, e); });
+        return job;
+    }
+    Job submit_decode(std::size_t n, Array<const float> codes, const Images& images,
+                      const JobOptions& options = {}) const {
+        Job job;
+        throwing([&](std::error_code& e) { job = submit_decode(n, codes, images, options, e); });
+        return job;
+    }
+    Job submit_locate(std::size_t n, std::uint32_t k, Array<const float> x, Array<std::int64_t> cells,
+                      Array<double> scores = {}, const JobOptions& options = {}) const {
+        Job job;
+        throwing([&](std::error_code& e) { job = submit_locate(n, k, x, cells, scores, options, e); });
+        return job;
+    }
 
 private:
     template <class Call>
@@ -443,6 +567,16 @@ private:
 #endif
 
 private:
+    static brenier_job_options c_options(const JobOptions& options) noexcept {
+        brenier_job_options o;
+        brenier_job_options_init(&o);
+        o.priority = options.priority;
+        if (options.deadline.count() > 0) o.deadline_us = static_cast<std::uint64_t>(options.deadline.count());
+        o.ended = options.callback;
+        o.user = options.user;
+        return o;
+    }
+
     brenier_model* handle_ = nullptr;
     brenier_model_properties properties_{};
 };
@@ -459,6 +593,11 @@ public:
         void* cuda_stream = nullptr;   // a CUstream that all work is ordered in; nullptr: the engine's own
         std::size_t cuda_memory = 0;   // bytes on the device; 0: what is free, less a reserve
         Precision precision = Precision::engine_default;
+        std::uint64_t job_processors = 0;  // bit i: job workers may run on processor i; 0: on all
+        int job_workers = 0;               // 0: as many as threads; -1: none, jobs wait for run
+        int job_niceness = 0;              // 1 .. 19; 0: 10; -1: not at all
+        std::chrono::microseconds job_slice{0};  // 10 us .. 1 s; 0: 2 ms
+        std::uint32_t job_limit = 0;             // jobs at a time; 0: 1024
     };
 
     Engine(const Options& options, std::error_code& error) noexcept {
@@ -487,6 +626,13 @@ public:
         return p;
     }
 
+    // Does jobs on this thread for about that long; returns how many have not ended.
+    std::size_t run(std::chrono::microseconds budget, std::error_code& error) const noexcept {
+        std::size_t left = 0;
+        detail::set(error, brenier_run(handle_, budget.count() > 0 ? static_cast<std::uint64_t>(budget.count()) : 0, &left));
+        return left;
+    }
+
     Model open(const char* path, std::error_code& error) const noexcept {
         brenier_model* model = nullptr;
         const brenier_status status = brenier_model_open(handle_, path, &model);
@@ -509,6 +655,12 @@ public:
         const brenier_engine_properties p = properties(error);
         detail::check(error.value());
         return p;
+    }
+    std::size_t run(std::chrono::microseconds budget) const {
+        std::error_code error;
+        const std::size_t left = run(budget, error);
+        detail::check(error.value());
+        return left;
     }
     Model open(const char* path) const {
         std::error_code error;
@@ -557,6 +709,12 @@ private:
         o.cuda_stream = options.cuda_stream;
         o.cuda_memory = options.cuda_memory;
         o.precision = static_cast<brenier_precision>(options.precision);
+        o.job_processors = options.job_processors;
+        o.job_workers = options.job_workers;
+        o.job_niceness = options.job_niceness;
+        const auto slice = options.job_slice.count();  // one that does not fit is for the library to refuse
+        o.job_slice_us = slice >= 0 && slice <= 1000000 ? static_cast<std::uint32_t>(slice) : UINT32_MAX;
+        o.job_limit = options.job_limit;
         return brenier_engine_create(&o, &handle_);
     }
 

@@ -141,6 +141,45 @@ static void device_buffers(brenier_model *model, void *stream) {
     CHECK(cu_free(memory) == 0);
 }
 
+/* Jobs have the bits of the calls, one by one, as one batch, and in memory of the device. */
+static void jobs(void) {
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.device = "cuda";
+    options.job_workers = -1;
+    options.job_slice_us = 1000000; /* the driver's double is slow, and slices are to grow */
+    brenier_engine *engine = NULL;
+    CHECK_OK(brenier_engine_create(&options, &engine));
+    brenier_model *model = open_on(engine);
+    float want[15][TINY_PIXELS], got[15][TINY_PIXELS];
+    const brenier_buffer b_want = F32_BUFFER(want), b_got = F32_BUFFER(got);
+    CHECK_OK(brenier_generate(model, 9, 0, 15, NULL, &b_want));
+    brenier_job *job = NULL;
+    CHECK_OK(brenier_submit_generate(model, 9, 0, 15, NULL, &b_got, NULL, &job));
+    CHECK_OK(brenier_run(engine, BRENIER_FOREVER, NULL));
+    CHECK_OK(brenier_wait(job, 0));
+    CHECK(memcmp(want, got, sizeof want) == 0);
+
+    memset(got, 0, sizeof got);
+    for (size_t i = 0; i < N; i++) {
+        const brenier_buffer one = F32_BUFFER(got[i]);
+        CHECK_OK(brenier_submit_generate(model, 9, i, 1, NULL, &one, NULL, NULL));
+    }
+    CHECK_OK(brenier_run(engine, BRENIER_FOREVER, NULL));
+    CHECK(memcmp(want, got, N * sizeof *want) == 0);
+
+    address memory = 0;
+    CHECK(cu_alloc(&memory, sizeof want) == 0);
+    brenier_buffer b = buffer_of((void *)(uintptr_t)memory, sizeof want, BRENIER_F32);
+    b.location = BRENIER_CUDA_DEVICE;
+    CHECK_OK(brenier_submit_generate(model, 9, 0, 15, NULL, &b, NULL, NULL));
+    CHECK_OK(brenier_run(engine, BRENIER_FOREVER, NULL));
+    CHECK(cu_to_host(got, memory, sizeof got) == 0);
+    CHECK(memcmp(want, got, sizeof want) == 0);
+    CHECK(cu_free(memory) == 0);
+    CHECK_OK(brenier_engine_destroy(engine));
+}
+
 static void memory_limit(void) {
     uint8_t file[8192];
     const size_t bytes = tiny_model(file, sizeof file, 3);
@@ -190,6 +229,7 @@ int main(void) {
     void *context = NULL, *stream = NULL;
     CHECK(cu_retain(&context, 0) == 0 && cu_set_current(context) == 0 && cu_stream(&stream, 0) == 0);
     device_buffers(on_cuda, NULL);
+    jobs();
     brenier_engine *ours = engine_on("cuda:0", context, stream, 0);
     brenier_model *on_ours = open_on(ours);
     as_the_cpu(on_ours, on_cpu);

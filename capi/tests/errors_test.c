@@ -155,7 +155,7 @@ static void struct_sizes(void) {
         CHECK_FAILS(brenier_engine_info(engine, &q), invalid, "properties: struct_size: want 48");
         brenier_engine_options o = {.struct_size = wrong[i]};
         brenier_engine *none = NULL;
-        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 56");
+        CHECK_FAILS(brenier_engine_create(&o, &none), invalid, "options: struct_size: want 80");
         brenier_fit_options f = {.struct_size = wrong[i]};
         brenier_model *fitted = NULL;
         CHECK_FAILS(brenier_fit(engine, &b, 1, 2, NULL, &f, &fitted), invalid, "options: struct_size: want 88");

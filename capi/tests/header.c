@@ -21,7 +21,12 @@ PLACE(brenier_engine_options, cuda_context, 24);
 PLACE(brenier_engine_options, cuda_stream, 32);
 PLACE(brenier_engine_options, cuda_memory, 40);
 PLACE(brenier_engine_options, precision, 48);
-SIZE(brenier_engine_options, 56);
+PLACE(brenier_engine_options, job_processors, 56);
+PLACE(brenier_engine_options, job_workers, 64);
+PLACE(brenier_engine_options, job_niceness, 68);
+PLACE(brenier_engine_options, job_slice_us, 72);
+PLACE(brenier_engine_options, job_limit, 76);
+SIZE(brenier_engine_options, 80);
 
 PLACE(brenier_engine_properties, device, 8);
 PLACE(brenier_engine_properties, device_name, 16);
@@ -49,6 +54,12 @@ PLACE(brenier_extension, angle, 16);
 PLACE(brenier_extension, theta, 24);
 PLACE(brenier_extension, blend, 32);
 SIZE(brenier_extension, 40);
+
+PLACE(brenier_job_options, priority, 8);
+PLACE(brenier_job_options, deadline_us, 16);
+PLACE(brenier_job_options, ended, 24);
+PLACE(brenier_job_options, user, 32);
+SIZE(brenier_job_options, 40);
 
 PLACE(brenier_fit_progress, samples, 8);
 PLACE(brenier_fit_progress, samples_max, 16);

@@ -8,7 +8,7 @@
 static uint8_t file[8192];
 static size_t file_bytes;
 
-enum { FUNCTIONS = 15 };
+enum { FUNCTIONS = 16 };
 
 /* Calls one of the functions that work on an engine or model. */
 static brenier_status function(int which, brenier_engine *engine, brenier_model *model) {
@@ -39,8 +39,54 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
         case 11: return brenier_generate(model, 0, 0, 1, NULL, &b_image);
         case 12: return brenier_potential(model, &b, 1, &b_u, NULL);
         case 13: return brenier_field_create(model, NULL, &field);
+        case 14: return brenier_run(engine, 0, NULL);
         default: return brenier_fit(engine, &b, 1, TINY_D, NULL, NULL, &opened);
     }
+}
+
+/* A panic in a slice fails its jobs, and those that wait, and is as loud afterwards. */
+static void in_a_slice(int32_t where, const char *text) {
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.job_workers = 1;
+    brenier_engine *engine = NULL;
+    brenier_model *model = NULL;
+    CHECK_OK(brenier_engine_create(&options, &engine));
+    CHECK_OK(brenier_model_open_memory(engine, file, file_bytes, &model));
+    float images[TINY_PIXELS];
+    const brenier_buffer b = F32_BUFFER(images);
+    brenier_job *job = NULL, *none = NULL;
+    brenier_check_plant_panic(where);
+    CHECK_OK(brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &job));
+    CHECK_FAILS(brenier_wait(job, BRENIER_FOREVER), BRENIER_INTERNAL, text);
+    CHECK(strstr(brenier_last_error(), ".go:") != NULL);
+    CHECK_FAILS(brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &none), BRENIER_INTERNAL, "the engine refuses work");
+    CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &b), BRENIER_INTERNAL, "the engine refuses work");
+    CHECK_OK(brenier_job_close(job));
+    CHECK_OK(brenier_engine_destroy(engine));
+}
+
+/* A panic in a call fails the jobs that wait. */
+static void beside_a_queue(int32_t where, const char *text) {
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.job_workers = -1;
+    brenier_engine *engine = NULL;
+    brenier_model *model = NULL;
+    CHECK_OK(brenier_engine_create(&options, &engine));
+    CHECK_OK(brenier_model_open_memory(engine, file, file_bytes, &model));
+    float images[TINY_PIXELS];
+    const brenier_buffer b = F32_BUFFER(images);
+    brenier_job *job = NULL;
+    brenier_job_state state = -1;
+    CHECK_OK(brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &job));
+    brenier_check_plant_panic(where);
+    CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &b), BRENIER_INTERNAL, text);
+    CHECK_OK(brenier_poll(job, &state));
+    CHECK(state == BRENIER_JOB_FAILED);
+    CHECK_FAILS(brenier_wait(job, 0), BRENIER_INTERNAL, text);
+    CHECK_OK(brenier_engine_destroy(engine));
+    CHECK_FAILS(brenier_poll(job, &state), BRENIER_INVALID_HANDLE, "job");
 }
 
 int main(void) {
@@ -68,6 +114,8 @@ int main(void) {
             CHECK_OK(brenier_engine_destroy(engine)); /* `other` is still open */
             CHECK_FAILS(brenier_engine_destroy(engine), BRENIER_INVALID_HANDLE, "engine");
         }
+        in_a_slice(where, text);
+        beside_a_queue(where, text);
         brenier_engine *none = NULL;
         brenier_check_plant_panic(where);
         CHECK_FAILS(brenier_engine_create(NULL, &none), BRENIER_INTERNAL, text);

@@ -40,6 +40,15 @@ int main() {
     model.generate(4, {}, {}, brenier::Images(images), error);
     CHECK(error == brenier::Status::short_buffer && error.message() == "BRENIER_SHORT_BUFFER");
     CHECK(brenier::last_error().find("images") == 0);
+
+    const brenier::Job job = model.submit_decode(3, codes, brenier::Images(images), {}, error);
+    CHECK(job && !error);
+    job.wait(error);
+    CHECK(!error && job.poll(error) == brenier::JobState::done);
+    const brenier::Job refused = model.submit_decode(4, codes, brenier::Images(images), {}, error);
+    CHECK(!refused && error == brenier::Status::short_buffer);
+    refused.wait(error);
+    CHECK(error == brenier::Status::invalid_handle);
     std::printf("no exceptions: %d failed\n", failed);
     return failed ? 1 : 0;
 }

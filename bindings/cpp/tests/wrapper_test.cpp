@@ -220,11 +220,90 @@ static void fit() {
     CHECK(thrown([&] { engine.fit(points, 0); }, "points:") == Status::invalid_argument);
 }
 
+// Jobs on an engine without workers, where each step is the test's own.
+static void jobs() {
+    using brenier::Job;
+    using brenier::JobState;
+    const std::vector<std::uint8_t> file = tiny();
+    Engine::Options idle;
+    idle.job_workers = -1;
+    idle.job_limit = 8;
+    idle.job_slice = std::chrono::milliseconds(1);
+    const Engine engine(idle);
+    const Model model = engine.open(file.data(), file.size());
+    std::vector<float> codes(6 * TINY_D), images(6 * TINY_PIXELS), want(6 * TINY_PIXELS), x(6 * TINY_D);
+    std::vector<std::int64_t> cells(6), want_cells(6);
+    std::vector<double> scores(6), want_scores(6);
+    model.generate(6, {4, 2}, Images(want));
+    model.codes(6, {4, 2}, Extension(), codes);
+    model.noise(6, {4, 2}, x);
+    model.locate(6, 1, x, want_cells, want_scores);
+
+    Job job = model.submit_generate(6, {4, 2}, Extension(), Images(images));
+    CHECK(job && job.poll() == JobState::queued && !ended(job.poll()));
+    CHECK(!job.wait_for(std::chrono::microseconds(0)));
+    CHECK(engine.run(std::chrono::hours(1)) == 0);
+    CHECK(job.poll() == JobState::done && ended(job.poll()) && job.wait_for(std::chrono::microseconds(0)));
+    job.wait();
+    CHECK(images == want);
+
+    images.assign(images.size(), 0);
+    brenier_job* first = job.get();
+    job = model.submit_decode(6, codes, Images(images)); // closes the first
+    CHECK(brenier_job_close(first) == BRENIER_INVALID_HANDLE);
+    Job locate = model.submit_locate(6, 1, x, cells, scores, brenier::JobOptions{3});
+    CHECK(engine.run(std::chrono::microseconds(0)) == 2); // one slice, of the more urgent one
+    CHECK(locate.poll() == JobState::running && job.poll() == JobState::queued);
+    engine.run(std::chrono::hours(1));
+    job.wait();
+    CHECK(images == want && cells == want_cells && scores == want_scores);
+
+    Job cancelled = model.submit_generate(6, {4, 2}, Extension(), Images(images));
+    cancelled.cancel();
+    engine.run(std::chrono::hours(1));
+    CHECK(cancelled.poll() == JobState::cancelled);
+    CHECK(thrown([&] { cancelled.wait(); }, "the job was cancelled") == Status::cancelled);
+    CHECK(thrown([&] { (void)cancelled.wait_for(std::chrono::seconds(1)); }, "the job was cancelled") == Status::cancelled);
+
+    codes[3] = std::nanf("");
+    Job failed_job = model.submit_decode(6, codes, Images(images));
+    engine.run(std::chrono::hours(1));
+    CHECK(failed_job.poll() == JobState::failed);
+    CHECK(thrown([&] { failed_job.wait(); }, "codes: row 1, column 1 is NaN") == Status::invalid_argument);
+    CHECK(thrown([&] { model.submit_generate(0, {}, Extension(), Images(images)); }, "n: want 1") == Status::invalid_argument);
+
+    // One that goes out of scope before it has ended is cancelled, and says so to its callback.
+    brenier_status told = -1;
+    {
+        brenier::JobOptions options;
+        options.callback = [](void* user, brenier_job*, brenier_status result) { *static_cast<brenier_status*>(user) = result; };
+        options.user = &told;
+        const Job dropped = model.submit_generate(6, {}, Extension(), Images(images), options);
+    }
+    CHECK(told == BRENIER_CANCELLED);
+
+    Job none;
+    CHECK(!none && thrown([&] { none.poll(); }, "job:") == Status::invalid_handle);
+    Job moved = std::move(job);
+    CHECK(!job && moved.poll() == JobState::done);
+    brenier_job* released = moved.release();
+    CHECK(!moved && brenier_job_close(released) == BRENIER_OK);
+    std::vector<Job> many;
+    std::error_code error;
+    while (!error) many.push_back(model.submit_generate(1, {}, Extension(), Images(images), {}, error));
+    CHECK(error == Status::busy);
+
+    Engine::Options wrong;
+    wrong.job_slice = std::chrono::hours(1);
+    CHECK(thrown([&] { Engine e(wrong); }, "options: job_slice_us") == Status::invalid_argument);
+}
+
 int main() {
     ownership();
     answers();
     errors();
     field();
+    jobs();
     fit();
     std::printf("wrapper (C++%ld): %d checks, %d failed\n", __cplusplus / 100 % 100, made, failed);
     return failed ? 1 : 0;

@@ -17,12 +17,14 @@ every call raises :class:`ForkError`.
 
 from . import _ffi
 from ._lib import library_path
-from .engine import CudaOptions
+from .engine import CudaOptions, JobOptions
 from .errors import (
     BadModelError,
+    BusyError,
     CancelledError,
     DeviceError,
     Error,
+    ExpiredError,
     ExportError,
     FileError,
     ForkError,
@@ -39,17 +41,20 @@ from .exporter import export
 from .field import Field, Octave
 from .fitting import Fit, FitProgress, fit
 from .info import EngineInfo, ModelInfo
+from .job import Job
 from .model import Model, load, load_bytes
 
 __version__ = ".".join(map(str, _ffi.VERSION))
 
 __all__ = [
     "BadModelError",
+    "BusyError",
     "CancelledError",
     "CudaOptions",
     "DeviceError",
     "EngineInfo",
     "Error",
+    "ExpiredError",
     "ExportError",
     "FileError",
     "Field",
@@ -59,6 +64,8 @@ __all__ = [
     "InternalError",
     "InvalidArgumentError",
     "InvalidHandleError",
+    "Job",
+    "JobOptions",
     "LibraryError",
     "Model",
     "ModelInfo",

@@ -31,6 +31,7 @@ PRECISION_DEFAULT, PRECISION_F16, PRECISION_BF16, PRECISION_F32 = range(4)
 FIT_AUTO, FIT_SAMPLED, FIT_EXACT = range(3)
 MODE_DEFAULT, MODE_CELL, MODE_SIMPLEX, MODE_PAIR = range(4)
 ANGLE_DEFAULT, ANGLE_QUANTILE, ANGLE_RADIANS = range(3)
+JOB_QUEUED, JOB_RUNNING, JOB_DONE, JOB_CANCELLED, JOB_EXPIRED, JOB_FAILED = range(6)
 
 # ---- Types -------------------------------------------------------------------------------------
 
@@ -42,6 +43,7 @@ Precision = c_int32
 FitMethod = c_int32
 Mode = c_int32
 Angle = c_int32
+JobState = c_int32
 
 
 class Engine(ctypes.Structure):
@@ -53,6 +55,10 @@ class Model(ctypes.Structure):
 
 
 class Field(ctypes.Structure):
+    """Opaque, as :class:`Engine` is."""
+
+
+class Job(ctypes.Structure):
     """Opaque, as :class:`Engine` is."""
 
 
@@ -76,6 +82,11 @@ class EngineOptions(ctypes.Structure):
         ("cuda_stream", c_void_p),
         ("cuda_memory", c_size_t),
         ("precision", Precision),
+        ("job_processors", c_uint64),
+        ("job_workers", c_int32),
+        ("job_niceness", c_int32),
+        ("job_slice_us", c_uint32),
+        ("job_limit", c_uint32),
     ]
 
 
@@ -141,6 +152,19 @@ class FieldOptions(ctypes.Structure):
     ]
 
 
+JobCallback = ctypes.CFUNCTYPE(None, c_void_p, POINTER(Job), Status)
+
+
+class JobOptions(ctypes.Structure):
+    _fields_ = [
+        ("struct_size", c_size_t),
+        ("priority", c_int32),
+        ("deadline_us", c_uint64),
+        ("ended", JobCallback),
+        ("user", c_void_p),
+    ]
+
+
 class FitProgress(ctypes.Structure):
     _fields_ = [
         ("struct_size", c_size_t),
@@ -181,6 +205,8 @@ _model = POINTER(Model)
 _field = POINTER(Field)
 _buffer = POINTER(Buffer)
 _extension = POINTER(Extension)
+_job = POINTER(Job)
+_job_options = POINTER(JobOptions)
 
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_status_name": (c_char_p, [Status]),
@@ -215,6 +241,21 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         Status,
         [_field, c_uint64, c_int64, c_int64, c_uint32, c_uint32, c_uint32, _buffer],
     ),
+    "brenier_job_options_init": (None, [_job_options]),
+    "brenier_submit_generate": (
+        Status,
+        [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer, _job_options, POINTER(_job)],
+    ),
+    "brenier_submit_decode": (Status, [_model, _buffer, c_size_t, _buffer, _job_options, POINTER(_job)]),
+    "brenier_submit_locate": (
+        Status,
+        [_model, _buffer, c_size_t, c_uint32, _buffer, _buffer, _job_options, POINTER(_job)],
+    ),
+    "brenier_poll": (Status, [_job, POINTER(JobState)]),
+    "brenier_wait": (Status, [_job, c_uint64]),
+    "brenier_cancel": (Status, [_job]),
+    "brenier_job_close": (Status, [_job]),
+    "brenier_run": (Status, [_engine, c_uint64, POINTER(c_size_t)]),
     "brenier_fit_options_init": (None, [POINTER(FitOptions)]),
     "brenier_fit": (
         Status,

@@ -24,13 +24,14 @@ _PRECISIONS = {
 class Handle:
     """A handle of the library, given back once: by :meth:`close`, or when nobody refers to it.
 
-    Calls that are in flight in other threads end first; the library sees to that.
+    Calls that are in flight in other threads end first; the library sees to that. What else is passed
+    lives as long as the handle does.
     """
 
-    def __init__(self, what: str, release: str, pointer: Any) -> None:
+    def __init__(self, what: str, release: str, pointer: Any, *kept: object) -> None:
         self._what = what
         self._pointer = pointer
-        self._finalizer = weakref.finalize(self, _release, release, pointer)
+        self._finalizer = weakref.finalize(self, _release, release, pointer, *kept)
 
     @property
     def pointer(self) -> Any:
@@ -42,7 +43,7 @@ class Handle:
         self._finalizer()
 
 
-def _release(function: str, pointer: Any) -> None:
+def _release(function: str, pointer: Any, *kept: object) -> None:
     # A forked child has a copy of the handle and no right to it.
     if _lib.usable():
         getattr(_lib.library(), function)(pointer)
@@ -68,6 +69,51 @@ class CudaOptions:
     memory: int = 0
 
 
+@dataclass(frozen=True)
+class JobOptions:
+    """Who does the jobs of an engine, and how.
+
+    Attributes
+    ----------
+    workers : int, optional
+        Threads that do jobs. 0: none, jobs wait for :meth:`Model.run_jobs`. Default: as many as the
+        engine has threads.
+    niceness : int, optional
+        0 .. 19: how far workers stand back behind the thread that loads the model. Default: 10.
+    processors : sequence of int
+        The processors that workers may run on, each 0 .. 63; none: all.
+    slice : float, optional
+        Seconds of work between two looks at what is urgent or cancelled. Default: 0.002.
+    limit : int, optional
+        Jobs at a time, from submit to close. Default: 1024.
+    """
+
+    workers: int | None = None
+    niceness: int | None = None
+    processors: tuple[int, ...] = ()
+    slice: float | None = None
+    limit: int | None = None
+
+    def fill(self, options: _ffi.EngineOptions) -> None:
+        """Writes them to the library's struct, whose 0 is the default and -1 is none."""
+        for name, value, least, most in (
+            ("workers", self.workers, 0, 1024),
+            ("niceness", self.niceness, 0, 19),
+            ("limit", self.limit, 1, 65536),
+        ):
+            if value is not None and not least <= value <= most:
+                raise InvalidArgumentError(f"{name}: want {least} .. {most}, got {value}")
+        if self.slice is not None and not 10e-6 <= self.slice <= 1:
+            raise InvalidArgumentError(f"slice: want 10e-6 .. 1 s, got {self.slice}")
+        if not all(0 <= p < 64 for p in self.processors):
+            raise InvalidArgumentError(f"processors: want each in 0 .. 63, got {list(self.processors)}")
+        options.job_workers = 0 if self.workers is None else self.workers or -1
+        options.job_niceness = 0 if self.niceness is None else self.niceness or -1
+        options.job_processors = sum(1 << p for p in set(self.processors))
+        options.job_slice_us = 0 if self.slice is None else round(self.slice * 1e6)
+        options.job_limit = self.limit or 0
+
+
 class Engine:
     """One device. Safe to use from many threads.
 
@@ -85,6 +131,8 @@ class Engine:
         2e-3, 1.6e-2 or 1e-5 of the output's range of a float64 decode. ``"bfloat16"`` is for
         decoders whose activations leave float16's range; ``"float32"`` does without tensor cores.
         Default: ``"float16"``. The CPU always computes in float32.
+    jobs : JobOptions, optional
+        Who does jobs.
     """
 
     def __init__(
@@ -93,6 +141,7 @@ class Engine:
         threads: int | None = None,
         cuda: CudaOptions | None = None,
         precision: Precision | None = None,
+        jobs: JobOptions | None = None,
     ) -> None:
         options = _call.initialised(_ffi.EngineOptions, "brenier_engine_options_init")
         options.device = None if device == "auto" else device.encode()
@@ -107,6 +156,8 @@ class Engine:
                     f"precision: want one of {', '.join(_PRECISIONS)}, got {precision!r}"
                 )
             options.precision = _PRECISIONS[precision]
+        if jobs is not None:
+            jobs.fill(options)
         pointer = ctypes.POINTER(_ffi.Engine)()
         _call.call("brenier_engine_create", ctypes.byref(options), ctypes.byref(pointer))
         self.handle = Handle("engine", "brenier_engine_destroy", pointer)
@@ -118,7 +169,7 @@ class Engine:
 
 
 _lock = threading.Lock()
-_Key = tuple[str, int, "CudaOptions | None", "Precision | None"]
+_Key = tuple[str, int, "CudaOptions | None", "Precision | None", "JobOptions | None"]
 _engines: weakref.WeakValueDictionary[_Key, Engine] = weakref.WeakValueDictionary()
 
 
@@ -127,13 +178,14 @@ def shared(
     threads: int | None = None,
     cuda: CudaOptions | None = None,
     precision: Precision | None = None,
+    jobs: JobOptions | None = None,
 ) -> Engine:
     """The engine of that device and those options; it lives as long as somebody refers to it."""
     if not isinstance(device, str):
         raise TypeError(f"device: want a string such as 'cpu', got {type(device).__name__}")
-    key = (device, threads or 0, cuda, precision)
+    key = (device, threads or 0, cuda, precision, jobs)
     with _lock:
         engine = _engines.get(key)
         if engine is None:
-            engine = _engines[key] = Engine(device, threads, cuda, precision)
+            engine = _engines[key] = Engine(device, threads, cuda, precision, jobs)
         return engine

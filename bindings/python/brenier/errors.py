@@ -19,6 +19,8 @@ class Status(IntEnum):
     DEVICE = 8
     CANCELLED = 9
     INTERNAL = 10
+    BUSY = 11
+    EXPIRED = 12
 
 
 class Error(Exception):
@@ -41,7 +43,7 @@ class InvalidArgumentError(Error, ValueError):
 
 
 class InvalidHandleError(Error, ValueError):
-    """An engine or a model that was closed before."""
+    """An engine, a model or a job that was closed before."""
 
     status = Status.INVALID_HANDLE
 
@@ -83,7 +85,7 @@ class DeviceError(Error, RuntimeError):
 
 
 class CancelledError(Error):
-    """A progress callback asked to stop."""
+    """A progress callback asked to stop, or a job was cancelled."""
 
     status = Status.CANCELLED
 
@@ -92,6 +94,18 @@ class InternalError(Error, RuntimeError):
     """A defect of the library. The engine refuses further work."""
 
     status = Status.INTERNAL
+
+
+class BusyError(Error, TimeoutError):
+    """Not now: the engine holds as many jobs as it may, or the job has not ended in the time given."""
+
+    status = Status.BUSY
+
+
+class ExpiredError(Error):
+    """The job's deadline passed before all of it was begun."""
+
+    status = Status.EXPIRED
 
 
 class LibraryError(Error, ImportError):
@@ -130,6 +144,8 @@ _BY_STATUS: dict[int, type[Error]] = {
         DeviceError,
         CancelledError,
         InternalError,
+        BusyError,
+        ExpiredError,
     )
     if kind.status is not None
 }

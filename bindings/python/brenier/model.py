@@ -12,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _call, _ffi
-from .engine import CudaOptions, Engine, Handle, Precision, shared
+from . import _arrays, _call, _ffi, job
+from .engine import CudaOptions, Engine, Handle, JobOptions, Precision, shared
 from .errors import InvalidArgumentError, UnsupportedError
 from .field import Field, FieldDType, OctaveLike
 from .field import options as field_options
 from .info import ModelInfo, model_info
+from .job import Job
 
 Mode = Literal["cell", "simplex", "pair"]
 ImageDType = Literal["float32", "float16", "uint8"]
@@ -457,6 +458,133 @@ class Model:
         count = self._info.channels - channel if channels is None else channels
         return Field(self, pointer, seed, count, dtype, layout)
 
+    # ---- jobs ------------------------------------------------------------------------------------
+
+    def submit_sample(
+        self,
+        n: int,
+        seed: int = 0,
+        first: int = 0,
+        *,
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+        dtype: ImageDType = "float32",
+        layout: Layout = "NCHW",
+        out: NDArray[Any] | None = None,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> Job[NDArray[Any]]:
+        """:meth:`sample` as a job, done by workers of the engine while the caller goes on.
+
+        Parameters
+        ----------
+        n, seed, first, mode, theta, theta_radians, k, blend, dtype, layout, out
+            As in :meth:`sample`, with n of 1 or more. Nobody else may use ``out`` until the job ends.
+        priority : int
+            Higher is more urgent.
+        deadline : float, optional
+            Seconds from now after which nothing more of the job is begun.
+
+        Raises
+        ------
+        BusyError
+            The engine holds as many jobs as it may; see :class:`JobOptions`.
+
+        Examples
+        --------
+        >>> jobs = [model.submit_sample(4, seed=s) for s in range(8)]     # doctest: +SKIP
+        >>> pictures = [job.result() for job in jobs]                     # doctest: +SKIP
+        """
+        n = _arrays.count("n", n)
+        images = self._images(n, dtype, layout, out)
+        extension = _extension(mode, theta, theta_radians, k, blend)
+        options = job.options(priority, deadline)
+
+        def submit(handle: Any) -> None:
+            _call.call(
+                "brenier_submit_generate",
+                self.pointer,
+                _arrays.unsigned64("seed", seed),
+                _arrays.unsigned64("first", first),
+                n,
+                ctypes.byref(extension),
+                ctypes.byref(_call.buffer(images, _LAYOUTS[layout])),
+                ctypes.byref(options),
+                handle,
+            )
+
+        return Job(submit, images, self)
+
+    def submit_decode(
+        self,
+        z: ArrayLike,
+        *,
+        dtype: ImageDType = "float32",
+        layout: Layout = "NCHW",
+        out: NDArray[Any] | None = None,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> Job[NDArray[Any]]:
+        """:meth:`decode` as a job; ``priority``, ``deadline`` and errors as of :meth:`submit_sample`.
+
+        A ``z`` that is read where it is must not change until the job ends; a NaN or infinity in it is
+        an error of the job and not of this call.
+        """
+        codes = _arrays.rows("z", z, self._info.dimension)
+        images = self._images(codes.shape[0], dtype, layout, out)
+        options = job.options(priority, deadline)
+
+        def submit(handle: Any) -> None:
+            _call.call(
+                "brenier_submit_decode",
+                self.pointer,
+                ctypes.byref(_call.buffer(codes)),
+                codes.shape[0],
+                ctypes.byref(_call.buffer(images, _LAYOUTS[layout])),
+                ctypes.byref(options),
+                handle,
+            )
+
+        return Job(submit, images, self, codes)
+
+    def submit_locate(
+        self, x: ArrayLike, k: int = 1, *, priority: int = 0, deadline: float | None = None
+    ) -> Job[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+        """:meth:`locate` as a job; ``x`` as ``z``, the rest as of :meth:`submit_sample`, n of 1 or more."""
+        noise = _arrays.rows("x", x, self._info.dimension)
+        n, k = noise.shape[0], _arrays.count("k", k, 1)
+        columns = min(k, max(self._info.points, 1))  # as in locate
+        cells, scores = np.empty((n, columns), np.int64), np.empty((n, columns), np.float64)
+        options = job.options(priority, deadline)
+
+        def submit(handle: Any) -> None:
+            _call.call(
+                "brenier_submit_locate",
+                self.pointer,
+                ctypes.byref(_call.buffer(noise)),
+                n,
+                k,
+                ctypes.byref(_call.buffer(cells)),
+                ctypes.byref(_call.buffer(scores)),
+                ctypes.byref(options),
+                handle,
+            )
+
+        return Job(submit, (cells, scores), self, noise)
+
+    def run_jobs(self, budget: float) -> int:
+        """Does jobs of this model's engine on the calling thread for about `budget` seconds, and less
+        where there are none. Returns how many have not ended. With ``JobOptions(workers=0)`` nobody else
+        does them."""
+        left = ctypes.c_size_t()
+        _call.call(
+            "brenier_run", self._engine.handle.pointer, job.microseconds("budget", budget), ctypes.byref(left)
+        )
+        return left.value
+
     # ---- files -----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -515,6 +643,7 @@ def load(
     *,
     cuda: CudaOptions | None = None,
     precision: Precision | None = None,
+    jobs: JobOptions | None = None,
 ) -> Model:
     """Reads, checks and prepares a model file. The file is not needed afterwards.
 
@@ -535,6 +664,8 @@ def load(
         2e-3, 1.6e-2 or 1e-5 of the output's range of a float64 decode. ``"bfloat16"`` is for
         decoders whose activations leave float16's range; ``"float32"`` does without tensor cores.
         Default: ``"float16"``. The CPU always computes in float32.
+    jobs : JobOptions, optional
+        Who does jobs, and how; see :meth:`Model.submit_sample`.
 
     Raises
     ------
@@ -550,7 +681,7 @@ def load(
     >>> with brenier.load("terrain.safetensors", device="cpu") as model:   # doctest: +SKIP
     ...     tiles = model.sample(4, seed=1)
     """
-    engine = shared(device, threads, cuda, precision)
+    engine = shared(device, threads, cuda, precision, jobs)
     pointer = ctypes.POINTER(_ffi.Model)()
     _call.call("brenier_model_open", engine.handle.pointer, os.fsencode(path), ctypes.byref(pointer))
     return Model(engine, pointer)
@@ -563,9 +694,10 @@ def load_bytes(
     *,
     cuda: CudaOptions | None = None,
     precision: Precision | None = None,
+    jobs: JobOptions | None = None,
 ) -> Model:
     """:func:`load` for a model file in memory, which is not needed afterwards."""
-    engine = shared(device, threads, cuda, precision)
+    engine = shared(device, threads, cuda, precision, jobs)
     view = np.frombuffer(data, np.uint8)
     pointer = ctypes.POINTER(_ffi.Model)()
     _call.call(

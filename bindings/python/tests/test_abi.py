@@ -30,6 +30,7 @@ STRUCTS: dict[str, Any] = {
     "brenier_extension": _ffi.Extension,
     "brenier_octave": _ffi.Octave,
     "brenier_field_options": _ffi.FieldOptions,
+    "brenier_job_options": _ffi.JobOptions,
     "brenier_fit_progress": _ffi.FitProgress,
     "brenier_fit_options": _ffi.FitOptions,
 }
@@ -37,6 +38,11 @@ OPAQUE: dict[str, Any] = {
     "brenier_engine": _ffi.Engine,
     "brenier_model": _ffi.Model,
     "brenier_field": _ffi.Field,
+    "brenier_job": _ffi.Job,
+}
+CALLBACKS: dict[str, Any] = {
+    "brenier_progress_callback": _ffi.ProgressCallback,
+    "brenier_job_callback": _ffi.JobCallback,
 }
 
 
@@ -62,8 +68,8 @@ def ctype(declared: str, header: str) -> Any:
         return ctypes.c_char_p
     if base == "void":
         return None if stars == 0 else ctypes.c_void_p
-    if base == "brenier_progress_callback":
-        return _ffi.ProgressCallback
+    if base in CALLBACKS:
+        return CALLBACKS[base]
     kind: Any = {**SCALARS, **typedefs(header), **STRUCTS, **OPAQUE}[base]
     for _ in range(stars):
         kind = ctypes.POINTER(kind)
@@ -86,7 +92,7 @@ def test_version(header: str) -> None:
 
 def test_every_enumerator_has_its_value(header: str) -> None:
     values = {name: int(value) for name, value in re.findall(r"BRENIER_(\w+) = (\d+)", header)}
-    assert len(values) == 35
+    assert len(values) == 43
     statuses = {name: value for name, value in values.items() if name in Status.__members__}
     assert statuses == {status.name: status.value for status in Status}
     for name, value in values.items():
@@ -102,12 +108,13 @@ def test_every_struct_has_its_members(header: str) -> None:
         assert [(n, t) for t, n in members] == [(f[0], f[1]) for f in STRUCTS[name]._fields_], name
 
 
-def test_the_callback(header: str) -> None:
-    found = re.search(r"typedef (\w+) \(\*brenier_progress_callback\)\((.*?)\);", header)
-    assert found
-    kind: Any = _ffi.ProgressCallback
-    assert kind._restype_ is ctype(found[1], header)
-    assert list(kind._argtypes_) == [declaration(a, header)[0] for a in found[2].split(",")]
+def test_the_callbacks(header: str) -> None:
+    found = re.findall(r"typedef (\w+) \(\*(brenier_\w+)\)\((.*?)\);", header)
+    assert {name for _, name, _ in found} == set(CALLBACKS)
+    for result, name, arguments in found:
+        kind = CALLBACKS[name]
+        assert kind._restype_ is ctype(result, header)
+        assert list(kind._argtypes_) == [declaration(a, header)[0] for a in arguments.split(",")]
 
 
 def test_every_function_has_its_types(header: str) -> None:
@@ -116,5 +123,5 @@ def test_every_function_has_its_types(header: str) -> None:
     for result, name, arguments in prototypes:
         types = [] if arguments == "void" else [declaration(a, header)[0] for a in arguments.split(",")]
         found[name] = (ctype(result, header), types)
-    assert len(found) == header.count("(") - header.count("(*brenier_progress_callback)") * 2
+    assert len(found) == header.count("(") - header.count("(*") * 2
     assert found == _ffi.FUNCTIONS

@@ -75,7 +75,7 @@ def test_models_of_one_device_share_an_engine(parts: Parts) -> None:
         brenier.load(parts.path, device="cpu", threads=2),
         brenier.load(parts.path, device="cpu", threads=2),
     )
-    key = ("cpu", 2, None, None)
+    key = ("cpu", 2, None, None, None)
     assert engine._engines[key] is first._engine is second._engine
     first.close()
     assert second.sample(1).shape == (1, 2, 3, 4)

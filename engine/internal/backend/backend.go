@@ -65,6 +65,13 @@ type Model interface {
 	Close() error
 }
 
+// Shared is a [Model] whose workspaces share the backend's threads out among those who call.
+type Shared interface {
+	// Alone is the same model, whose workspaces do their work on the goroutine that calls them and on
+	// no other thread. The results are the same bits. It needs no Close of its own.
+	Alone() Model
+}
+
 // Kernel says which of a device's kernels serves a part of a model.
 type Kernel struct {
 	Part string // "locate", or a step of the decoder

@@ -69,6 +69,20 @@ type model struct {
 	decoder   *Decoder // nil without a decoder
 }
 
+// Alone implements [backend.Shared].
+func (m *model) Alone() backend.Model {
+	device := *m.device
+	device.pool, device.threads = NewPool(1), 1 // the caller is its one thread
+	alone := &model{device: &device, source: m.source, d: m.d}
+	if m.transport != nil {
+		alone.transport = m.transport.on(device.pool)
+	}
+	if m.decoder != nil {
+		alone.decoder = m.decoder.on(device.pool)
+	}
+	return alone
+}
+
 func (m *model) SetHeights(h []float32) error {
 	m.transport.SetHeights(h)
 	return nil

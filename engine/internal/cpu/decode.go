@@ -86,6 +86,13 @@ func (d *Decoder) OutputShape() (c, h, w int) { return d.shape.C, d.shape.H, d.s
 // MACs returns the multiply-adds per image: those of the convolutions in phase form.
 func (d *Decoder) MACs() int64 { return d.macs }
 
+// on returns the same decoder with its work on another pool.
+func (d *Decoder) on(pool *Pool) *Decoder {
+	other := *d
+	other.pool = pool
+	return &other
+}
+
 // chunkBytes bounds what the largest step of a chunk of images reads and writes, so that it finds
 // in a shared cache of 16 MB and more what the step before it wrote. Larger chunks read the weights
 // less often.

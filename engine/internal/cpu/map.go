@@ -78,6 +78,14 @@ func NewMap(pool *Pool, path kernels.Path, points, heights, centroids []float32,
 	return m, nil
 }
 
+// on returns the same map with its work on another pool. The two share all that is packed, so
+// SetHeights is for neither from then on.
+func (m *Map) on(pool *Pool) *Map {
+	other := *m
+	other.pool, other.extends = pool, make(chan *extendTask, cap(m.extends))
+	return &other
+}
+
 // packing is the Task that writes a map's panels and norms, of part of the cells.
 type packing struct{ m *Map }
 

@@ -1,0 +1,522 @@
+/* Jobs: the same bytes and the same errors as from the calls that block, ends of every kind, and who is
+ * called on which thread. An engine without workers shows each step by itself. */
+#include <math.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "check.h"
+#include "tiny_model.h"
+
+static uint8_t file[8192];
+
+static brenier_engine *idle; /* without workers */
+static brenier_model *model;
+
+static brenier_engine *open_engine(int32_t workers, uint32_t limit) {
+    brenier_engine_options options;
+    brenier_engine_options_init(&options);
+    options.job_workers = workers;
+    options.job_limit = limit;
+    brenier_engine *engine = NULL;
+    CHECK_OK(brenier_engine_create(&options, &engine));
+    return engine;
+}
+
+static brenier_model *open_on(brenier_engine *engine, int parts) {
+    const size_t bytes = tiny_model(file, sizeof file, parts);
+    brenier_model *opened = NULL;
+    CHECK_OK(brenier_model_open_memory(engine, file, bytes, &opened));
+    return opened;
+}
+
+/* Does all that there is. */
+static void run_all(brenier_engine *engine) {
+    size_t left = 77;
+    CHECK_OK(brenier_run(engine, BRENIER_FOREVER, &left));
+    CHECK(left == 0);
+}
+
+static brenier_job_state state_of(brenier_job *job) {
+    brenier_job_state state = -1;
+    CHECK_OK(brenier_poll(job, &state));
+    return state;
+}
+
+/* ---- The same bytes */
+
+enum { MOST = 5000, SMALL = 40 };
+static float x[MOST][TINY_D], z[MOST][TINY_D];
+static uint8_t want[MOST * TINY_PIXELS * 4], got[MOST * TINY_PIXELS * 4];
+static int64_t cells[2][MOST][3];
+static double scores[2][MOST][3];
+
+static brenier_buffer images_in(void *data, size_t bytes, brenier_dtype dtype, brenier_layout layout) {
+    brenier_buffer b = buffer_of(data, bytes, dtype);
+    b.layout = layout;
+    return b;
+}
+
+static void jobs_do_what_the_calls_do(brenier_engine *engine, brenier_model *on) {
+    const size_t sizes[] = {4, 2, 1}; /* of F32, F16, U8 */
+    const brenier_buffer b_x = F32_BUFFER(x), b_z = F32_BUFFER(z);
+    CHECK_OK(brenier_noise(on, 3, 0, MOST, &b_x));
+    CHECK_OK(brenier_codes(on, 3, 0, MOST, NULL, &b_z));
+    for (brenier_dtype dtype = BRENIER_F32; dtype <= BRENIER_U8; dtype++)
+        for (brenier_layout layout = BRENIER_NCHW; layout <= BRENIER_NHWC; layout++)
+            for (int decode = 0; decode < 2; decode++) {
+                /* A large one and small ones of many sizes, one after another in one array. */
+                const size_t stride = TINY_PIXELS * sizes[dtype];
+                const brenier_buffer all = images_in(want, sizeof want, dtype, layout);
+                CHECK_OK(decode ? brenier_decode(on, &b_z, MOST, &all) : brenier_generate(on, 3, 0, MOST, NULL, &all));
+                memset(got, 0xAA, sizeof got);
+                brenier_job *jobs[SMALL + 1];
+                size_t at = 0;
+                for (int i = 0; i <= SMALL; i++) {
+                    const size_t n = i == SMALL ? MOST - at : (size_t)(1 + i * 7 % 11);
+                    const brenier_buffer images = images_in(got + at * stride, n * stride, dtype, layout),
+                                         codes = buffer_of(z[at], n * sizeof *z, BRENIER_F32);
+                    CHECK_OK(decode ? brenier_submit_decode(on, &codes, n, &images, NULL, &jobs[i])
+                                    : brenier_submit_generate(on, 3, at, n, NULL, &images, NULL, &jobs[i]));
+                    at += n;
+                }
+                if (engine) run_all(engine);
+                for (int i = 0; i <= SMALL; i++) {
+                    CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
+                    CHECK(state_of(jobs[i]) == BRENIER_JOB_DONE);
+                    CHECK_OK(brenier_job_close(jobs[i]));
+                }
+                CHECK(memcmp(got, want, MOST * stride) == 0);
+            }
+
+    const brenier_buffer b_cells = I64_BUFFER(cells[0]), b_scores = F64_BUFFER(scores[0]);
+    CHECK_OK(brenier_locate(on, &b_x, MOST, 3, &b_cells, &b_scores));
+    brenier_job *jobs[SMALL + 1];
+    size_t at = 0;
+    for (int i = 0; i <= SMALL; i++) {
+        const size_t n = i == SMALL ? MOST - at : (size_t)(1 + i * 7 % 11);
+        const brenier_buffer from = buffer_of(x[at], n * sizeof *x, BRENIER_F32),
+                             to = buffer_of(cells[1][at], n * sizeof *cells[1], BRENIER_I64),
+                             s = buffer_of(scores[1][at], n * sizeof *scores[1], BRENIER_F64);
+        CHECK_OK(brenier_submit_locate(on, &from, n, 3, &to, i % 2 ? NULL : &s, NULL, &jobs[i]));
+        if (i % 2) memcpy(scores[1][at], scores[0][at], n * sizeof *scores[1]);
+        at += n;
+    }
+    if (engine) run_all(engine);
+    for (int i = 0; i <= SMALL; i++) {
+        CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
+        CHECK_OK(brenier_job_close(jobs[i]));
+    }
+    CHECK(memcmp(cells[0], cells[1], sizeof cells[0]) == 0);
+    CHECK(memcmp(scores[0], scores[1], sizeof scores[0]) == 0);
+}
+
+/* ---- The same errors */
+
+/* A call that blocks and the job of it fail alike. */
+#define ALIKE(call, submit)                                                                                  \
+    do {                                                                                                     \
+        char sentence_[512];                                                                                 \
+        const brenier_status status_ = (call);                                                               \
+        CHECK(status_ != BRENIER_OK);                                                                        \
+        snprintf(sentence_, sizeof sentence_, "%s", brenier_last_error());                                   \
+        brenier_job *none_ = NULL, **job = &none_;                                                           \
+        CHECK_FAILS(submit, status_, sentence_);                                                             \
+        CHECK(none_ == NULL && strlen(sentence_) == strlen(brenier_last_error()));                           \
+    } while (0)
+
+static void same_errors_of(brenier_model *on, size_t n, uint64_t first, uint32_t k, const brenier_extension *e,
+                           const brenier_buffer *in, const brenier_buffer *images, const brenier_buffer *to_cells,
+                           const brenier_buffer *to_scores, int which) {
+    if (which & 1) ALIKE(brenier_generate(on, 1, first, n, e, images), brenier_submit_generate(on, 1, first, n, e, images, NULL, job));
+    if (which & 2) ALIKE(brenier_decode(on, in, n, images), brenier_submit_decode(on, in, n, images, NULL, job));
+    if (which & 4) ALIKE(brenier_locate(on, in, n, k, to_cells, to_scores), brenier_submit_locate(on, in, n, k, to_cells, to_scores, NULL, job));
+}
+
+static void errors_are_those_of_the_calls(void) {
+    float in[4 * TINY_D] = {0}, images[4 * TINY_PIXELS];
+    int64_t to_cells[4];
+    double to_scores[4];
+    const brenier_buffer i = F32_BUFFER(in), o = F32_BUFFER(images), c = I64_BUFFER(to_cells), s = F64_BUFFER(to_scores);
+    brenier_extension e;
+    brenier_extension_init(&e);
+    enum { GENERATE = 1, DECODE = 2, LOCATE = 4, ALL = 7 };
+
+    /* Handles. */
+    brenier_model *stale = open_on(idle, 3), *decoder = open_on(idle, 2), *map = open_on(idle, 1);
+    CHECK_OK(brenier_model_close(stale));
+    brenier_model *wrong[] = {NULL, stale, (brenier_model *)idle, (brenier_model *)(uintptr_t)42,
+                              (brenier_model *)((uintptr_t)model + 100), (brenier_model *)in};
+    for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) same_errors_of(wrong[w], 4, 0, 1, NULL, &i, &o, &c, &s, ALL);
+
+    /* What the model lacks. */
+    same_errors_of(decoder, 4, 0, 1, NULL, &i, &o, &c, &s, GENERATE | LOCATE);
+    same_errors_of(map, 4, 0, 1, NULL, &i, &o, &c, &s, GENERATE | DECODE);
+
+    /* Buffers: each member wrong in turn. */
+    brenier_buffer bad[9] = {o, o, o, o, o, o, o, o, o};
+    bad[0].struct_size = 8;
+    bad[1].struct_size = 0;
+    bad[2].dtype = BRENIER_I64;
+    bad[3].layout = 2;
+    bad[4].location = 2;
+    bad[5].bytes--;
+    bad[6].data = NULL;
+    bad[7].data = (char *)images + 1;
+    bad[8].data = (void *)(UINTPTR_MAX - 7), bad[8].bytes = SIZE_MAX;
+    for (int b = 0; b < 9; b++) same_errors_of(model, 4, 0, 1, NULL, &i, &bad[b], &c, &s, GENERATE | DECODE);
+    same_errors_of(model, 4, 0, 1, NULL, &i, NULL, &c, &s, GENERATE | DECODE);
+    for (int b = 0; b < 9; b++) {
+        if (b == 3) continue; /* only images have a layout */
+        brenier_buffer in_bad = bad[b];
+        if (b == 5) in_bad.bytes = sizeof in - 1;
+        same_errors_of(model, 4, 0, 1, NULL, &in_bad, &o, &c, &s, DECODE | LOCATE);
+        if (in_bad.dtype != BRENIER_I64) same_errors_of(model, 4, 0, 1, NULL, &i, &o, &in_bad, &s, LOCATE);
+        same_errors_of(model, 4, 0, 1, NULL, &i, &o, &c, &in_bad, LOCATE);
+    }
+    same_errors_of(model, 4, 0, 1, NULL, NULL, &o, &c, &s, DECODE | LOCATE);
+    same_errors_of(model, 4, 0, 1, NULL, &i, &o, NULL, &s, LOCATE);
+    struct {
+        brenier_buffer b;
+        size_t unknown;
+    } newer = {o, 1};
+    newer.b.struct_size = sizeof newer;
+    same_errors_of(model, 4, 0, 1, NULL, &i, &newer.b, &c, &s, GENERATE | DECODE);
+    brenier_buffer there = o;
+    there.location = BRENIER_CUDA_DEVICE;
+    same_errors_of(model, 4, 0, 1, NULL, &i, &there, &c, &s, GENERATE | DECODE);
+    same_errors_of(model, 4, 0, 1, NULL, &there, &o, &c, &s, DECODE | LOCATE);
+
+    /* Sizes. */
+    same_errors_of(model, SIZE_MAX, 0, 1, NULL, &i, &o, &c, &s, ALL);
+    same_errors_of(model, SIZE_MAX / 8 + 2, 0, 1, NULL, &i, &o, &c, &s, ALL);
+    same_errors_of(model, 4, UINT64_MAX - 2, 1, NULL, &i, &o, &c, &s, GENERATE);
+    const uint32_t ks[] = {0, 6, 33, UINT32_MAX};
+    for (int k = 0; k < 4; k++) same_errors_of(model, 1, 0, ks[k], NULL, &i, &o, &c, &s, LOCATE);
+    brenier_job *none = NULL;
+    CHECK_FAILS(brenier_submit_generate(model, 0, 0, 0, NULL, &o, NULL, &none), BRENIER_INVALID_ARGUMENT, "n: want 1 sample");
+    CHECK_FAILS(brenier_submit_decode(model, &i, 0, &o, NULL, &none), BRENIER_INVALID_ARGUMENT, "n: want 1 sample");
+    CHECK_FAILS(brenier_submit_locate(model, &i, 0, 1, &c, NULL, NULL, &none), BRENIER_INVALID_ARGUMENT, "n: want 1 sample");
+
+    /* Extensions. */
+    brenier_extension settings[14];
+    for (int j = 0; j < 14; j++) settings[j] = e;
+    settings[0].struct_size = 7;
+    settings[1].mode = 4;
+    settings[2].mode = -1;
+    settings[3].k = 6;
+    settings[4].blend = NAN;
+    settings[5].blend = 1.5;
+    settings[6].blend = -0.25;
+    settings[7].angle = 3;
+    settings[8].angle = BRENIER_ANGLE_QUANTILE, settings[8].theta = NAN;
+    settings[9].angle = BRENIER_ANGLE_QUANTILE, settings[9].theta = 1.0000000000000002;
+    settings[10].angle = BRENIER_ANGLE_RADIANS, settings[10].theta = -INFINITY;
+    settings[11].angle = BRENIER_ANGLE_RADIANS, settings[11].theta = 3.5;
+    settings[12].angle = BRENIER_ANGLE_QUANTILE, settings[12].theta = 0.5; /* the model has no table */
+    settings[13].blend = INFINITY;
+    for (int j = 0; j < 14; j++) same_errors_of(model, 4, 0, 1, &settings[j], &i, &o, &c, &s, GENERATE);
+
+    /* The job's own options. */
+    brenier_job_options options;
+    brenier_job_options_init(&options);
+    CHECK(options.struct_size == sizeof options && options.priority == 0 && options.deadline_us == 0 && !options.ended);
+    brenier_job_options_init(NULL);
+    options.struct_size = 4;
+    CHECK_FAILS(brenier_submit_decode(model, &i, 4, &o, &options, &none), BRENIER_INVALID_ARGUMENT, "options: struct_size: want 40, got 4");
+    CHECK(none == NULL);
+
+    size_t left = 77;
+    CHECK_OK(brenier_run(idle, 0, &left));
+    CHECK(left == 0); /* nothing of all this was queued */
+    CHECK_OK(brenier_model_close(decoder));
+    CHECK_OK(brenier_model_close(map));
+}
+
+static void handles_and_places(void) {
+    brenier_job_state state = 77;
+    brenier_job *wrong[] = {NULL, (brenier_job *)model, (brenier_job *)idle, (brenier_job *)(uintptr_t)1,
+                            (brenier_job *)&state, (brenier_job *)(uintptr_t)UINTPTR_MAX};
+    for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) {
+        CHECK_FAILS(brenier_poll(wrong[w], &state), BRENIER_INVALID_HANDLE, "job: not the handle of a job");
+        CHECK_FAILS(brenier_wait(wrong[w], 0), BRENIER_INVALID_HANDLE, "job: not the handle");
+        CHECK_FAILS(brenier_cancel(wrong[w]), BRENIER_INVALID_HANDLE, "job: not the handle");
+        if (wrong[w]) CHECK_FAILS(brenier_job_close(wrong[w]), BRENIER_INVALID_HANDLE, "job: not the handle");
+    }
+    CHECK(state == 77);
+    CHECK_OK(brenier_job_close(NULL));
+    CHECK_FAILS(brenier_poll(NULL, NULL), BRENIER_INVALID_ARGUMENT, "state: want a place");
+    CHECK_FAILS(brenier_run(NULL, 0, NULL), BRENIER_INVALID_HANDLE, "engine");
+    CHECK_FAILS(brenier_run((brenier_engine *)model, 0, NULL), BRENIER_INVALID_HANDLE, "engine");
+}
+
+static void engine_options_are_checked(void) {
+    const struct {
+        int32_t workers, niceness;
+        uint32_t slice, limit;
+        uint64_t processors;
+        const char *sentence;
+    } bad[] = {
+        {-2, 0, 0, 0, 0, "options: job_workers: want 1 .. 1024"}, {1025, 0, 0, 0, 0, "job_workers"},
+        {0, -2, 0, 0, 0, "options: job_niceness: want 1 .. 19"},  {0, 20, 0, 0, 0, "job_niceness"},
+        {0, 0, 9, 0, 0, "options: job_slice_us: want 10 .. 1000000"}, {0, 0, 1000001, 0, 0, "job_slice_us"},
+        {0, 0, 0, 65537, 0, "options: job_limit: want 1 .. 65536"},
+        {0, 0, 0, 0, UINT64_C(1) << 63, "options: job_processors: want a bit of"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        brenier_engine_options o;
+        brenier_engine_options_init(&o);
+        o.job_workers = bad[i].workers;
+        o.job_niceness = bad[i].niceness;
+        o.job_slice_us = bad[i].slice;
+        o.job_limit = bad[i].limit;
+        o.job_processors = bad[i].processors;
+        brenier_engine *none = NULL;
+        CHECK_FAILS(brenier_engine_create(&o, &none), BRENIER_INVALID_ARGUMENT, bad[i].sentence);
+        CHECK(none == NULL);
+    }
+}
+
+/* ---- Steps, one by one */
+
+static int told; /* callbacks */
+static brenier_status told_result;
+static int order[8];
+
+struct ending {
+    int number;
+    brenier_job *job;
+};
+
+static void note(void *user, brenier_job *job, brenier_status result) {
+    struct ending *e = user;
+    brenier_job_state state;
+    if (job) {
+        CHECK_OK(brenier_poll(job, &state));
+        CHECK(state < BRENIER_JOB_DONE);
+        CHECK_FAILS(brenier_wait(job, BRENIER_FOREVER), BRENIER_INVALID_ARGUMENT, "its own callback");
+        CHECK_FAILS(brenier_job_close(job), BRENIER_INVALID_ARGUMENT, "its own callback");
+    }
+    e->job = job;
+    order[told++ % 8] = e->number;
+    told_result = result;
+}
+
+static void the_most_urgent_comes_first(void) {
+    static float to[3][TINY_PIXELS];
+    static struct ending endings[3] = {{0, NULL}, {1, NULL}, {2, NULL}};
+    brenier_job *jobs[3];
+    told = 0;
+    for (int i = 0; i < 3; i++) {
+        brenier_job_options options;
+        brenier_job_options_init(&options);
+        options.priority = i == 1 ? 5 : 0;
+        options.deadline_us = i == 2 ? 3600000000u : 0;
+        options.ended = note;
+        options.user = &endings[i];
+        brenier_extension e;
+        brenier_extension_init(&e);
+        e.mode = BRENIER_MODE_PAIR, e.k = 2, e.angle = BRENIER_ANGLE_RADIANS, e.theta = 3, e.blend = 0.1 * i; /* of its own */
+        const brenier_buffer b = F32_BUFFER(to[i]);
+        CHECK_OK(brenier_submit_generate(model, 1, 0, 1, &e, &b, &options, &jobs[i]));
+        CHECK(state_of(jobs[i]) == BRENIER_JOB_QUEUED);
+        CHECK_FAILS(brenier_wait(jobs[i], 0), BRENIER_BUSY, "the job has not ended");
+        CHECK_FAILS(brenier_wait(jobs[i], 1), BRENIER_BUSY, "the job has not ended");
+    }
+    for (int step = 1; step <= 3; step++) {
+        size_t left = 77;
+        CHECK_OK(brenier_run(idle, 0, &left)); /* one slice */
+        CHECK(told == step && left == (size_t)(3 - step));
+    }
+    CHECK(order[0] == 1 && order[1] == 2 && order[2] == 0);
+    for (int i = 0; i < 3; i++) {
+        CHECK(endings[i].job == jobs[i]);
+        CHECK_OK(brenier_job_close(jobs[i]));
+        CHECK_FAILS(brenier_job_close(jobs[i]), BRENIER_INVALID_HANDLE, "job");
+    }
+}
+
+static void every_end_has_its_status(void) {
+    static float to[200][TINY_PIXELS], in[200][TINY_D];
+    const brenier_buffer b = F32_BUFFER(to), b_in = F32_BUFFER(in);
+    struct ending ending = {0, NULL};
+    brenier_job_options options;
+    brenier_job_options_init(&options);
+    options.ended = note;
+    options.user = &ending;
+    brenier_job *job = NULL;
+
+    CHECK_OK(brenier_submit_generate(model, 1, 0, 200, NULL, &b, &options, &job));
+    CHECK_OK(brenier_cancel(job));
+    run_all(idle);
+    CHECK(state_of(job) == BRENIER_JOB_CANCELLED && told_result == BRENIER_CANCELLED);
+    CHECK_FAILS(brenier_wait(job, BRENIER_FOREVER), BRENIER_CANCELLED, "the job was cancelled");
+    CHECK_OK(brenier_cancel(job));
+    CHECK_OK(brenier_job_close(job));
+
+    options.deadline_us = 1;
+    CHECK_OK(brenier_submit_generate(model, 1, 0, 200, NULL, &b, &options, &job));
+    sched_yield();
+    for (size_t left = 1; left > 0;) CHECK_OK(brenier_run(idle, 0, &left));
+    if (state_of(job) != BRENIER_JOB_DONE) { /* all of it begun within a microsecond */
+        CHECK(state_of(job) == BRENIER_JOB_EXPIRED && told_result == BRENIER_EXPIRED);
+        CHECK_FAILS(brenier_wait(job, 0), BRENIER_EXPIRED, "deadline");
+    }
+    CHECK_OK(brenier_job_close(job));
+    options.deadline_us = 0;
+
+    /* The row is the job's own, wherever its slice began, and others in the slice are done. */
+    brenier_job *good = NULL;
+    in[150][1] = NAN;
+    CHECK_OK(brenier_submit_decode(model, &b_in, 100, &b, NULL, &good));
+    CHECK_OK(brenier_submit_decode(model, &b_in, 200, &b, &options, &job));
+    run_all(idle);
+    CHECK_OK(brenier_wait(good, 0));
+    CHECK(state_of(job) == BRENIER_JOB_FAILED && told_result == BRENIER_INVALID_ARGUMENT);
+    CHECK_FAILS(brenier_wait(job, 0), BRENIER_INVALID_ARGUMENT, "codes: row 150, column 1 is NaN");
+    CHECK_OK(brenier_job_close(job));
+    CHECK_OK(brenier_job_close(good));
+
+    /* Closing one that has not ended cancels it; so do its model and its engine. */
+    told = 0;
+    CHECK_OK(brenier_submit_generate(model, 1, 0, 200, NULL, &b, &options, &job));
+    CHECK_OK(brenier_run(idle, 0, NULL));
+    CHECK(state_of(job) == BRENIER_JOB_RUNNING);
+    options.ended = NULL;
+    CHECK_OK(brenier_job_close(job));
+    CHECK(told == 1 && told_result == BRENIER_CANCELLED);
+    CHECK_FAILS(brenier_cancel(job), BRENIER_INVALID_HANDLE, "job");
+
+    brenier_engine *engine = open_engine(-1, 0);
+    brenier_model *first = open_on(engine, 3), *second = open_on(engine, 3);
+    brenier_job *other = NULL;
+    CHECK_OK(brenier_submit_generate(first, 1, 0, 9, NULL, &b, NULL, &job));
+    CHECK_OK(brenier_submit_generate(second, 1, 0, 9, NULL, &b, NULL, &other));
+    CHECK_OK(brenier_model_close(first));
+    CHECK(state_of(job) == BRENIER_JOB_CANCELLED && state_of(other) == BRENIER_JOB_QUEUED);
+    CHECK_OK(brenier_engine_destroy(engine));
+    CHECK_FAILS(brenier_wait(job, 0), BRENIER_INVALID_HANDLE, "job");
+    CHECK_FAILS(brenier_wait(other, 0), BRENIER_INVALID_HANDLE, "job");
+
+    /* Without a handle. */
+    told = 0;
+    options.ended = note;
+    CHECK_OK(brenier_submit_generate(model, 1, 0, 3, NULL, &b, &options, NULL));
+    run_all(idle);
+    CHECK(told == 1 && ending.job == NULL && told_result == BRENIER_OK);
+}
+
+static void a_full_queue_is_busy(void) {
+    brenier_engine *engine = open_engine(-1, 2);
+    brenier_model *on = open_on(engine, 3);
+    float to[TINY_PIXELS];
+    const brenier_buffer b = F32_BUFFER(to);
+    brenier_job *jobs[2], *more = NULL;
+    for (int i = 0; i < 2; i++) CHECK_OK(brenier_submit_generate(on, 1, 0, 1, NULL, &b, NULL, &jobs[i]));
+    CHECK_FAILS(brenier_submit_generate(on, 1, 0, 1, NULL, &b, NULL, &more), BRENIER_BUSY, "as many jobs as it may");
+    CHECK(more == NULL);
+    CHECK_OK(brenier_job_close(jobs[0]));
+    CHECK_OK(brenier_submit_generate(on, 1, 0, 1, NULL, &b, NULL, &more));
+    CHECK_OK(brenier_engine_destroy(engine));
+}
+
+/* ---- Workers */
+
+static void look_around(void *user, brenier_job *job, brenier_status result) {
+    (void)job, (void)result;
+    int *seen = user;
+    cpu_set_t set;
+    seen[0] = getpriority(PRIO_PROCESS, 0);
+    seen[1] = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
+}
+
+static void workers_stand_where_they_are_told(void) {
+    cpu_set_t set;
+    CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
+    int processor = 0;
+    while (processor < 63 && !CPU_ISSET(processor, &set)) processor++;
+    const int32_t niceness[] = {0, 3, -1}, expected[] = {10, 3, 0};
+    for (int i = 0; i < 3; i++) {
+        brenier_engine_options o;
+        brenier_engine_options_init(&o);
+        o.job_niceness = niceness[i];
+        o.job_processors = UINT64_C(1) << processor;
+        o.job_workers = 1;
+        brenier_engine *engine = NULL;
+        CHECK_OK(brenier_engine_create(&o, &engine));
+        brenier_model *on = open_on(engine, 3);
+        float to[TINY_PIXELS];
+        const brenier_buffer b = F32_BUFFER(to);
+        int seen[2] = {-77, -77};
+        brenier_job_options options;
+        brenier_job_options_init(&options);
+        options.ended = look_around;
+        options.user = seen;
+        brenier_job *job = NULL;
+        CHECK_OK(brenier_submit_generate(on, 1, 0, 1, NULL, &b, &options, &job));
+        CHECK_OK(brenier_wait(job, BRENIER_FOREVER));
+        const int own = getpriority(PRIO_PROCESS, 0);
+        CHECK(seen[0] == (own + expected[i] < 19 ? own + expected[i] : 19));
+        CHECK(seen[1] == 1);
+        CHECK_OK(brenier_engine_destroy(engine));
+    }
+}
+
+static atomic_int endings[64];
+
+static void count(void *user, brenier_job *job, brenier_status result) {
+    (void)job;
+    CHECK(result == BRENIER_OK || result == BRENIER_CANCELLED);
+    atomic_fetch_add((atomic_int *)user, 1);
+}
+
+static void *run_for_ever(void *engine) {
+    const brenier_status status = brenier_run(engine, BRENIER_FOREVER, NULL);
+    if (status != BRENIER_OK) CHECK_STATUS(status, BRENIER_INVALID_HANDLE);
+    return NULL;
+}
+
+/* An engine goes with 64 jobs queued and running, on workers and on threads of the host. */
+static void an_engine_goes_in_the_middle(void) {
+    static float to[64][500][TINY_PIXELS];
+    for (int round = 0; round < 20; round++) {
+        brenier_engine *engine = open_engine(round % 3 ? round % 3 : -1, 0);
+        brenier_model *on = open_on(engine, 3);
+        memset((void *)endings, 0, sizeof endings);
+        for (int i = 0; i < 64; i++) {
+            const brenier_buffer b = F32_BUFFER(to[i]);
+            brenier_job_options options;
+            brenier_job_options_init(&options);
+            options.ended = count;
+            options.user = (void *)&endings[i];
+            brenier_job *job = NULL;
+            CHECK_OK(brenier_submit_generate(on, 1, 0, 500, NULL, &b, &options, i % 2 ? NULL : &job));
+        }
+        pthread_t hosts[2];
+        for (int i = 0; i < 2; i++) CHECK(pthread_create(&hosts[i], NULL, run_for_ever, engine) == 0);
+        for (int i = 0; i < round * 50; i++) sched_yield();
+        CHECK_OK(brenier_engine_destroy(engine));
+        for (int i = 0; i < 64; i++) CHECK(atomic_load(&endings[i]) == 1);
+        for (int i = 0; i < 2; i++) pthread_join(hosts[i], NULL);
+    }
+}
+
+int main(void) {
+    idle = open_engine(-1, 0);
+    model = open_on(idle, 3);
+    jobs_do_what_the_calls_do(idle, model);
+    brenier_engine *busy = open_engine(2, 0);
+    jobs_do_what_the_calls_do(NULL, open_on(busy, 3));
+    CHECK_OK(brenier_engine_destroy(busy));
+    errors_are_those_of_the_calls();
+    handles_and_places();
+    engine_options_are_checked();
+    the_most_urgent_comes_first();
+    every_end_has_its_status();
+    a_full_queue_is_busy();
+    workers_stand_where_they_are_told();
+    an_engine_goes_in_the_middle();
+    CHECK_OK(brenier_engine_destroy(idle));
+    return finish("jobs");
+}
