@@ -188,7 +188,7 @@ func BenchmarkFitToTolerance(b *testing.B) {
 				f := newFitBench(b, points, d, nil)
 				for range b.N {
 					r, found, total, _ := f.solve(b, false, fit.Options{Tolerance: goal.tolerance, Seed: 1})
-					chi, _, empty := f.judge(b, r.Heights, 100_000)
+					chi, _, empty := f.judge(b, r.Heights, 1_000_000)
 					one := f.locate(b, 1)
 					draws := goal.times * n / goal.tolerance
 					b.ReportMetric(float64(r.Report.Samples), "samples")

@@ -18,21 +18,21 @@
 // and what extension needs comes out of the last: mass centres (centroids.go) and the angles between
 // neighbours (angles.go).
 //
-// Measured with draws that share frames, on two cores of a machine that others used too, in seconds
-// of the processor, certificate, mass centres and angles included (BenchmarkFitToTolerance,
-// BenchmarkFitAll in engine). `dense` is 1.5 N/chi2 (1e-2) or 1.2 N/chi2 (1e-3) independent draws at
-// locate's own speed; `found`, when the heights were, at the chi-squared of the last column, which is
-// below the tolerance so that a certificate can tell. No cell was empty.
+// Measured with draws that share frames, on two cores, in seconds of the processor, certificate, mass
+// centres and angles included (BenchmarkFitToTolerance, BenchmarkFitAll in engine). `dense` is
+// 1.5 N/chi2 (1e-2) or 1.2 N/chi2 (1e-3) independent draws at locate's own speed; `found`, when the
+// heights were, at the chi-squared of the last column, which is below the tolerance so that a
+// certificate can tell; certificates that failed before are part of it. No cell was empty.
 //
 //	codes, N, d, tolerance          samples    found  all    dense  chi-squared
-//	MNIST    2000   64  1e-2        354,000    0.45   0.82   1.2    0.0071
-//	                    1e-3        4,240,000  5.1    6.2    9.2    0.00066
-//	terrain  2000  128  1e-2        344,000    0.72   1.3    2.3    0.0073
-//	                    1e-3        4,870,000  7.3    9.0    17.8   0.00067
-//	ten far clusters 2000 32  1e-2  490,000    1.2    1.5    0.73   0.0065
-//	                    1e-3        4,370,000  5.2    6.0    6.2    0.00062
-//	MNIST   60,000  64  5e-2        1,790,000  32     87            0.049
-//	terrain 46,800 128  5e-2        2,460,000  67     108           0.031
+//	MNIST    2000   64  1e-2        334,000    0.33   0.73   1.4    0.0076
+//	                    1e-3        3,390,000  4.8    7.7    9.7    0.00080
+//	terrain  2000  128  1e-2        317,000    0.39   0.89   2.7    0.0078
+//	                    1e-3        3,190,000  4.8    7.2    20.2   0.00092
+//	ten far clusters 2000 32  1e-2  374,000    0.34   0.60   0.92   0.0087
+//	                    1e-3        3,700,000  4.1    6.3    7.0    0.00074
+//	MNIST   60,000  64  5e-2        2,040,000  55     99            0.041
+//	terrain 46,800 128  5e-2        3,550,000  129    162           0.020
 //
 // Everything is a function of the points, the masses, the options and the seed: counts are
 // integers, and sums are made in one fixed order, so the heights have the same bits for any number
