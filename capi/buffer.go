@@ -76,6 +76,9 @@ func float32s(name string, b *C.brenier_buffer, n C.size_t, width int) ([]float3
 	return array[float32](name, b, C.BRENIER_F32, n, width)
 }
 
+// pixelDTypes are those of images; a field's pixels may be U16 too.
+var pixelDTypes = map[C.brenier_dtype]engine.DType{C.BRENIER_F32: engine.F32, C.BRENIER_F16: engine.F16, C.BRENIER_U8: engine.U8}
+
 // layoutOf is the layout of a caller's images.
 func layoutOf(name string, b *C.brenier_buffer) (engine.Layout, error) {
 	switch b.layout {
@@ -94,14 +97,8 @@ func (m *openModel) image(from *C.brenier_buffer, n C.size_t) (engine.Image, err
 	if err != nil {
 		return out, err
 	}
-	switch b.dtype {
-	case C.BRENIER_F32:
-		out.DType = engine.F32
-	case C.BRENIER_F16:
-		out.DType = engine.F16
-	case C.BRENIER_U8:
-		out.DType = engine.U8
-	default:
+	var known bool
+	if out.DType, known = pixelDTypes[b.dtype]; !known {
 		return out, invalid("images: want dtype BRENIER_F32 (0), BRENIER_F16 (1) or BRENIER_U8 (2), got %d", b.dtype)
 	}
 	if out.Layout, err = layoutOf("images", &b); err != nil {

@@ -112,16 +112,11 @@ func fieldPixels(from *C.brenier_buffer) (out engine.Image, err error) {
 	if err != nil {
 		return out, err
 	}
-	switch b.dtype {
-	case C.BRENIER_F32:
-		out.DType = engine.F32
-	case C.BRENIER_F16:
-		out.DType = engine.F16
-	case C.BRENIER_U8:
-		out.DType = engine.U8
-	case C.BRENIER_U16:
+	if dtype, known := pixelDTypes[b.dtype]; known {
+		out.DType = dtype
+	} else if b.dtype == C.BRENIER_U16 {
 		out.DType = engine.U16
-	default:
+	} else {
 		return out, invalid("pixels: want dtype BRENIER_F32 (0), BRENIER_F16 (1), BRENIER_U8 (2) or BRENIER_U16 (5), got %d", b.dtype)
 	}
 	if out.Layout, err = layoutOf("pixels", &b); err != nil {

@@ -232,7 +232,7 @@ func (w *jobWorker) part(m *openModel, i int) engine.Part {
 		}
 		return part
 	}
-	part.Images.DType = [...]engine.DType{C.BRENIER_F32: engine.F32, C.BRENIER_F16: engine.F16, C.BRENIER_U8: engine.U8}[s.dtype]
+	part.Images.DType = pixelDTypes[s.dtype]
 	part.Images.Layout = [...]engine.Layout{C.BRENIER_NCHW: engine.NCHW, C.BRENIER_NHWC: engine.NHWC}[s.layout]
 	stride := m.info.Channels * m.info.Height * m.info.Width * int(elementSizes[s.dtype])
 	if s.location == C.BRENIER_HOST {

@@ -84,23 +84,29 @@ static void one_job_of_each(size_t n) {
     }
 }
 
-/* Calls a function with n of many sizes, and says how often C and Go allocated. */
-static void count(const char *name, void (*function)(size_t), long *c, uint64_t *go) {
+/* Calls a function with n of many sizes, and says how often C and Go allocated. Go's runtime has
+ * allocations of its own, more of them where threads wait for each other on a busy machine: the least
+ * of some tries is what the calls themselves do. */
+static void count(const char *name, void (*function)(size_t), long *c) {
     for (int i = 0; i < 20; i++) { /* one sample, a few and many take memory of their own */
         function(1);
         function(20);
         function(N);
     }
-    const long c_before = atomic_load(&c_allocations);
-    const uint64_t go_before = brenier_check_go_allocations();
-    for (int i = 0; i < CALLS; i++) function(1 + (size_t)(i * 37 % N));
-    *go = brenier_check_go_allocations() - go_before;
-    *c = atomic_load(&c_allocations) - c_before;
-    printf("%d %s: %ld allocations in C, %llu in Go\n", CALLS, name, *c, (unsigned long long)*go);
-    CHECK(c_before > 0); /* the counting works */
-    /* Go's runtime has a few of its own now and then, more of them where threads wait for each other
-     * on a busy machine; one in each call of any one function would be CALLS. */
-    CHECK(*go < CALLS / 2);
+    uint64_t go = UINT64_MAX;
+    *c = 0;
+    for (int try = 0; try < 5 && go >= 20; try++) {
+        const long c_before = atomic_load(&c_allocations);
+        const uint64_t go_before = brenier_check_go_allocations();
+        for (int i = 0; i < CALLS; i++) function(1 + (size_t)(i * 37 % N));
+        const uint64_t go_more = brenier_check_go_allocations() - go_before;
+        const long c_more = atomic_load(&c_allocations) - c_before;
+        printf("%d %s: %ld allocations in C, %llu in Go\n", CALLS, name, c_more, (unsigned long long)go_more);
+        CHECK(c_before > 0); /* the counting works */
+        if (go_more < go) go = go_more;
+        if (c_more > *c) *c = c_more;
+    }
+    CHECK(go < 20); /* one a call would be 200, or 1,400 */
 }
 
 /* An engine with a number of job workers, and the model on it. */
@@ -119,15 +125,14 @@ static brenier_engine *start(int32_t workers) {
 
 int main(void) {
     long c;
-    uint64_t go;
     brenier_engine *engine = start(-1);
-    count("calls of each function", one_of_each, &c, &go);
+    count("calls of each function", one_of_each, &c);
     CHECK(c == 0);
     CHECK_OK(brenier_engine_destroy(engine));
     /* One worker: how many of several are at work at once, and take memory, is chance. Where it waits in
      * C, Go's runtime may find that it wants another thread, which takes two. */
     engine = start(1);
-    count("jobs of each kind", one_job_of_each, &c, &go);
+    count("jobs of each kind", one_job_of_each, &c);
     CHECK(c < CALLS / 2);
     CHECK_OK(brenier_engine_destroy(engine));
     return finish("allocation");

@@ -48,7 +48,7 @@ type Report struct {
 
 // certificateSamples is enough for the mass centres, and that with which the fit, which must come so
 // far below the tolerance that the certificate can tell, and the certificate take the fewest samples
-// together: with the standard error a/B of chi-squared, a = sqrt(2N), the sum of c N/(tolerance - 2a/B)
+// together: with the standard error a/B of chi-squared (a: scatter), the sum of c N/(tolerance - 2a/B)
 // and B is the least for B = (2a + sqrt(2 a c N))/tolerance.
 func (r *run) certificateSamples() uint64 {
 	cells, scatter := float64(r.target.cells), r.scatter()
@@ -104,19 +104,21 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, r.liftEmpty(tally, heights)
 		}
 	}
+	var chi, sd float64
+	within := false
 	for look := 1; ; look++ {
 		if err := s.testEach(tally, samples, true, visit); err != nil {
 			return nil, err
 		}
-		chi, sd := tally.estimate()
-		decided := chi+float64(confidence*sd) <= r.options.Tolerance || chi+float64(confidence*sd)/2 > r.options.Tolerance
-		if decided || look == looks || r.measuring || tally.missesTooMany() {
+		chi, sd = tally.estimate()
+		off := float64(confidence * sd)
+		within = chi+off <= r.options.Tolerance
+		if within || chi+off/2 > r.options.Tolerance || look == looks || r.measuring || tally.missesTooMany() {
 			break
 		}
 		samples *= 2
 	}
-	chi, sd := tally.estimate()
-	met := chi+float64(confidence*sd) <= r.options.Tolerance && !tally.missesTooMany()
+	met := within && !tally.missesTooMany()
 	if mayGoOn && !met {
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
@@ -198,10 +200,4 @@ func (r *run) found() uint64 {
 		return 0
 	}
 	return r.samples()
-}
-
-// samplesFor is how many samples a chi-squared should take, at least as many as were used.
-func (r *run) samplesFor(chi float64) uint64 {
-	more := float64(r.worth() * (r.expected()/max(chi, 1e-12) - 1))
-	return r.samples() + uint64(min(max(more, 0), 1<<62))
 }

@@ -258,8 +258,38 @@ func (r *run) liftStuck() error {
 	return err
 }
 
+// liftEmpty lifts cells that a trial did not hit although it should have.
+func (r *run) liftEmpty(t *tally, h []float32) error {
+	if r.target.cells < 2 || !t.missesTooMany() {
+		return nil
+	}
+	worth := t.worth()
+	var empty []int
+	for i, nu := range r.target.mass {
+		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
+			empty = append(empty, i)
+		}
+	}
+	if len(empty) == 0 {
+		return nil
+	}
+	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
+	if err == nil {
+		r.descent.set(empty, lifted)
+	}
+	return err
+}
+
 // liftSamples bounds a lift to a small part of the samples so far.
 func (r *run) liftSamples() int { return int(r.samples() / 32) }
+
+// measure adds fresh samples of heights h to a tally until it has n.
+func (r *run) measure(t *tally, h []float32, n uint64) error {
+	if err := r.sampler.device.SetHeights(h); err != nil {
+		return err
+	}
+	return r.sampler.test(t, n)
+}
 
 // rebalance nudges the cells that the certificate found empty until each is hit, or nothing helps.
 func (r *run) rebalance(result *Result) (*Result, error) {

@@ -96,6 +96,12 @@ func (r *run) nextJudgement() uint64 {
 	return min(r.samples()+uint64(max(stretch, float64(4*r.sampler.batch))), r.options.SamplesMax)
 }
 
+// samplesFor is how many samples a chi-squared should take, at least as many as were used.
+func (r *run) samplesFor(chi float64) uint64 {
+	more := float64(r.worth() * (r.expected()/max(chi, 1e-12) - 1))
+	return r.samples() + uint64(min(max(more, 0), 1<<62))
+}
+
 // foreseen reports whether heights need no trial before the certificate: a descent is where it should
 // be within the goal, and has gone as expected so far. Where nothing has been judged yet that holds if
 // the certificate hardly takes more than a trial would.
@@ -186,34 +192,4 @@ func (r *run) choose(heights []float32) {
 		}
 	}
 	r.setMethod()
-}
-
-// liftEmpty lifts cells that a trial did not hit although it should have.
-func (r *run) liftEmpty(t *tally, h []float32) error {
-	if r.target.cells < 2 || !t.missesTooMany() {
-		return nil
-	}
-	worth := t.worth()
-	var empty []int
-	for i, nu := range r.target.mass {
-		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
-			empty = append(empty, i)
-		}
-	}
-	if len(empty) == 0 {
-		return nil
-	}
-	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
-	if err == nil {
-		r.descent.set(empty, lifted)
-	}
-	return err
-}
-
-// measure adds fresh samples of heights h to a tally until it has n.
-func (r *run) measure(t *tally, h []float32, n uint64) error {
-	if err := r.sampler.device.SetHeights(h); err != nil {
-		return err
-	}
-	return r.sampler.test(t, n)
 }
