@@ -107,7 +107,7 @@ type Field struct {
 
 	mu         sync.Mutex
 	resamplers map[fieldGrid]*field.Resampler
-	idle       []*fieldReader
+	idle       []*Reading
 
 	solving   sync.Mutex
 	estimates []*field.Estimate // by log2 of the filter; 0 is the tile itself
