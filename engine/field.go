@@ -146,6 +146,12 @@ func (m *Model) NewField(o FieldOptions) (*Field, error) {
 	return f, nil
 }
 
+// Channels is how many channels the field reads.
+func (f *Field) Channels() int { return f.option.Channels }
+
+// RowPitch is the option of that name.
+func (f *Field) RowPitch() int { return f.option.RowPitch }
+
 // check resolves the options.
 func (f *Field) check() error {
 	s, o := f.model.parts, &f.option
