@@ -529,8 +529,8 @@ typedef struct brenier_fit_options {
     uint64_t seed;        /* same seed, same points: same heights */
     brenier_progress_callback progress; /* may be NULL */
     void *user;
-    brenier_model *decoder; /* its decoder and output go into the result; may be NULL, and of any
-                               engine */
+    brenier_model *decoder; /* its decoder and output go into the result, and the mean and deviation of
+                               2,048 of the result's images, for fields; may be NULL, and of any engine */
     const brenier_buffer *start; /* heights [N] F32 to start from; may be NULL */
     const char *checkpoint; /* a file that the state is kept in, every 20 s and whole at any time, and
                                taken up from where it is there; NULL: none */
