@@ -109,7 +109,8 @@ type Field struct {
 	resamplers map[fieldGrid]*field.Resampler
 	idle       []*Reading
 
-	solving   sync.Mutex
+	solving   sync.Mutex        // for a step of the estimate at most
+	sampling  *sampling         // nil: not begun, or done
 	estimates []*field.Estimate // by log2 of the filter; 0 is the tile itself
 }
 

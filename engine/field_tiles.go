@@ -18,6 +18,11 @@ type tileMemory struct {
 // addTiles adds the next tiles of the lattice of an octave, filtered to 2^filter pixels of its own, to
 // r.own, and makes at most `most` decodes' worth of them. It returns how many that were.
 func (r *Reading) addTiles(octave uint32, filter, most int) (made int, err error) {
+	if filter > 0 {
+		if made, there, err := r.advanceEstimate(most); !there {
+			return made, err
+		}
+	}
 	s, l := r.f.model.parts, &r.lattice
 	h, w := s.h>>filter, s.w>>filter
 	room, worth := max(1, tileFloats/(s.c*s.h*s.w)), 1
@@ -90,10 +95,7 @@ func (r *Reading) makeTiles(tiles []float32, keys []field.Key) error {
 		field.Noise(m.parts.source, t.noise[k*d:(k+1)*d], row, key.J)
 	}
 	if filter := int(keys[0].Filter); filter > 0 {
-		estimate, err := r.f.estimate(filter)
-		if err != nil {
-			return err
-		}
+		estimate := r.f.estimate(filter)
 		t.codes = field.Grow(t.codes, len(keys)*d)
 		if err := m.codesOf(r.lane, t.noise, r.f.ext, t.codes); err != nil {
 			return err
@@ -125,41 +127,79 @@ func (f *Field) standardise(tiles, images []float32) {
 	}
 }
 
-// estimate makes tiles filtered to 2^filter pixels of codes alone. All filters come from one solution.
-func (f *Field) estimate(filter int) (*field.Estimate, error) {
+// estimate makes tiles filtered to 2^filter pixels of codes alone. All filters come from one solution,
+// which advanceEstimate has found.
+func (f *Field) estimate(filter int) *field.Estimate {
 	f.solving.Lock()
 	defer f.solving.Unlock()
-	if len(f.estimates) == 0 {
-		e, err := f.solveEstimate()
-		if err != nil {
-			return nil, err
-		}
-		f.estimates = append(f.estimates, e)
-	}
 	for len(f.estimates) <= filter {
 		f.estimates = append(f.estimates, f.estimates[len(f.estimates)-1].Halved())
 	}
-	return f.estimates[filter], nil
+	return f.estimates[filter]
 }
 
 // estimateSeed is the seed of the samples that the estimate is solved for.
 const estimateSeed = 0x6574616d69747365
 
-// solveEstimate takes eight samples for each dimension of the code: the error of a coefficient then
-// adds an eighth to what a linear function leaves over.
-func (f *Field) solveEstimate() (*field.Estimate, error) {
-	s := f.model.parts
-	n := max(256, 8*s.d)
-	codes, images := make([]float32, n*s.d), make([]float32, n*s.c*s.h*s.w)
-	if err := f.model.Codes(codes, estimateSeed, 0, Extension{}); err != nil {
-		return nil, err
+// sampling is the estimate while its samples are made and it is solved for.
+type sampling struct {
+	n, made      int // samples: how many, and how many there are
+	codes, tiles []float32
+	solver       *field.Solver
+}
+
+// advanceEstimate makes up to `most` samples for the estimate, or goes on to solve for it, unless there is
+// one; whoever comes next goes on from there. It takes eight samples for each dimension of the code: the
+// error of a coefficient then adds an eighth to what a linear function leaves over.
+func (r *Reading) advanceEstimate(most int) (made int, there bool, err error) {
+	f, m, size := r.f, r.f.model, len(r.f.gain)
+	s := m.parts
+	f.solving.Lock()
+	defer f.solving.Unlock()
+	if len(f.estimates) > 0 {
+		return 0, true, nil
 	}
-	if err := f.model.Decode(codes, Float32Image(images, NCHW)); err != nil {
-		return nil, err
+	if f.sampling == nil {
+		n := max(256, 8*s.d)
+		f.sampling = &sampling{n: n, codes: make([]float32, n*s.d), tiles: make([]float32, n*size)}
 	}
-	tiles := make([]float32, n*len(f.gain))
-	f.standardise(tiles, images)
-	return field.NewEstimate(codes, tiles, s.d, f.option.Channels, s.h, s.w), nil
+	a := f.sampling
+	if a.made == a.n {
+		if a.solver == nil {
+			a.solver = field.NewSolver(a.codes, a.tiles, s.d, f.option.Channels, s.h, s.w)
+		} else if e := a.solver.Step(); e != nil {
+			f.estimates, f.sampling = append(f.estimates, e), nil
+		}
+		return 1, len(f.estimates) > 0, nil
+	}
+	made = min(most, a.n-a.made, max(1, tileFloats/(s.c*s.h*s.w)))
+	r.memory.images = field.Grow(r.memory.images, made*s.c*s.h*s.w)
+	images, err := m.images(Float32Image(r.memory.images, NCHW), made)
+	if err != nil {
+		return 0, false, err
+	}
+	codes := a.codes[a.made*s.d:][:made*s.d]
+	err = m.inBatchesOn(r.lane, made, func(w backend.Workspace, at, count int) error {
+		if err := w.Noise(count, estimateSeed, uint64(a.made+at)); err != nil {
+			return err
+		}
+		if err := w.Locate(count, f.ext.K); err != nil {
+			return err
+		}
+		if err := w.Extend(count, f.ext); err != nil {
+			return err
+		}
+		if err := w.GetCodes(codes[at*s.d : (at+count)*s.d]); err != nil {
+			return err
+		}
+		return w.Decode(count, images.from(at))
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	f.standardise(a.tiles[a.made*size:][:made*size], r.memory.images)
+	a.made += made
+	return made, false, nil
 }
 
 // imagesOf makes the images [n,C,H,W] of noise x [n,d].
