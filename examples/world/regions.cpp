@@ -52,10 +52,10 @@ void Regions::stream(int most_uploads) {
             most_uploads--;
         }
         count_end(state);
-        reading.job = StandinJob();
+        reading.job = brenier::Job();
         if (!reading.heights.empty()) spare_.push_back(std::move(reading.heights));
     }
-    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), [](const Reading& r) { return !r.job.state; }), jobs_.end());
+    jobs_.erase(std::remove_if(jobs_.begin(), jobs_.end(), [](const Reading& r) { return !r.job; }), jobs_.end());
 
     if (stopped_) return;
     const std::size_t room = std::min(kMostJobs - jobs_.size(), wishes_.size());
@@ -77,7 +77,7 @@ void Regions::submit(const Wish& wish) {
     when.priority = wish.priority;
     const brenier::Region region{wish.place.x * kSamples - kBorder, wish.place.y * kSamples - kBorder, kRegionWidth,
                                  kRegionWidth, static_cast<std::uint32_t>(wish.place.level)};
-    reading.job = submit_read(field_, seed_, region, brenier::Images(reading.heights), when);
+    reading.job = field_.submit_read(seed_, region, brenier::Images(reading.heights), when);
     counts_.submitted++;
     jobs_.push_back(std::move(reading));
 }
@@ -123,8 +123,9 @@ void Regions::stop() {
     wishes_.clear();
     for (Reading& reading : jobs_) reading.job.cancel();
     for (Reading& reading : jobs_) {
-        reading.job.wait();
-        count_end(reading.job.poll());
+        std::error_code how;  // it may have been cancelled
+        reading.job.wait(how);
+        count_end(reading.job.poll(how));
     }
     jobs_.clear();
 }

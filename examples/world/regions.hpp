@@ -3,7 +3,6 @@
 #pragma once
 
 #include <brenier.hpp>
-#include "job_standin.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -76,7 +75,7 @@ private:
         std::uint64_t wished;
         bool cancelled;
         std::vector<float> heights;
-        StandinJob job;  // ends before its memory does
+        brenier::Job job;  // ends before its memory does
     };
 
     void submit(const Wish& wish);
