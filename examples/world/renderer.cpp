@@ -226,7 +226,7 @@ bool Renderer::visible(const Square& square, const Pose& camera) const {
 }
 
 void Renderer::use(const Program& program, double seconds) const {
-    const Vec3 sun = unit({0.62f, 0.42f, -0.38f});
+    const Vec3 sun = unit({-0.66f, 0.52f, -0.10f});
     gl.UseProgram(program.id);
     gl.Uniform3f(program["sun"], sun.x, sun.y, sun.z);
     gl.Uniform1f(program["seconds"], static_cast<float>(seconds));

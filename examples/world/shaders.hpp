@@ -115,7 +115,7 @@ vec3 land(vec4 ground, vec3 normal, float away) {
                   smoothstep(0.04, 0.12, height) * (1.0 - smoothstep(0.85, 1.15, height + 0.25 * ragged));
     vec3 c = mix(grass, forest, woods);
     c = mix(c, rock, smoothstep(0.95, 1.5, height + 0.35 * ragged) * 0.85);
-    c = mix(c, rock, smoothstep(0.13, 0.27, steep + 0.10 * ragged));
+    c = mix(c, rock, smoothstep(0.22, 0.40, steep + 0.10 * ragged));
     c = mix(c, snow, smoothstep(1.40, 1.62, height + 0.30 * ragged + 0.35 * ground.w - 0.9 * steep) *
                      (1.0 - smoothstep(0.34, 0.50, steep)));
     return mix(sand, c, smoothstep(0.010, 0.035, height + 0.02 * ragged));
