@@ -33,7 +33,9 @@ class Command:
         return importlib.import_module(f".{self.module}", __package__)
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command("train", "Make a model of images: train an autoencoder, fit its codes", "train"),
+)
 
 
 def find(name: str) -> Command | None:
