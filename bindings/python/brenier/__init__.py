@@ -43,6 +43,7 @@ from .fitting import Fit, FitProgress, fit
 from .info import EngineInfo, ModelInfo
 from .job import Job
 from .model import Model, load, load_bytes
+from .training import Trained, train
 
 __version__ = ".".join(map(str, _ffi.VERSION))
 
@@ -73,6 +74,7 @@ __all__ = [
     "OutOfMemoryError",
     "ShortBufferError",
     "Status",
+    "Trained",
     "UnsupportedError",
     "__version__",
     "export",
@@ -80,4 +82,5 @@ __all__ = [
     "library_path",
     "load",
     "load_bytes",
+    "train",
 ]
