@@ -33,7 +33,9 @@ class Command:
         return importlib.import_module(f".{self.module}", __package__)
 
 
-COMMANDS: tuple[Command, ...] = ()
+COMMANDS: tuple[Command, ...] = (
+    Command("eval", "Measure what a model makes against data", "eval"),
+)
 
 
 def find(name: str) -> Command | None:
