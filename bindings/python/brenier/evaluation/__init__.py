@@ -39,7 +39,8 @@ class Evaluation:
                 if name.endswith("_error") or not isinstance(value, (int, float)):
                     continue
                 error = numbers.get(f"{name}_error")
-                lines.append(f"{part:<10} {name:<22} {value:.6g}" + ("" if error is None else f" +- {error:.2g}"))
+                off = "" if error is None else f" +- {error:.2g}"
+                lines.append(f"{part:<10} {name:<22} {value:.6g}{off}")
                 part = ""
         return "\n".join(lines)
 
@@ -108,7 +109,7 @@ def evaluate(
     if labels is not None:
         truth = np.asarray(labels)
         if truth.shape != (len(real),):
-            raise InvalidArgumentError(f"labels: want [{len(real)}], one a row of data, got {list(truth.shape)}")
+            raise InvalidArgumentError(f"labels: want [{len(real)}], a label a row, got {list(truth.shape)}")
         found = nearest_labels(of_data, truth, of_samples) if classifier is None else classifier(made)
         report["modes"] = modes(truth, found)
     return Evaluation(report)

@@ -29,7 +29,7 @@ def manifold(data: NDArray[Any], samples: NDArray[Any], k: int = 5) -> dict[str,
     """
     if not 1 <= k < min(len(data), len(samples)):
         raise InvalidArgumentError(
-            f"k: want 1 or more and fewer than the rows ({len(data)} of data, {len(samples)} of samples), got {k}"
+            f"k: want 1 or more and fewer than the rows (data {len(data)}, samples {len(samples)}), got {k}"
         )
     data_radii, sample_radii = radii(data, k), radii(samples, k)
     hits = np.zeros(len(samples), np.int64)  # of each sample, balls of the data that it is in

@@ -28,10 +28,10 @@ def masses(model: Model, samples: int | None = None, seed: int = 0) -> dict[str,
     -------
     dict
         ``chi2``: sum_i (m_i - nu_i)^2/nu_i without bias, sum_i (c_i^2 - c_i)/nu_i / (B (B-1)) - 1 of counts
-        c_i; ``chi2_error``: its deviation were the masses exact, sqrt(2 N)/B; ``total_variation`` as seen, and
-        ``total_variation_floor``, what exact masses show; ``empty`` cells, and ``empty_expected`` of exact
+        c_i; ``chi2_error``: its deviation were the masses exact, sqrt(2 N)/B; ``total_variation`` as seen,
+        and ``total_variation_floor``, of exact masses; ``empty`` cells, and ``empty_expected`` of exact
         masses; ``w2_bound``: an upper bound of W2, not squared, of the counted masses to nu, from the
-        product coupling of what is too much with what is missing.
+        product coupling of what is too much with what is missing. Near the floor it is the count's own noise.
     """
     nu = model.masses.astype(np.float64)
     nu /= nu.sum()

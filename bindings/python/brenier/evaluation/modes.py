@@ -36,10 +36,8 @@ def modes(labels: ArrayLike, sample_labels: ArrayLike) -> dict[str, Any]:
     q = np.bincount(real, minlength=classes) / len(real)
     p = np.bincount(made, minlength=classes) / len(made)
     held = p > 0
-    if (q[held] == 0).any():
-        kl = math.inf
-    else:
-        kl = float((p[held] * np.log(p[held] / q[held])).sum())
+    unknown = bool((q[held] == 0).any())
+    kl = math.inf if unknown else float((p[held] * np.log(p[held] / q[held])).sum())
     known = int((q > 0).sum())
     return {
         "modes": known,
@@ -60,7 +58,9 @@ def _labels(name: str, value: ArrayLike) -> NDArray[np.int64]:
     return array.astype(np.int64)
 
 
-def mixture(samples: ArrayLike, centres: ArrayLike, deviation: float, within: float = 3.0) -> dict[str, float]:
+def mixture(
+    samples: ArrayLike, centres: ArrayLike, deviation: float, within: float = 3.0
+) -> dict[str, float]:
     """Samples ``[m, d]`` against a mixture of equal round Gaussians at ``centres`` ``[c, d]``.
 
     A sample is of high quality within ``within`` deviations of a centre; that centre is covered.

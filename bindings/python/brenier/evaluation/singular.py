@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from ..model import Model
 
 
-def singular_set(model: Model, theta: float, samples: int = 10_000, seed: int = 0, k: int = 8) -> dict[str, Any]:
+def singular_set(
+    model: Model, theta: float, samples: int = 10_000, seed: int = 0, k: int = 8
+) -> dict[str, Any]:
     """How much of the source has neighbours across the singular set.
 
     The angle to a neighbour is that between the plane normals (y_i, -1) and (y_j, -1), i being the sample's
