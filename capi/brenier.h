@@ -325,6 +325,8 @@ brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t fi
  *   x            [n,d] F32, finite
  *   brenier      [n] F64, written: u(x) = max_i <x,y_i> + h_i; may be NULL
  *   kantorovich  [n] F64, written: |x|^2/2 - u(x); may be NULL
+ * The dual of the latter at point i is |y_i|^2/2 + h_i: the two sum to at most |x-y_i|^2/2, and to that
+ * where x is in cell i.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, size_t n,
                                  const brenier_buffer *brenier, const brenier_buffer *kantorovich);

@@ -37,6 +37,7 @@ from .errors import (
     Status,
     UnsupportedError,
 )
+from .evaluation import Evaluation, evaluate
 from .exporter import export
 from .field import Field, Octave
 from .fitting import Fit, FitProgress, fit
@@ -55,10 +56,11 @@ __all__ = [
     "DeviceError",
     "EngineInfo",
     "Error",
+    "Evaluation",
     "ExpiredError",
     "ExportError",
-    "FileError",
     "Field",
+    "FileError",
     "Fit",
     "FitProgress",
     "ForkError",
@@ -77,6 +79,7 @@ __all__ = [
     "Trained",
     "UnsupportedError",
     "__version__",
+    "evaluate",
     "export",
     "fit",
     "library_path",
