@@ -45,8 +45,8 @@ def export(
     """Writes a model file: a decoder, and a map if ``fit`` is given.
 
     The file is written beside ``path``, opened by the engine, for a module or an ONNX model also
-    compared on a few codes with PyTorch, or ONNX Runtime (ONNX's reference evaluator without it), and only then renamed: at ``path`` there is a file that works, or what
-    was there before.
+    compared on a few codes with PyTorch, or with ONNX Runtime (ONNX's reference evaluator without
+    it), and only then renamed: at ``path`` there is a file that works, or what was there before.
 
     Parameters
     ----------

@@ -33,11 +33,71 @@ _FIRST_OPSET = 9
 
 # Operators that are computed where no input depends on the code: arithmetic on shapes and on weights.
 _FOLDED = frozenset(
-    """Abs Add And Cast CastLike Ceil Clip Concat Constant ConstantOfShape DequantizeLinear Div Equal Exp
-    Expand Flatten Floor Gather GatherElements GatherND Greater GreaterOrEqual Identity Less LessOrEqual
-    Log MatMul Max Min Mod Mul Neg Not Or Pow Range Reciprocal ReduceL2 ReduceMax ReduceMean ReduceMin
-    ReduceProd ReduceSum ReduceSumSquare Reshape Round ScatterElements ScatterND Shape Sigmoid Sign Size Slice
-    Split Sqrt Squeeze Sub Sum Tanh Tile Transpose Unsqueeze Where""".split()
+    [
+        "Abs",
+        "Add",
+        "And",
+        "Cast",
+        "CastLike",
+        "Ceil",
+        "Clip",
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "DequantizeLinear",
+        "Div",
+        "Equal",
+        "Exp",
+        "Expand",
+        "Flatten",
+        "Floor",
+        "Gather",
+        "GatherElements",
+        "GatherND",
+        "Greater",
+        "GreaterOrEqual",
+        "Identity",
+        "Less",
+        "LessOrEqual",
+        "Log",
+        "MatMul",
+        "Max",
+        "Min",
+        "Mod",
+        "Mul",
+        "Neg",
+        "Not",
+        "Or",
+        "Pow",
+        "Range",
+        "Reciprocal",
+        "ReduceL2",
+        "ReduceMax",
+        "ReduceMean",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceSum",
+        "ReduceSumSquare",
+        "Reshape",
+        "Round",
+        "ScatterElements",
+        "ScatterND",
+        "Shape",
+        "Sigmoid",
+        "Sign",
+        "Size",
+        "Slice",
+        "Split",
+        "Sqrt",
+        "Squeeze",
+        "Sub",
+        "Sum",
+        "Tanh",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    ]
 )
 
 # No decoder's weight is larger; what would be is refused before it is allocated.
@@ -131,7 +191,7 @@ def build(model: Model, builder: Builder) -> tuple[Activation | Unknown, list[st
     walk = _Walk(model, builder)
     output = walk.run()
     if isinstance(output, Activation) and not walk.faults:
-        source, order = walk.memory.transposed.get(output.name, (output, None))
+        source, order = walk.memory.transposed.get(output.name, (output, ()))
         if order == (0, 2, 3, 1):  # images [H, W, C]: the file's are [C, H, W]
             output, model.channels_last = source, True
     return output, walk.faults
@@ -142,13 +202,13 @@ def run(model: Model, z: NDArray[np.float32], shape: Shape) -> NDArray[Any]:
     makes of codes ``z [n, d]``; images ``[n, C, H, W]``."""
     evaluate = _evaluator(model)
     size = model.batch or len(z)
-    images = []
+    images: list[NDArray[Any]] = []
     for first in range(0, len(z), size):
         codes = z[first : first + size]
         padded = np.zeros((size, z.shape[1]), np.float32)
         padded[: len(codes)] = codes
-        made = evaluate({model.input: padded.reshape(size, *shape).astype(model.dtype)})
-        images.append(np.asarray(made, np.float32)[: len(codes)])
+        batch = evaluate({model.input: padded.reshape(size, *shape).astype(model.dtype)})
+        images.append(np.asarray(batch, np.float32)[: len(codes)])
     made = np.concatenate(images)
     return made.transpose(0, 3, 1, 2) if model.channels_last else made
 
@@ -167,7 +227,7 @@ def _evaluator(model: Model) -> Any:
         except Exception:  # an operator set or an operator that this version does not have
             pass
         else:
-            return lambda feed: session.run(None, feed)[0]
+            return lambda feed: session.run(None, feed)[0]  # type: ignore[index]
     evaluator = ReferenceEvaluator(model.proto)
     return lambda feed: evaluator.run(None, feed)[0]
 
@@ -308,8 +368,9 @@ class _Walk:
 
 
 def _shape(node: onnx.NodeProto, x: Activation) -> NDArray[np.int64]:
-    bounds = _attributes(node)
-    return np.array([BATCH, *x.shape], np.int64)[bounds.get("start", 0) : bounds.get("end")]
+    attributes = _attributes(node)
+    start, end = attributes.get("start", 0), attributes.get("end")
+    return np.array([BATCH, *x.shape], np.int64)[start:end]
 
 
 def _fold(node: onnx.NodeProto, inputs: Sequence[Any], version: int) -> Sequence[Any]:
@@ -327,12 +388,12 @@ def _fold(node: onnx.NodeProto, inputs: Sequence[Any], version: int) -> Sequence
 
 def _evaluate(node: onnx.NodeProto, feed: dict[str, Any], version: int) -> Sequence[Any]:
     # A model and not the node alone: only a model's operator set chooses among an operator's versions.
-    ends = [[onnx.ValueInfoProto(name=name) for name in names if name] for names in (feed, node.output)]
-    graph = helper.make_graph([node], "constant", *ends)
+    reads = [onnx.ValueInfoProto(name=name) for name in feed]
+    makes = [onnx.ValueInfoProto(name=name) for name in node.output if name]
+    graph = helper.make_graph([node], "constant", reads, makes)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", version)])
     with np.errstate(all="ignore"):  # what is not finite is refused where a weight is written
-        made: Sequence[Any] = ReferenceEvaluator(model).run(None, feed)
-    return made
+        return list(ReferenceEvaluator(model).run(None, feed))
 
 
 def _elements(node: onnx.NodeProto, inputs: Sequence[Any]) -> int:
@@ -340,9 +401,9 @@ def _elements(node: onnx.NodeProto, inputs: Sequence[Any]) -> int:
     arrays = [np.asarray(value) for value in inputs if value is not None]
     shapes: list[Sequence[int]] = [array.shape for array in arrays]
     if node.op_type == "ConstantOfShape":
-        shapes = [arrays[0]]
+        shapes = [arrays[0].tolist()]
     elif node.op_type == "Expand":
-        shapes[1] = arrays[1]
+        shapes[1] = arrays[1].tolist()
     elif node.op_type == "Tile":
         return math.prod(int(extent) for extent in [*arrays[1], arrays[0].size])
     elif node.op_type == "Range":

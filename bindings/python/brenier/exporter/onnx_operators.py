@@ -245,7 +245,7 @@ class _Window:
 
     def reach(self, i: int) -> int:
         """Rows or columns that one window spans."""
-        return self.dilations[i] * (self.kernel[i] - 1) + 1
+        return int(self.dilations[i] * (self.kernel[i] - 1) + 1)
 
     def split(self, total: int) -> tuple[int, int]:
         """Padding before and after: what is odd goes to the end, or to the beginning if so asked."""
@@ -574,8 +574,8 @@ def resize(c: Call) -> Activation:
         found = nearest_scale(have, want, sources, scale)
         if found is None:
             raise Unsupported(
-                f"a resize of {have} rows or columns to {want} by {place!r} and {rounding!r}, which no scale of "
-                "a model file repeats so; want a whole number, or 'asymmetric' and 'floor'"
+                f"a resize of {have} rows or columns to {want} by {place!r} and {rounding!r}, which no scale "
+                "of a model file repeats so; want a whole number, or 'asymmetric' and 'floor'"
             )
         wanted.append(found)
     return c.builder.resize(c.at, x, wanted)
@@ -627,7 +627,7 @@ def _sources(have: int, want: int, scale: float, place: str, rounding: str) -> N
         x = offset + (out + half) / s - half
     else:
         raise Unsupported(f"coordinate_transformation_mode {place!r}")
-    nearest = {
+    nearest: dict[str, Callable[[Any], Any]] = {
         "round_prefer_floor": lambda v: np.ceil(v - half),
         "round_prefer_ceil": lambda v: np.floor(v + half),
         "floor": np.floor,
@@ -635,7 +635,7 @@ def _sources(have: int, want: int, scale: float, place: str, rounding: str) -> N
     }
     if rounding not in nearest:
         raise Unsupported(f"nearest_mode {rounding!r}")
-    return np.clip(nearest[rounding](x), 0, have - 1)
+    return np.asarray(np.clip(nearest[rounding](x), 0, have - 1))
 
 
 def _batch_of(x: Activation) -> str:
