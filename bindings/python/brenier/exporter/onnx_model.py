@@ -227,9 +227,9 @@ def _evaluator(model: Model) -> Any:
         except Exception:  # an operator set or an operator that this version does not have
             pass
         else:
-            return lambda feed: session.run(None, feed)[0]  # type: ignore[index]
+            return lambda feed: session.run(None, feed)[0]
     evaluator = ReferenceEvaluator(model.proto)
-    return lambda feed: evaluator.run(None, feed)[0]
+    return lambda feed: list(evaluator.run(None, feed))[0]
 
 
 # ---- reading -----------------------------------------------------------------------------------
