@@ -65,7 +65,9 @@ class Autoencoder:
         return {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
             # Their settings are of this program; rates are set anew at every step.
-            "optimisers": {name: optimiser.state_dict()["state"] for name, optimiser in self.optimisers.items()},
+            "optimisers": {
+                name: optimiser.state_dict()["state"] for name, optimiser in self.optimisers.items()
+            },
             "step": self.step,
             "milliseconds": round(1000 * self.seconds),
         }
