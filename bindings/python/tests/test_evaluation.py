@@ -42,6 +42,27 @@ def test_manifold_equals_brute_force() -> None:
         evaluation.manifold(data, samples, 40)
 
 
+@pytest.mark.parametrize(
+    ("n", "m", "d", "k", "printed"),
+    [
+        (300, 250, 8, 1, [0.544, 0.6066666666666667, 0.72, 0.36]),
+        (300, 250, 8, 5, [0.852, 0.9333333333333333, 0.7416, 0.8566666666666667]),
+        (300, 250, 8, 10, [0.912, 0.9766666666666667, 0.7084, 0.9733333333333334]),
+        (400, 500, 1000, 5, [0.626, 0.6325, 0.9892, 0.99]),
+    ],
+)
+def test_manifold_equals_the_prdc_package(n: int, m: int, d: int, k: int, printed: list[float]) -> None:
+    """What prdc 0.2, the authors' package, printed for these arrays; NumPy keeps RandomState's stream."""
+    random = np.random.RandomState(7)
+    data = random.standard_normal((n, d))
+    samples = random.standard_normal((m, d))
+    if d == 8:
+        samples = 1.1 * samples + 0.3
+    got = evaluation.manifold(data, samples, k)
+    names = ("precision", "recall", "density", "coverage")
+    assert [got[name] for name in names] == pytest.approx(printed, rel=1e-12)
+
+
 def test_novelty() -> None:
     rng = np.random.default_rng(2)
     training, new = rng.standard_normal((500, 3)), rng.standard_normal((400, 3))
