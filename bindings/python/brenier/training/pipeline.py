@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Callable, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import datasets
 from ..errors import DeviceError, FileError, InvalidArgumentError, UnsupportedError
 from ..exporter import export
 from ..fitting import FitProgress, fit
 from ..model import Model, load
-from . import data, pictures
+from . import pictures
 from .progress import Progress
 from .settings import Settings, default_epochs
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from .loop import Autoencoder
 
 _SHOWN = 12  # images in a row of a picture
+_LEARNABLE = datasets.Form(rows=(28, 256), columns=(28, 256), fewest=32)
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def train(
     torch_device = _device(torch, device)
 
     watch = _Watch()
-    array = data.read(images, size)
+    array = datasets.images(images, _LEARNABLE, size)
     n, channels, height, width = array.shape
     held_out = min(n // 20, 1000)
     chosen = np.random.default_rng(seed).permutation(n)
