@@ -567,7 +567,7 @@ func TestFit(t *testing.T) {
 			"exact":   {">Newton steps<", ">as stored, in float32<", ">tolerance<"},
 		} {
 			svg := figure(t, "f.svg", "fit", points, "--tol", "0.02", "--method", method, "--out", model)
-			for _, word := range append(words, ">sampling noise alone<", ">Points<") {
+			for _, word := range append(words, ">sampling noise alone<", ">Points<", ">singular edges, as wide as the angle<") {
 				if !bytes.Contains(svg, []byte(word)) {
 					t.Errorf("%s: the figure does not say %s", method, word)
 				}
@@ -598,8 +598,28 @@ func TestFit(t *testing.T) {
 		if _, stderr := cli(t, exitUsage, "fit", points, "--plot", "f.gif"); !strings.Contains(stderr, "--plot f.gif: want a name that ends in .png, .svg or .pdf") {
 			t.Error(stderr)
 		}
-		if _, stderr := cli(t, exitUsage, "info", "--plot", "f.png"); !strings.Contains(stderr, "name the model") {
-			t.Error(stderr)
+		for _, wrong := range []struct {
+			arguments []string
+			status    int
+			text      string
+		}{
+			{[]string{"--plot", "f.png"}, exitUsage, "name the model"},
+			{[]string{model, "--panels", "cells"}, exitUsage, "say what to draw; give --plot too"},
+			{[]string{model, "--theta", "0.5"}, exitUsage, "say what to draw; give --plot too"},
+			{[]string{model, "--plot", "f.png", "--panels", "cells,lines"}, exitUsage, `want names of convergence, masses, cells, points, got "lines"`},
+			{[]string{model, "--plot", "f.png", "--theta-radians", "4"}, exitFailed, "want 0 .. pi radians, got 4"},
+			{[]string{makeModel(t, 1), "--plot", "f.png", "--panels", "cells"}, exitFailed, "nothing to draw for cells"},
+		} {
+			if _, stderr := cli(t, wrong.status, append([]string{"info"}, wrong.arguments...)...); !strings.Contains(stderr, wrong.text) {
+				t.Error(stderr)
+			}
+		}
+		plane := figure(t, "plane.svg", "info", model, "--panels", "cells,points")
+		if !bytes.Contains(plane, []byte(">Points<")) || bytes.Contains(plane, []byte(">Newton steps<")) {
+			t.Error("panels: the figure does not have those asked for")
+		}
+		if plain := figure(t, "plain.svg", "info", model, "--panels", "cells", "--theta", "1"); bytes.Contains(plain, []byte(">singular edges")) {
+			t.Error("edges above all angles are drawn")
 		}
 	})
 	t.Run("half_precision_points", func(t *testing.T) {

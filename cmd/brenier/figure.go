@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,11 +23,22 @@ import (
 	"brenier/engine"
 )
 
-// figure is a picture of a fit, in panels (panels.go): where it is drawn.
-type figure struct{ path string }
+// figure is a picture of a fit, in panels (panels.go): where it is drawn, which panels, and above which
+// angle the sides of two cells are drawn as singular.
+type figure struct {
+	path     string
+	panels   string
+	angle    func(*engine.Extension) error
+	singular engine.Extension
+}
+
+// panelNames are the panels of a figure, in order.
+var panelNames = []string{"convergence", "masses", "cells", "points"}
 
 func (f *figure) flags(flags *flag.FlagSet) {
 	flags.StringVar(&f.path, "plot", "", "draw the fit into `file` .png, .svg or .pdf: convergence, masses and, in the plane, the cells")
+	flags.StringVar(&f.panels, "panels", "", "--plot: draw only these `names` of "+strings.Join(panelNames, ", ")+", with commas between")
+	f.angle = angleFlags(flags, "--plot: draw singular edges, between cells, only at an angle above this `quantile` of the angles seen")
 }
 
 // canvases make the formats' canvases, of a width and a height.
@@ -42,12 +54,34 @@ var canvases = map[string]func(w, h vg.Length) vg.CanvasWriterTo{
 
 func (f *figure) format() string { return strings.ToLower(filepath.Ext(f.path)) }
 
-// check refuses a file of another format, before there is a fit to draw.
+// check refuses a file of another format, and an angle that is none, before there is a fit to draw.
 func (f *figure) check() error {
+	if err := f.angle(&f.singular); err != nil {
+		return err
+	}
+	if f.path == "" && (f.panels != "" || f.singular.Angle != engine.AngleDefault) {
+		return usagef("--panels, --theta and --theta-radians say what to draw; give --plot too")
+	}
+	if f.singular.Angle == engine.AngleDefault {
+		f.singular.Angle = engine.Radians // above 0
+	}
+	for _, name := range f.wanted() {
+		if !slices.Contains(panelNames, name) {
+			return usagef("--panels: want names of %s, got %q", strings.Join(panelNames, ", "), name)
+		}
+	}
 	if _, known := canvases[f.format()]; f.path != "" && !known {
 		return usagef("--plot %s: want a name that ends in .png, .svg or .pdf", f.path)
 	}
 	return nil
+}
+
+// wanted are the names of the panels to draw.
+func (f *figure) wanted() []string {
+	if f.panels == "" {
+		return panelNames
+	}
+	return strings.Split(f.panels, ",")
 }
 
 // draw draws the fit of a model, if that is wanted.
@@ -55,12 +89,12 @@ func (f *figure) draw(c *console, model *engine.Model) error {
 	if f.path == "" {
 		return nil
 	}
-	panels, err := panelsOf(c, model)
+	panels, err := panelsOf(c, model, f.wanted(), f.singular)
 	if err != nil {
 		return err
 	}
 	if len(panels) == 0 {
-		return fmt.Errorf("--plot: the model holds no report of a fit to draw")
+		return fmt.Errorf("--plot: nothing to draw for %s; a fit has convergence and masses, a map of the plane cells and points", strings.Join(f.wanted(), ", "))
 	}
 	columns := min(2, len(panels))
 	rows := (len(panels) + columns - 1) / columns

@@ -9,6 +9,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/recorder"
+
+	"brenier/engine"
 )
 
 func TestDecades(t *testing.T) {
@@ -112,5 +114,27 @@ func TestPanel_legend_covers_no_data(t *testing.T) {
 	}
 	if data == 0 || data > text-lineHeight/2 {
 		t.Errorf("the legend begins at %v, data end at %v", text, data)
+	}
+}
+
+// Edges are as wide as their angles, and what could not be seen is left out.
+func TestSingularEdges_widths(t *testing.T) {
+	p := newPanel("", "", "")
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -1, 1, -1, 1
+	edges := singularEdges{width: 2}
+	for i, angle := range []float64{1, 0.5, 1e-6} {
+		y := float64(i) / 4
+		edges.edges = append(edges.edges, engine.SingularEdge{From: [2]float64{-0.5, y}, To: [2]float64{0.5, y}, Angle: angle})
+	}
+	var canvas recorder.Canvas
+	edges.Plot(draw.NewCanvas(&canvas, 100, 100), p.Plot)
+	var widths []vg.Length
+	for _, action := range canvas.Actions {
+		if a, ok := action.(*recorder.SetLineWidth); ok {
+			widths = append(widths, a.Width)
+		}
+	}
+	if !slices.Equal(widths, []vg.Length{2, 1}) {
+		t.Errorf("widths %v, want 2 and 1", widths)
 	}
 }

@@ -19,37 +19,42 @@ import (
 // mostCells is the cells up to which a map of the plane is drawn: more are too small to be seen.
 const mostCells = 20_000
 
-// panelsOf draws what there is to draw of a model's fit.
-func panelsOf(c *console, model *engine.Model) ([]*panel, error) {
+// panelsOf draws what there is to draw of a model, of the panels that are wanted by name.
+func panelsOf(c *console, model *engine.Model, wanted []string, singular engine.Extension) ([]*panel, error) {
 	info := model.Info()
-	r := readMetadata(info).Fit
-	if r == nil {
-		return nil, nil
-	}
-	if !drawable(r) {
-		return nil, errors.New("--plot: the report holds numbers that no figure can show")
-	}
+	wants := func(name string) bool { return slices.Contains(wanted, name) }
 	var panels []*panel
-	if h := r.History; h != nil && len(h.Chi2) > 0 {
-		if h.Samples == nil {
-			panels = append(panels, newtonPanel(r))
-		} else {
-			panels = append(panels, convergencePanel(r, float64(info.Points-r.Duplicates)))
+	if r := readMetadata(info).Fit; r != nil {
+		if !drawable(r) {
+			return nil, errors.New("--plot: the report holds numbers that no figure can show")
+		}
+		if h := r.History; h != nil && len(h.Chi2) > 0 && wants("convergence") {
+			if h.Samples == nil {
+				panels = append(panels, newtonPanel(r))
+			} else {
+				panels = append(panels, convergencePanel(r, float64(info.Points-r.Duplicates)))
+			}
+		}
+		if r.RelativeMasses != nil && wants("masses") {
+			panels = append(panels, massesPanel(r))
 		}
 	}
-	if r.RelativeMasses != nil {
-		panels = append(panels, massesPanel(r))
+	if info.Dimension != 2 || info.Points == 0 {
+		return panels, nil
 	}
-	switch {
-	case info.Dimension != 2:
-	case info.Points > mostCells:
+	if info.Points > mostCells {
 		c.notef("--plot: %s cells are too many to be drawn; the rest is\n", thousands(uint64(info.Points)))
-	default:
-		cells, points, err := planePanels(model, info)
+		return panels, nil
+	}
+	if wants("cells") {
+		p, err := cellsPanel(model, info, singular)
 		if err != nil {
 			return nil, err
 		}
-		panels = append(panels, cells, points)
+		panels = append(panels, p)
+	}
+	if wants("points") {
+		panels = append(panels, pointsPanel(model))
 	}
 	return panels, nil
 }
@@ -231,28 +236,39 @@ func (s swatch) Thumbnail(c *draw.Canvas) {
 	c.FillPolygon(s.FillColor, []vg.Point{{X: c.Min.X, Y: c.Min.Y}, {X: c.Max.X, Y: c.Min.Y}, {X: c.Max.X, Y: c.Max.Y}, {X: c.Min.X, Y: c.Max.Y}})
 }
 
-// planePanels draws a map of the plane: the power cells and the points that they go to, each in its
-// point's colour.
-func planePanels(model *engine.Model, info engine.ModelInfo) (cells, points *panel, err error) {
-	y := model.Tensor("ot.points")
-	colours := planeColours(y)
+// cellsPanel draws the power cells of a map of the plane, each in its point's colour, and the sides where
+// the map jumps.
+func cellsPanel(model *engine.Model, info engine.ModelInfo, singular engine.Extension) (*panel, error) {
 	seen := 2.6 // of the Gaussian source, to either side
 	if info.Source == "uniform" {
 		seen = 0.5
 	}
 	all := 3 * seen // more than the wider side of the panel shows
-	polygons, err := model.PowerCells([2]float64{-all, -all}, [2]float64{all, all})
+	cells, err := model.PowerCells([2]float64{-all, -all}, [2]float64{all, all})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	cells = newPanel("Power cells of the noise, in the colour of their point", "noise, first coordinate", "second coordinate")
-	cells.square = true
-	cells.Add(mosaic{polygons, colours})
-	cells.X.Min, cells.X.Max, cells.Y.Min, cells.Y.Max = -seen, seen, -seen, seen
+	edges, err := model.SingularEdges(cells, singular)
+	if err != nil {
+		return nil, err
+	}
+	p := newPanel("Power cells of the noise, in the colour of their point", "noise, first coordinate", "second coordinate")
+	p.square = true
+	p.Add(mosaic{cells, planeColours(model.Tensor("ot.points"))})
+	if len(edges) > 0 {
+		p.add("singular edges, as wide as the angle", singularEdges{edges, vg.Length(max(0.8, min(2.5, 70/math.Sqrt(float64(info.Points)))))})
+	}
+	p.X.Min, p.X.Max, p.Y.Min, p.Y.Max = -seen, seen, -seen, seen
+	return p, nil
+}
 
-	points = newPanel("Points", "point, first coordinate", "second coordinate")
-	points.square = true
-	at := make(plotter.XYs, info.Points)
+// pointsPanel draws the points of a map of the plane.
+func pointsPanel(model *engine.Model) *panel {
+	y := model.Tensor("ot.points")
+	colours := planeColours(y)
+	p := newPanel("Points", "point, first coordinate", "second coordinate")
+	p.square = true
+	at := make(plotter.XYs, len(colours))
 	for i := range at {
 		at[i] = plotter.XY{X: float64(y[2*i]), Y: float64(y[2*i+1])}
 	}
@@ -261,12 +277,12 @@ func planePanels(model *engine.Model, info engine.ModelInfo) (cells, points *pan
 	scatter.GlyphStyleFunc = func(i int) draw.GlyphStyle {
 		return draw.GlyphStyle{Color: colours[i], Radius: radius, Shape: draw.CircleGlyph{}}
 	}
-	points.Add(scatter)
-	for _, axis := range []*plot.Axis{&points.X, &points.Y} {
+	p.Add(scatter)
+	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
 		margin := 0.04 * (axis.Max - axis.Min)
 		axis.Min, axis.Max = axis.Min-margin, axis.Max+margin
 	}
-	return cells, points, nil
+	return p
 }
 
 // planeColours runs from blue to orange with the rank of a point's first coordinate, which people with
@@ -305,18 +321,18 @@ func ranks(y []float32, coordinate int) []float64 {
 
 // mosaic is polygons in colours, with white lines between them, thinner where the polygons are thin.
 type mosaic struct {
-	polygons [][][2]float64
-	colours  []color.Color
+	cells   []engine.PowerCell
+	colours []color.Color
 }
 
 func (m mosaic) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
-	for i, polygon := range m.polygons {
-		if len(polygon) == 0 {
+	for i, cell := range m.cells {
+		if len(cell.Corners) == 0 {
 			continue
 		}
 		var corners []vg.Point
-		for _, v := range polygon {
+		for _, v := range cell.Corners {
 			corners = append(corners, vg.Point{X: x(v[0]), Y: y(v[1])})
 		}
 		area, around := vg.Length(0), vg.Length(0)
@@ -329,4 +345,33 @@ func (m mosaic) Plot(c draw.Canvas, p *plot.Plot) {
 		c.FillPolygon(m.colours[i], c.ClipPolygonXY(corners))
 		c.StrokeLines(draw.LineStyle{Color: color.White, Width: width}, c.ClipLinesXY(append(corners, corners[0]))...)
 	}
+}
+
+// singularEdges is lines between cells, as wide as their angle: the largest has the width.
+type singularEdges struct {
+	edges []engine.SingularEdge
+	width vg.Length
+}
+
+const thinnest = 0.04 // what is thinner is not seen
+
+func (s singularEdges) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	largest := 0.0
+	for _, e := range s.edges {
+		largest = max(largest, e.Angle)
+	}
+	for _, e := range s.edges {
+		width := s.width * vg.Length(e.Angle/largest)
+		if width < thinnest {
+			continue
+		}
+		line := []vg.Point{{X: x(e.From[0]), Y: y(e.From[1])}, {X: x(e.To[0]), Y: y(e.To[1])}}
+		c.StrokeLines(draw.LineStyle{Color: color.Black, Width: width}, c.ClipLinesXY(line)...)
+	}
+}
+
+func (s singularEdges) Thumbnail(c *draw.Canvas) {
+	middle := (c.Min.Y + c.Max.Y) / 2
+	c.StrokeLine2(draw.LineStyle{Color: color.Black, Width: s.width}, c.Min.X, middle, c.Max.X, middle)
 }

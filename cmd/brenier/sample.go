@@ -87,13 +87,10 @@ func setupSample(flags *flag.FlagSet) func(*console, []string) error {
 func extensionFlags(flags *flag.FlagSet) func() (engine.Extension, error) {
 	mode := flags.String("mode", "", "combine cells by `mode` cell, simplex or pair; else the model's own")
 	k := flags.Int("k", 0, "consider the `k` best cells of a sample; 0: the model's own")
-	theta := flags.Float64("theta", 0, "leave out neighbours across an angle above this `quantile` of the angles seen; 1: none")
-	radians := flags.Float64("theta-radians", 0, "the same with the angle in `radians`")
+	angle := angleFlags(flags, "leave out neighbours across an angle above this `quantile` of the angles seen; 1: none")
 	blend := flags.Float64("blend", 0.5, "pair: the neighbour's `share`")
 	return func() (engine.Extension, error) {
 		e := engine.Extension{K: *k, Blend: *blend}
-		given := map[string]bool{}
-		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		switch *mode {
 		case "":
 		case "cell":
@@ -105,15 +102,26 @@ func extensionFlags(flags *flag.FlagSet) func() (engine.Extension, error) {
 		default:
 			return e, usagef("--mode: want cell, simplex or pair, got %q", *mode)
 		}
+		return e, angle(&e)
+	}
+}
+
+// angleFlags adds the flags of an extension's angle and returns what sets it once they are parsed.
+func angleFlags(flags *flag.FlagSet, usage string) func(*engine.Extension) error {
+	theta := flags.Float64("theta", 0, usage)
+	radians := flags.Float64("theta-radians", 0, "the same with the angle in `radians`")
+	return func(e *engine.Extension) error {
+		given := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
 		switch {
 		case given["theta"] && given["theta-radians"]:
-			return e, usagef("--theta and --theta-radians are two ways to say one thing; give one")
+			return usagef("--theta and --theta-radians are two ways to say one thing; give one")
 		case given["theta"]:
 			e.Angle, e.Theta = engine.Quantile, *theta
 		case given["theta-radians"]:
 			e.Angle, e.Theta = engine.Radians, *radians
 		}
-		return e, nil
+		return nil
 	}
 }
 

@@ -7,11 +7,18 @@ import (
 	"brenier/engine/internal/fault"
 )
 
-// Cells are the polygons of the power cells of heights h [N] inside the box from low to high, and for
-// the uniform source inside its square too: for drawing. Polygon i is that of point i, corners
-// counter-clockwise; it has none where the cell misses the box, or the point is equal to an earlier
-// one. The dimension must be 2.
-func Cells(p Problem, heights []float64, low, high [2]float64) ([][][2]float64, error) {
+// Cell is a power cell of the plane, inside a box.
+type Cell struct {
+	Corners [][2]float64 // counter-clockwise; none where the cell misses the box, or the point is equal to an earlier one
+	Behind  []int        // the point whose cell is behind the side from a corner to the next one; [Outside]: the box ends there
+}
+
+// Outside is behind the sides of the box.
+const Outside = -1
+
+// Cells are the power cells of heights h [N] inside the box from low to high, and for the uniform source
+// inside its square too: for drawing. Cell i is that of point i. The dimension must be 2.
+func Cells(p Problem, heights []float64, low, high [2]float64) ([]Cell, error) {
 	t, err := newTarget(p)
 	if err != nil {
 		return nil, err
@@ -32,18 +39,24 @@ func Cells(p Problem, heights []float64, low, high [2]float64) ([][][2]float64, 
 		from = vector{max(from.x, -r), max(from.y, -r)}
 		to = vector{min(to.x, r), min(to.y, r)}
 	}
-	cells := make([][][2]float64, t.n)
+	cells := make([]Cell, t.n)
 	if from.x >= to.x || from.y >= to.y {
 		return cells, nil
 	}
 	c := t.newCutter()
 	c.setHeights(t.within(heights))
+	index := t.indices()
 	for i, place := range t.place {
 		if !t.first[i] {
 			continue
 		}
 		for _, corner := range c.cut(place, from, to) {
-			cells[i] = append(cells[i], [2]float64{corner.at.x, corner.at.y})
+			behind := Outside
+			if corner.side != outside {
+				behind = index[corner.side]
+			}
+			cells[i].Corners = append(cells[i].Corners, [2]float64{corner.at.x, corner.at.y})
+			cells[i].Behind = append(cells[i].Behind, behind)
 		}
 	}
 	return cells, nil

@@ -223,12 +223,12 @@ func TestDiagram(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, mass := range m.Masses {
-				if mass < 0 || math.IsNaN(mass) || mass > 0 && len(cells[i]) == 0 {
-					t.Errorf("%s: cell %d has the mass %v and %d corners", name, i, mass, len(cells[i]))
+				if mass < 0 || math.IsNaN(mass) || mass > 0 && len(cells[i].Corners) == 0 {
+					t.Errorf("%s: cell %d has the mass %v and %d corners", name, i, mass, len(cells[i].Corners))
 				}
 				for k := range 2 {
 					low, high := math.Inf(1), math.Inf(-1)
-					for _, c := range cells[i] {
+					for _, c := range cells[i].Corners {
 						low, high = min(low, c[k]), max(high, c[k])
 					}
 					if c := m.Centroids[2*i+k]; mass > 0 && !(c >= low-1e-12 && c <= high+1e-12) {

@@ -201,12 +201,7 @@ func (t *target) result(h []float64, d *diagram, steps int, tolerance float64) *
 }
 
 func (t *target) edges(d *diagram) []Edge {
-	index := make([]int, len(t.points)) // the caller's index of each point
-	for i, place := range t.place {
-		if t.first[i] {
-			index[place] = i
-		}
-	}
+	index := t.indices()
 	var edges []Edge
 	for i := range d.mass {
 		for k := d.starts[i]; k < d.starts[i+1]; k++ {

@@ -88,6 +88,17 @@ func (t *target) reorder(order []int) {
 	}
 }
 
+// indices are the caller's index of each point, the first one of equal points.
+func (t *target) indices() []int {
+	index := make([]int, len(t.points))
+	for i, place := range t.place {
+		if t.first[i] {
+			index[place] = i
+		}
+	}
+	return index
+}
+
 // centre moves heights so that sum_i nu_i h_i = 0.
 func centre(h, nu []float64) {
 	var mean sum
