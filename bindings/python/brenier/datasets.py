@@ -216,7 +216,8 @@ def _idx(path: Path, data: bytes) -> NDArray[Any]:
     want = start + dtype.itemsize * math.prod(shape)
     if len(data) != want:
         raise FileError(f"{path}: a damaged IDX file: its header says {want} bytes, it has {len(data)}")
-    return np.frombuffer(data, dtype, offset=start).reshape(shape)
+    # A copy: PyTorch warns of arrays that cannot be written to.
+    return np.frombuffer(data, dtype, offset=start).reshape(shape).copy()
 
 
 # ---- folders ---------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def put(folder: pathlib.Path, name: str, data: bytes) -> pathlib.Path:
 )
 def test_images_of_a_file(data: bytes, want: Any, tmp_path: pathlib.Path) -> None:
     got = datasets.images(put(tmp_path, "images", data))
-    assert got.dtype == want.dtype and got.flags.c_contiguous
+    assert got.dtype == want.dtype and got.flags.c_contiguous and got.flags.writeable
     np.testing.assert_array_equal(got, want)
 
 

@@ -253,10 +253,7 @@ def test_what_is_wrong_with_an_evaluation(grey: pathlib.Path, arguments: dict[st
     if arguments.get("features") == "nan":
         arguments = {"features": lambda rows: means(rows) * np.nan}
     usual = {"data": GREY, "samples": 10}
-    with (
-        brenier.load(grey, device="cpu") as model,
-        pytest.raises(brenier.Error, match=text),
-    ):
+    with brenier.load(grey, device="cpu") as model, pytest.raises(brenier.Error, match=text):
         brenier.evaluate(model, **{**usual, **arguments})
 
 
