@@ -178,6 +178,7 @@ def torch_decoder(graph, weights):
         "Resize": lambda a, x: F.interpolate(x, scale_factor=tuple(a["scales"]), mode="nearest"),
         "Reshape": lambda a, x: x.reshape([x.shape[i] if e == 0 else e for i, e in enumerate(a["shape"])]),
         "Flatten": lambda a, x: x.flatten(1),
+        "Transpose": lambda a, x: x.permute(a["perm"]),
     }
 
     def decode(z):

@@ -189,8 +189,8 @@ def test_with_heights_alone(tmp_path: pathlib.Path) -> None:
         ),
         ({"layers": [CONV[:-1] + ", padding_mode=reflect)"]}, "0 (ConvTranspose2d): padding_mode 'reflect'"),
         (
-            {"layers": [CONV, "Upsample(scale_factor=2.0, mode='bilinear')"]},
-            "1 (Upsample): interpolation by 'bilinear'",
+            {"layers": [CONV, "Upsample(scale_factor=2.0, mode='bicubic')"]},
+            "1 (Upsample): interpolation by 'bicubic'",
         ),
         ({"layers": [CONV, "BatchNorm2d(3, affine=False, track_running_stats=False)"]}, "running ones"),
         (

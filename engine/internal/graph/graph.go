@@ -48,6 +48,7 @@ const (
 	Resize             = "Resize" // nearest, asymmetric, floor: PyTorch's nearest upsampling
 	Reshape            = "Reshape"
 	Flatten            = "Flatten"
+	Transpose          = "Transpose"
 )
 
 // Attributes are those of all operators together; each operator reads its own, and the validator
@@ -70,4 +71,5 @@ type Attributes struct {
 	Axis          *int      `json:"axis,omitempty"`           // Concat, Flatten: 1
 	Scales        []float64 `json:"scales,omitempty"`         // Resize: [sH,sW]; output floor(s*in)
 	Shape         []int     `json:"shape,omitempty"`          // Reshape: batch (0 or -1) first, -1 once more at most, 0 copies
+	Perm          []int     `json:"perm,omitempty"`           // Transpose: axis i of the output is axis perm[i]; the batch, 0, first
 }

@@ -36,7 +36,8 @@ var soundGraphs = []string{
 		{"name":"n7","op":"Mul","inputs":["gain","g"],"output":"h"},
 		{"name":"n8","op":"Concat","inputs":["h","b","d"],"output":"i","attributes":{"axis":-2}},
 		{"name":"n9","op":"Sigmoid","inputs":["i"],"output":"j"},
-		{"name":"n10","op":"Clip","inputs":["j"],"output":"image","attributes":{"min":0.25,"max":0.75}}]}`,
+		{"name":"n11","op":"Transpose","inputs":["j"],"output":"k","attributes":{"perm":[0,2,1,3]}},
+		{"name":"n10","op":"Clip","inputs":["k"],"output":"image","attributes":{"min":0.25,"max":0.75}}]}`,
 }
 
 var soundTensors = map[string][]int{
@@ -49,7 +50,7 @@ func TestShapes(t *testing.T) {
 	for i, want := range []map[string][]int{
 		{"z": {3}, "v": {3, 1, 1}, "a": {4, 3, 2}, "b": {4, 3, 2}, "c": {4, 3, 2}, "d": {4, 6, 3}, "e": {6, 6, 3}, "image": {6, 6, 3}},
 		{"z": {3, 2, 1}, "f": {6}, "a": {16}, "b": {4, 2, 2}, "c": {4, 2, 2}, "d": {4, 2, 2}, "e": {4, 2, 2}, "g": {4, 2, 2},
-			"h": {4, 2, 2}, "i": {4, 6, 2}, "j": {4, 6, 2}, "image": {4, 6, 2}},
+			"h": {4, 2, 2}, "i": {4, 6, 2}, "j": {4, 6, 2}, "k": {6, 4, 2}, "image": {6, 4, 2}},
 	} {
 		g, err := Parse([]byte(soundGraphs[i]))
 		if err != nil {
@@ -254,10 +255,15 @@ func TestFaults(t *testing.T) {
 		{1, `["d","e"]`, `["d","a"]`, "", nil, `node "n6" (Add): inputs d [4 2 2] and a [16] differ; two activations must have one shape`},
 		{1, ``, ``, "gain", []int{2, 4, 1, 1}, `node "n7" (Mul): tensor [2 4 1 1] does not broadcast to the activation [4 2 2]`},
 		{1, ``, ``, "gain", []int{3}, `node "n7" (Mul): tensor [3] does not broadcast to the activation [4 2 2]`},
+		{1, `"perm":[0,2,1,3]`, `"perm":[1,0,2,3]`, "", nil, `node "n11" (Transpose): perm: want the axes 0 to 3 in some order, 0 first, got [1 0 2 3]`},
+		{1, `"perm":[0,2,1,3]`, `"perm":[0,2,2,3]`, "", nil, `node "n11" (Transpose): perm: want the axes 0 to 3 in some order, 0 first, got [0 2 2 3]`},
+		{1, `"perm":[0,2,1,3]`, `"perm":[0,2,1,4]`, "", nil, `node "n11" (Transpose): perm: want the axes 0 to 3 in some order, 0 first, got [0 2 1 4]`},
+		{1, `"perm":[0,2,1,3]`, `"perm":[0,2,1]`, "", nil, `node "n11" (Transpose): perm: want the axes 0 to 3 in some order, 0 first, got [0 2 1]`},
+		{1, `,"attributes":{"perm":[0,2,1,3]}`, ``, "", nil, `node "n11" (Transpose): perm: want the axes 0 to 3 in some order, 0 first, got []`},
 		{1, `"axis":-2`, `"axis":0`, "", nil, `node "n8" (Concat): axis: want 1 to 3, got 0; axis 0 is the batch`},
 		{1, `["h","b","d"]`, `["h","a","d"]`, "", nil, `node "n8" (Concat): inputs h [4 2 2] and a [16] differ beside axis 2`},
 		{1, `"min":0.25`, `"min":0.8`, "", nil, `node "n10" (Clip): min 0.8 is above max 0.75`},
-		{1, `{"name":"n10","op":"Clip","inputs":["j"],"output":"image","attributes":{"min":0.25,"max":0.75}}`, `{"name":"n10","op":"Flatten","inputs":["j"],"output":"image"}`, "", nil, `output "image": want [C,H,W], got [48]`},
+		{1, `{"name":"n10","op":"Clip","inputs":["k"],"output":"image","attributes":{"min":0.25,"max":0.75}}`, `{"name":"n10","op":"Flatten","inputs":["j"],"output":"image"}`, "", nil, `output "image": want [C,H,W], got [48]`},
 	} {
 		if c.old != "" && strings.Count(soundGraphs[c.graph], c.old) != 1 {
 			t.Fatalf("%q is not once in the sound graph", c.old)

@@ -277,6 +277,21 @@ func flattenShape(n *Node, in [][]int) ([]int, error) {
 	return []int{int(total)}, nil
 }
 
+// transposeShape: perm is an order of the axes that leaves the batch first. ONNX's default, which would
+// move it, is refused.
+func transposeShape(n *Node, in [][]int) ([]int, error) {
+	perm, x := n.Attributes.Perm, in[0]
+	sorted := slices.Sorted(slices.Values(perm))
+	if len(perm) != len(x)+1 || perm[0] != 0 || sorted[0] != 0 || sorted[len(x)] != len(x) || len(slices.Compact(sorted)) != len(perm) {
+		return nil, n.fault("perm: want the axes 0 to %d in some order, 0 first, got %v", len(x), perm)
+	}
+	out := make([]int, len(x))
+	for i, axis := range perm[1:] {
+		out[i] = x[axis-1]
+	}
+	return out, nil
+}
+
 // wantVector checks that input k, where there is one, is [extent].
 func (n *Node) wantVector(in [][]int, k int, what string, extent int) error {
 	if k < len(in) && !slices.Equal(in[k], []int{extent}) {

@@ -36,6 +36,7 @@ var operators = map[string]operator{
 	Resize:             {1, 1, 1, []string{"scales"}, resizeShape},
 	Reshape:            {1, 1, 1, []string{"shape"}, reshapeShape},
 	Flatten:            {1, 1, 1, []string{"axis"}, flattenShape},
+	Transpose:          {1, 1, 1, []string{"perm"}, transposeShape},
 }
 
 // Normalize fills in ONNX's default of every attribute that is not set. tensors gives the shapes of

@@ -23,15 +23,37 @@ func (l *lowering) batchNormalization(n *graph.Node) {
 	l.affine(n, l.values[n.Inputs[0]], scale, shift)
 }
 
-// affine is x*scale + shift, both [C] or [H,W,C]: folded into x's convolution where it can be.
+// affine is x*scale + shift, both [C] or [H,W,C]: folded into x's convolution or normalisation where it
+// can be.
 func (l *lowering) affine(n *graph.Node, x *value, scale, shift []float64) {
-	if s := l.open(x); s != nil && len(s.In) == 1 {
-		if c, ok := s.Op.(*Conv); ok && len(scale) == x.shape.C && c.fold(scale, shift) {
+	if s := l.open(x); s != nil && len(s.In) == 1 && len(scale) == x.shape.C {
+		folded := false
+		switch op := s.Op.(type) {
+		case *Conv:
+			folded = op.fold(scale, shift)
+		case *GroupNorm:
+			folded = op.fold(scale, shift)
+		}
+		if folded {
 			l.become(n, x)
 			return
 		}
 	}
 	l.emit(n, &Pointwise{x.shape.Size(), narrow(scale), narrow(shift)}, x)
+}
+
+// fold applies y*scale + shift to the output by channel; it reports false where the channels are not y's.
+func (g *GroupNorm) fold(scale, shift []float64) bool {
+	if len(scale) != g.Shape.C {
+		return false
+	}
+	before, offset := widen(g.Scale), widen(g.Shift)
+	for c := range before {
+		before[c] *= scale[c]
+		offset[c] = float64(offset[c]*scale[c]) + shift[c]
+	}
+	g.Scale, g.Shift = narrow(before), narrow(offset)
+	return true
 }
 
 func (l *lowering) activation(n *graph.Node, a Activation) {

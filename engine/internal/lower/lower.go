@@ -137,6 +137,8 @@ func (l *lowering) node(n *graph.Node) error {
 		l.resize(n)
 	case graph.Reshape, graph.Flatten:
 		l.reorder(n)
+	case graph.Transpose:
+		l.transpose(n)
 	default:
 		return fault.New(fault.ErrUnsupported, "node %q: no step for operator %q", n.Name, n.Op)
 	}

@@ -61,6 +61,7 @@ var operators = map[string]func(a graph.Attributes, in []Activation) Activation{
 	graph.Resize:             resize,
 	graph.Reshape:            reshape,
 	graph.Flatten:            func(_ graph.Attributes, in []Activation) Activation { return flat(in[0]) },
+	graph.Transpose:          transpose,
 }
 
 // gemm: y_n = alpha sum_k x_k W_kn + beta b_n.
@@ -320,6 +321,30 @@ func reshape(a graph.Attributes, in []Activation) Activation {
 		shape[missing] = len(x.Data) / known
 	}
 	return Activation{Shape: shape, Data: x.Data}
+}
+
+// transpose: axis i of y is axis perm[i] of x, the batch being axis 0 of both.
+func transpose(a graph.Attributes, in []Activation) Activation {
+	x := in[0]
+	shape := make([]int, len(x.Shape))
+	for i := range shape {
+		shape[i] = x.Shape[a.Perm[i+1]-1]
+	}
+	y := zeros(shape...)
+	index := make([]int, len(shape)) // of x
+	for i := range y.Data {
+		rest := i
+		for axis := len(shape) - 1; axis >= 0; axis-- {
+			index[a.Perm[axis+1]-1] = rest % shape[axis]
+			rest /= shape[axis]
+		}
+		from := 0
+		for axis, extent := range x.Shape {
+			from = from*extent + index[axis]
+		}
+		y.Data[i] = x.Data[from]
+	}
+	return y
 }
 
 func flat(x Activation) Activation { return Activation{Shape: []int{len(x.Data)}, Data: x.Data} }

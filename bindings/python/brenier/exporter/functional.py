@@ -13,7 +13,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from .graph import Activation, Builder, Constant, Unsupported
+from .graph import Activation, Builder, Constant, Unsupported, nearest_scale
 
 
 class Batch:
@@ -112,6 +112,24 @@ def group_norm(
     return b.group_norm(at, input, weight, bias, num_groups, eps)
 
 
+def instance_norm(
+    b: Builder,
+    at: str,
+    input: Activation,
+    running_mean: Constant | None = None,
+    running_var: Constant | None = None,
+    weight: Constant | None = None,
+    bias: Constant | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Activation:
+    """A group for every channel."""
+    if not use_input_stats:
+        return batch_norm(b, at, input, running_mean, running_var, weight, bias, eps=eps)
+    return group_norm(b, at, input, input.shape[0], weight, bias, eps)
+
+
 def _affine(
     b: Builder, at: str, weight: Constant | None, bias: Constant | None, channels: int
 ) -> tuple[Constant, Constant]:
@@ -140,6 +158,31 @@ def leaky_relu(
 
 def silu(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
     return b.elementwise("Silu", at, input)
+
+
+def prelu(b: Builder, at: str, input: Activation, weight: Constant) -> Activation:
+    """max(0, x) + slope * min(0, x); one slope is a leaky relu. Slopes are ``[C]``, or broadcast to x."""
+    slopes = weight.values
+    if slopes.size == 1:
+        return leaky_relu(b, at, input, float(slopes.reshape(())))
+    if slopes.ndim == 1 and len(input.shape) > 1:
+        slopes = slopes.reshape(-1, *[1] * (len(input.shape) - 1))
+    below = b.elementwise("Clip", at, input, max=0.0)
+    below = b.combine("Mul", at, below, b.constant(f"{at}.slope", slopes))
+    return b.combine("Add", at, b.elementwise("Relu", at, input), below)
+
+
+def hardsigmoid(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
+    return hard_sigmoid_of(b, at, input, 1 / 6, 0.5)
+
+
+def hard_sigmoid_of(b: Builder, at: str, input: Activation, alpha: float, beta: float) -> Activation:
+    """alpha x + beta, between 0 and 1."""
+    return clamp(b, at, add(b, f"{at}.beta", mul(b, f"{at}.alpha", input, alpha), beta), 0.0, 1.0)
+
+
+def hardswish(b: Builder, at: str, input: Activation, inplace: bool = False) -> Activation:
+    return mul(b, at, input, hardsigmoid(b, at, input))
 
 
 def tanh(b: Builder, at: str, input: Activation) -> Activation:
@@ -237,7 +280,9 @@ def interpolate(
 ) -> Activation:
     if len(input.shape) != 3:
         raise Unsupported(f"an interpolation of {list(input.shape)}; want [C, H, W]")
-    if size is not None:
+    if mode == "bilinear" and not align_corners and size is not None:
+        scales = [want / have for have, want in zip(input.shape[1:], pair(size))]
+    elif size is not None:
         scales = [_scale(have, want) for have, want in zip(input.shape[1:], pair(size))]
     elif scale_factor is not None:
         scales = [float(s) for s in pair(scale_factor)]
@@ -245,30 +290,83 @@ def interpolate(
             scales = [_scale(have, math.floor(have * s)) for have, s in zip(input.shape[1:], scales)]
     else:
         raise Unsupported("an interpolation without size or scale_factor")
+    if mode == "bilinear" and not align_corners:
+        return bilinear(b, at, input, scales)
     # nearest-exact takes the nearest centre instead of the floor, which differs unless the scale is whole.
     if mode != "nearest" and not (mode == "nearest-exact" and all(s == int(s) for s in scales)):
-        raise Unsupported(f"interpolation by {mode!r}; want nearest")
+        raise Unsupported(f"interpolation by {mode!r}; want nearest, or bilinear without align_corners")
     return b.resize(at, input, scales)
 
 
 def _scale(have: int, want: int) -> float:
-    """The scale by which a file's nearest resizing takes the rows that PyTorch takes for a size.
-
-    A file means in[floor(i / scale)] and PyTorch in[floor(i * s)], s = have / want, both in float32.
-    Where i * have / want is a whole number, rounding may take either below it; a scale that is a
-    little larger moves the file's down.
-    """
+    """The scale by which a file's nearest resizing takes the rows that PyTorch takes for a size: those of
+    in[floor(i * s)], s = have / want, both in float32."""
     rows = np.arange(want, dtype=np.float32)
     theirs = np.minimum(np.floor(rows * (np.float32(have) / np.float32(want))), have - 1)
-    for larger in (0.0, 2.0**-50, 2.0**-23, 2.0**-22):
-        scale = want / have * (1 + larger)
-        ours = np.minimum(np.floor(rows / np.float32(scale)), have - 1)
-        if math.floor(have * scale) == want and np.array_equal(ours, theirs):
-            return scale
-    raise Unsupported(
-        f"an interpolation of {have} rows or columns to {want}, of which PyTorch chooses some by rounding; "
-        "give scale_factor"
-    )
+    scale = nearest_scale(have, want, theirs, want / have)
+    if scale is None:
+        raise Unsupported(
+            f"an interpolation of {have} rows or columns to {want}, of which PyTorch chooses some by "
+            "rounding; give scale_factor"
+        )
+    return scale
+
+
+def bilinear(b: Builder, at: str, input: Activation, scales: Sequence[float]) -> Activation:
+    """Linear interpolation between centres, by whole factors: a repetition, a convolution of each channel
+    with the weights that make a repetition linear, and a factor at the edges, where the image's own are
+    repeated and a convolution reads zeros.
+
+    With factor s, row s*i + r lies t = (r + 1/2)/s - 1/2 from centre i. Of a repetition, the rows m and more
+    below it belong to centre i + 1 if r + m >= s, so that its weight max(0, t) is the kernel's sum from
+    m = s - r on: max(0, 1/2 - (m - 1/2)/s).
+    """
+    if any(s != int(s) or s < 1 for s in scales):
+        raise Unsupported(f"a linear interpolation by {list(scales)}; want whole numbers")
+    channels, rows, cols = input.shape
+    kernels, edges = [], []
+    for extent, factor in zip((rows, cols), (int(s) for s in scales)):
+        sums = np.maximum(0, 0.5 - (np.arange(1, factor // 2 + 2) - 0.5) / factor)
+        half = sums[:-1] - sums[1:]
+        kernel = np.concatenate([half[::-1], [1 - 2 * sums[0]], half])
+        kernels.append(kernel)
+        first = len(kernel) // 2
+        edges.append(1 / np.convolve(np.ones(extent * factor), kernel)[first : first + extent * factor])
+    weight = np.broadcast_to(np.outer(*kernels), (channels, 1, len(kernels[0]), len(kernels[1])))
+    pads = [len(kernel) // 2 for kernel in kernels] * 2
+    x = b.resize(at, input, scales)
+    x = b.conv(at, x, b.constant(f"{at}.weight", weight.astype(np.float32)), None, pads=pads, group=channels)
+    factor_at = np.outer(*edges)[None].astype(np.float32)
+    return b.combine("Mul", at, x, b.constant(f"{at}.edges", factor_at))
+
+
+def zero_pad(b: Builder, at: str, input: Activation, pads: Sequence[int]) -> Activation:
+    """``pads`` are top, left, bottom, right: a convolution of each channel with 1."""
+    if len(input.shape) != 3 or min(pads) < 0:
+        raise Unsupported(f"a padding {list(pads)} of {list(input.shape)}; want [C, H, W], and none below 0")
+    weight = b.constant(f"{at}.weight", np.ones((input.shape[0], 1, 1, 1), np.float32))
+    return b.conv(at, input, weight, None, pads=pads, group=input.shape[0])
+
+
+def depth_to_space(b: Builder, at: str, input: Activation, block: int, mode: str = "CRD") -> Activation:
+    """Blocks of ``block`` by ``block`` pixels from as many channels, as a transposed convolution. The
+    channel of output channel c is at c * block^2 + place ("CRD"), or at place * channels + c ("DCR")."""
+    if len(input.shape) != 3 or block < 1 or input.shape[0] % block**2:
+        raise Unsupported(f"{block} by {block} pixels from the channels of {list(input.shape)}")
+    channels, places = input.shape[0] // block**2, block**2
+    one = np.eye(places, dtype=np.float32).reshape(places, block, block)
+    if mode == "CRD":
+        weight, group = np.tile(one[:, None], (channels, 1, 1, 1)), channels
+    else:
+        weight = np.zeros((places, channels, channels, block, block), np.float32)
+        weight[:, range(channels), range(channels)] = one[:, None]
+        weight, group = weight.reshape(-1, channels, block, block), 1
+    strides = (block, block)
+    return b.conv_transpose(at, input, b.constant(f"{at}.weight", weight), None, strides, group=group)
+
+
+def pixel_shuffle(b: Builder, at: str, input: Activation, upscale_factor: int) -> Activation:
+    return depth_to_space(b, at, input, upscale_factor)
 
 
 def reshape(b: Builder, at: str, input: Activation, *shape: Any) -> Activation:
@@ -335,6 +433,32 @@ def getitem(b: Builder, at: str, input: Activation, index: Any) -> Activation:
     return reshape(b, at, input, *axes, *rest)
 
 
+def permute(b: Builder, at: str, input: Activation, *dims: Any) -> Activation:
+    order = dims[0] if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
+    return b.transpose(at, input, [axis % (len(input.shape) + 1) for axis in order])
+
+
+def transpose(b: Builder, at: str, input: Activation, dim0: int, dim1: int) -> Activation:
+    order = list(range(len(input.shape) + 1))
+    order[dim0], order[dim1] = order[dim1], order[dim0]
+    return b.transpose(at, input, order)
+
+
+def pad(
+    b: Builder,
+    at: str,
+    input: Activation,
+    pad: Sequence[int],
+    mode: str = "constant",
+    value: float | None = None,
+) -> Activation:
+    """PyTorch's pads are left, right, top, bottom, the last axis first."""
+    left, right, top, bottom = [*pad, 0, 0][:4] if len(pad) in (2, 4) else [-1] * 4
+    if mode != "constant" or value:
+        raise Unsupported(f"a padding by {mode!r} with {value}; want 'constant' with 0")
+    return zero_pad(b, at, input, [top, left, bottom, right])
+
+
 def identity(b: Builder, at: str, input: Activation, *_args: Any, **_kwargs: Any) -> Activation:
     return input
 
@@ -384,9 +508,13 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "conv_transpose2d": conv_transpose2d,
     "batch_norm": batch_norm,
     "group_norm": group_norm,
+    "instance_norm": instance_norm,
     "relu": relu,
     "relu6": relu6,
     "leaky_relu": leaky_relu,
+    "prelu": prelu,
+    "hardsigmoid": hardsigmoid,
+    "hardswish": hardswish,
     "silu": silu,
     "tanh": tanh,
     "sigmoid": sigmoid,
@@ -408,6 +536,10 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "concat": cat,
     "interpolate": interpolate,
     "upsample": interpolate,
+    "pixel_shuffle": pixel_shuffle,
+    "pad": pad,
+    "permute": permute,
+    "transpose": transpose,
     "view": reshape,
     "reshape": reshape,
     "flatten": flatten,

@@ -51,9 +51,12 @@ class Builder:
     input_shape : tuple of int, optional
         Of the code as the decoder reads it: ``(d,)``, or ``(C, H, W)`` with C*H*W = d. Without it
         no node can be made, but operators can still be looked up.
+    network : str
+        What the names of the file's tensors begin with.
     """
 
-    def __init__(self, input_shape: Shape | None) -> None:
+    def __init__(self, input_shape: Shape | None, network: str = "decoder") -> None:
+        self._network = network
         self.input = Unknown() if input_shape is None else Activation("z", input_shape)
         self.nodes: list[dict[str, Any]] = []
         self.tensors: dict[str, NDArray[Any]] = {}
@@ -257,14 +260,23 @@ class Builder:
             raise Unsupported(f"an activation {list(out)} of {len(out)} axes beside the batch; want 1 to 3")
         return x if out == x.shape else self._add("Reshape", at, [x], out, {"shape": [0, *out]})
 
+    def transpose(self, at: str, x: Activation, order: Sequence[int]) -> Activation:
+        """Axis i of the result is axis ``order[i]`` of x; the batch counts as 0 and stays first."""
+        if sorted(order) != list(range(len(x.shape) + 1)) or order[0] != 0:
+            raise Unsupported(f"a transpose {list(order)} of [n, {', '.join(map(str, x.shape))}]")
+        if list(order) == list(range(len(order))):
+            return x
+        shape = tuple(x.shape[axis - 1] for axis in order[1:])
+        return self._add("Transpose", at, [x], shape, {"perm": list(order)})
+
     def flatten(self, at: str, x: Activation) -> Activation:
         return x if len(x.shape) == 1 else self._add("Flatten", at, [x], (math.prod(x.shape),))
 
     # ---- tensors and names -----------------------------------------------------------------------
 
     def constant(self, path: str, values: NDArray[Any]) -> Constant:
-        """A tensor of the file, named ``decoder.<path>``. The same path is the same tensor."""
-        name = f"decoder.{path}"
+        """A tensor of the file, named ``<network>.<path>``. The same path is the same tensor."""
+        name = f"{self._network}.{path}"
         if name not in self.tensors:
             self.tensors[name] = np.ascontiguousarray(values)
         return Constant(name, self.tensors[name])
@@ -292,6 +304,22 @@ class Builder:
     def _unique(self, name: str) -> str:
         count = self._names[name] = self._names.get(name, 0) + 1
         return name if count == 1 else f"{name}#{count}"
+
+
+def nearest_scale(have: int, want: int, sources: NDArray[Any], scale: float) -> float | None:
+    """The scale by which a file's nearest resizing takes ``sources`` of ``have`` rows or columns as its
+    ``want``; None if none does. ``scale`` is tried first.
+
+    A file means in[floor(i / scale)], in float32. Where i / scale is a whole number, rounding may take
+    either below it; a scale that is a little larger moves the file's down.
+    """
+    rows = np.arange(want, dtype=np.float32)
+    for larger in (0.0, 2.0**-50, 2.0**-23, 2.0**-22):
+        for candidate in (scale * (1 + larger), want / have * (1 + larger)):
+            ours = np.minimum(np.floor(rows / np.float32(candidate)), have - 1)
+            if math.floor(have * candidate) == want and np.array_equal(ours, sources):
+                return candidate
+    return None
 
 
 def _image(at: str, x: Activation) -> Shape:

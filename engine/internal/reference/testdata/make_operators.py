@@ -251,6 +251,36 @@ def cases():
     case.node("Sigmoid")
     yield case
 
+    for perm in ([0, 1, 3, 2], [0, 2, 1, 3], [0, 2, 3, 1], [0, 3, 1, 2], [0, 3, 2, 1]):
+        case = Case(f"transpose/{perm}", (2, 3, 4))
+        case.node("Conv", case.last, case.tensor((3, 2, 1, 1)), kernel_shape=[1, 1])
+        case.node("Transpose", perm=perm)
+        case.node("Tanh")
+        yield case
+
+    case = Case("transpose/a dense layer that makes [H, W, C]", (5,))
+    case.node("Gemm", "z", case.tensor((5, 24)), case.tensor((24,)))
+    case.node("Relu")
+    case.node("Reshape", shape=[-1, 2, 3, 4])
+    case.node("Transpose", perm=[0, 3, 1, 2])
+    case.node("Conv", case.last, case.tensor((3, 4, 2, 2)), kernel_shape=[2, 2], pads=[1, 0, 0, 1])
+    yield case
+
+    case = Case("transpose/matrices", (24,))
+    case.node("Reshape", shape=[0, 4, 6])
+    case.node("Transpose", perm=[0, 2, 1])
+    case.node("Flatten")
+    case.node("Gemm", case.last, case.tensor((24, 8)))
+    yield case
+
+    case = Case("folding/factor and term after a group normalisation", (4, 3, 3))
+    case.node("GroupNormalization", case.last, case.tensor((4,)), case.tensor((4,)), num_groups=2)
+    case.node("Mul", case.last, case.tensor((4, 1, 1)))
+    case.node("Add", case.last, case.tensor((1, 4, 1, 1)))
+    case.node("Silu")
+    case.node("Mul", case.last, case.tensor((3, 3)))
+    yield case
+
 
 def main():
     written = [case.write() for case in cases()]
