@@ -325,6 +325,8 @@ brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t fi
  *   x            [n,d] F32, finite
  *   brenier      [n] F64, written: u(x) = max_i <x,y_i> + h_i; may be NULL
  *   kantorovich  [n] F64, written: |x|^2/2 - u(x); may be NULL
+ * The dual of the latter at point i is |y_i|^2/2 + h_i: the two sum to at most |x-y_i|^2/2, and to that
+ * where x is in cell i.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT, SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_potential(brenier_model *model, const brenier_buffer *x, size_t n,
                                  const brenier_buffer *brenier, const brenier_buffer *kantorovich);
@@ -372,7 +374,7 @@ void brenier_field_options_init(brenier_field_options *options);
 brenier_status brenier_field_create(brenier_model *model, const brenier_field_options *options,
                                     brenier_field **field);
 
-/* Waits for the reads at work on the field, then frees it.
+/* Cancels the field's jobs, waits for them and for the reads at work on it, then frees it.
  * Errors: INVALID_HANDLE. */
 brenier_status brenier_field_destroy(brenier_field *field);
 
@@ -393,16 +395,18 @@ brenier_status brenier_field_read(brenier_field *field, uint64_t seed, int64_t x
 
 /* ---- Jobs: work that does not block the caller ------------------------------------------------ */
 
-/* A job is a call of brenier_generate, brenier_decode or brenier_locate that is done later, by workers
- * of the engine or in brenier_run, with the same bits. For the thread that draws frames there are
+/* A job is a call of brenier_generate, brenier_decode, brenier_locate or brenier_field_read that is done
+ * later, by workers of the engine or in brenier_run, with the same bits. For the thread that draws frames there are
  * brenier_submit_*, brenier_poll and brenier_cancel, and brenier_job_close of a job that has ended: they
  * take no lock, allocate nothing and never enter the library's runtime, so neither a worker nor a
  * collection of garbage can hold them up; docs/jobs.md has what they were measured to take.
  *   Slices     Work is done in slices of about job_slice_us, as many samples as have been seen to take
  *              that long and never less than one. Between slices a worker looks at what is new,
  *              cancelled, expired or more urgent. Several workers may do slices of one job at once.
+ *              A field read is cut into blocks of 256 x 256 pixels, each of which one worker at a time
+ *              has, for as many tiles as fit a slice.
  *   Batches    Small jobs of one model that ask for the same (extension, k, dtype, layout; memory of
- *              the host) share a slice. Nothing shows it but the time.
+ *              the host) share a slice, but for field reads. Nothing shows it but the time.
  *   Order      Higher priority first, then the earlier deadline, then the earlier submit; where one
  *              job shares a slice, less urgent ones may come along.
  *   Buffers    What a request points to must stay, and its outputs must not be touched, until the job
@@ -419,16 +423,16 @@ enum {
     BRENIER_JOB_QUEUED = 0,
     BRENIER_JOB_RUNNING = 1,   /* some of it has been begun */
     BRENIER_JOB_DONE = 2,      /* the outputs are written */
-    BRENIER_JOB_CANCELLED = 3, /* by brenier_cancel, or with its model or engine */
+    BRENIER_JOB_CANCELLED = 3, /* by brenier_cancel, or with its field, model or engine */
     BRENIER_JOB_EXPIRED = 4,   /* the deadline passed before all of it was begun */
     BRENIER_JOB_FAILED = 5     /* brenier_wait says why */
 };
 
 /* Called once, when a job has ended and just before brenier_poll says so, with what brenier_wait will
  * return: on a thread of the engine, or in a call that ends jobs: brenier_run, brenier_job_close,
- * brenier_model_close, brenier_engine_destroy. `job` is the handle, or NULL if nobody has one or it is
+ * brenier_field_destroy, brenier_model_close, brenier_engine_destroy. `job` is the handle, or NULL if nobody has one or it is
  * being closed. It must return (no longjmp, no exception) and soon, for it holds a worker; it may
- * submit, poll and cancel, and must not wait for or close its own job, its model or its engine. */
+ * submit, poll and cancel, and must not wait for or close its own job, its field, model or engine. */
 typedef void (*brenier_job_callback)(void *user, brenier_job *job, brenier_status result);
 
 typedef struct brenier_job_options {
@@ -442,8 +446,8 @@ typedef struct brenier_job_options {
 /* Sets every option to its default, and struct_size. */
 void brenier_job_options_init(brenier_job_options *options);
 
-/* Submits what brenier_generate, brenier_decode or brenier_locate would do, with n of 1 or more. What
- * is wrong with the arguments is said at once, but for NaN and infinities among codes or x, for which
+/* Submits what brenier_generate, brenier_decode, brenier_locate or brenier_field_read would do, with n
+ * of 1 or more. What is wrong with the arguments is said at once, but for NaN and infinities among codes or x, for which
  * the job fails. `options` may be NULL. The caller closes *job; where `job` is NULL the job closes
  * itself. The buffers belong to the job until it has ended.
  * Errors: as of those functions; BUSY (job_limit jobs are there; close some, or submit later). */
@@ -456,6 +460,10 @@ brenier_status brenier_submit_decode(brenier_model *model, const brenier_buffer 
 brenier_status brenier_submit_locate(brenier_model *model, const brenier_buffer *x, size_t n, uint32_t k,
                                      const brenier_buffer *cells, const brenier_buffer *scores,
                                      const brenier_job_options *options, brenier_job **job);
+brenier_status brenier_submit_field_read(brenier_field *field, uint64_t seed, int64_t x, int64_t y,
+                                         uint32_t width, uint32_t height, uint32_t level,
+                                         const brenier_buffer *pixels,
+                                         const brenier_job_options *options, brenier_job **job);
 
 /* Says where a job is, without waiting.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (`state` is NULL). */
@@ -523,8 +531,8 @@ typedef struct brenier_fit_options {
     uint64_t seed;        /* same seed, same points: same heights */
     brenier_progress_callback progress; /* may be NULL */
     void *user;
-    brenier_model *decoder; /* its decoder and output go into the result; may be NULL, and of any
-                               engine */
+    brenier_model *decoder; /* its decoder and output go into the result, and the mean and deviation of
+                               2,048 of the result's images, for fields; may be NULL, and of any engine */
     const brenier_buffer *start; /* heights [N] F32 to start from; may be NULL */
     const char *checkpoint; /* a file that the state is kept in, every 20 s and whole at any time, and
                                taken up from where it is there; NULL: none */

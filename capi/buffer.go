@@ -79,13 +79,20 @@ func float32s(name string, b *C.brenier_buffer, n C.size_t, width int) ([]float3
 // pixelDTypes are those of images; a field's pixels may be U16 too.
 var pixelDTypes = map[C.brenier_dtype]engine.DType{C.BRENIER_F32: engine.F32, C.BRENIER_F16: engine.F16, C.BRENIER_U8: engine.U8}
 
+// fieldDType is one of those of a field's pixels, which was checked.
+func fieldDType(dtype C.brenier_dtype) engine.DType {
+	if dtype == C.BRENIER_U16 {
+		return engine.U16
+	}
+	return pixelDTypes[dtype]
+}
+
+var layouts = [...]engine.Layout{C.BRENIER_NCHW: engine.NCHW, C.BRENIER_NHWC: engine.NHWC}
+
 // layoutOf is the layout of a caller's images.
 func layoutOf(name string, b *C.brenier_buffer) (engine.Layout, error) {
-	switch b.layout {
-	case C.BRENIER_NCHW:
-		return engine.NCHW, nil
-	case C.BRENIER_NHWC:
-		return engine.NHWC, nil
+	if b.layout >= 0 && int(b.layout) < len(layouts) {
+		return layouts[b.layout], nil
 	}
 	return 0, invalid("%s: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", name, b.layout)
 }

@@ -112,13 +112,10 @@ func fieldPixels(from *C.brenier_buffer) (out engine.Image, err error) {
 	if err != nil {
 		return out, err
 	}
-	if dtype, known := pixelDTypes[b.dtype]; known {
-		out.DType = dtype
-	} else if b.dtype == C.BRENIER_U16 {
-		out.DType = engine.U16
-	} else {
+	if _, known := pixelDTypes[b.dtype]; !known && b.dtype != C.BRENIER_U16 {
 		return out, invalid("pixels: want dtype BRENIER_F32 (0), BRENIER_F16 (1), BRENIER_U8 (2) or BRENIER_U16 (5), got %d", b.dtype)
 	}
+	out.DType = fieldDType(b.dtype)
 	if out.Layout, err = layoutOf("pixels", &b); err != nil {
 		return out, err
 	}

@@ -84,7 +84,7 @@ func (c *call) fitOptions(from *C.brenier_fit_options, n C.size_t) (engine.FitOp
 		if m == nil {
 			return to, c.err
 		}
-		to.Decoder = m.Model
+		to.Decoder, to.Images = m.Model, engine.DefaultImages
 	}
 	if o.progress != nil {
 		to.Progress = func(p engine.FitProgress) bool {

@@ -1,6 +1,6 @@
 // Jobs as brenier.h has them: what a request says is checked here, in C and without a lock, and then
 // put into the queue. The checks and their sentences are those of the functions that do the same at
-// once (buffer.go, engine/decode.go, engine/extend.go); a test compares the two.
+// once (buffer.go, export_field.go, engine/decode.go, engine/extend.go, engine/field_read.go); a test compares the two.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <math.h>
@@ -76,7 +76,7 @@ static const struct {
     size_t size;
 } dtypes[] = {
     [BRENIER_F32] = {"F32", 4}, [BRENIER_F16] = {"F16", 2}, [BRENIER_U8] = {"U8", 1},
-    [BRENIER_I64] = {"I64", 8}, [BRENIER_F64] = {"F64", 8},
+    [BRENIER_I64] = {"I64", 8}, [BRENIER_F64] = {"F64", 8}, [BRENIER_U16] = {"U16", 2},
 };
 
 // Checks a buffer of a known dtype for n rows of width elements.
@@ -110,14 +110,18 @@ static brenier_status array(const char *name, const brenier_buffer *from, brenie
     return BRENIER_OK;
 }
 
+static brenier_status layout(const char *name, const brenier_buffer *b) {
+    if (b->layout == BRENIER_NCHW || b->layout == BRENIER_NHWC) return BRENIER_OK;
+    return INVALID("%s: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", name, (int)b->layout);
+}
+
 static brenier_status images(const struct job_facts *model, const brenier_buffer *from, size_t n,
                              struct job_settings *settings, void **data) {
     brenier_buffer b;
     TRY(adopt("images", from, BUFFER_FIRST, &b, sizeof b));
     if (b.dtype != BRENIER_F32 && b.dtype != BRENIER_F16 && b.dtype != BRENIER_U8)
         return INVALID("images: want dtype BRENIER_F32 (0), BRENIER_F16 (1) or BRENIER_U8 (2), got %d", (int)b.dtype);
-    if (b.layout != BRENIER_NCHW && b.layout != BRENIER_NHWC)
-        return INVALID("images: want layout BRENIER_NCHW (0) or BRENIER_NHWC (1), got %d", (int)b.layout);
+    TRY(layout("images", &b));
     if (b.location != BRENIER_HOST && b.location != BRENIER_CUDA_DEVICE)
         return INVALID("images: want location BRENIER_HOST (0) or BRENIER_CUDA_DEVICE (1), got %d", (int)b.location);
     TRY(memory("images", &b, n, (size_t)model->channels * (size_t)model->height * (size_t)model->width));
@@ -125,6 +129,56 @@ static brenier_status images(const struct job_facts *model, const brenier_buffer
     settings->layout = b.layout;
     settings->location = b.location;
     *data = b.data;
+    return BRENIER_OK;
+}
+
+// A field's pixels: *data is where they go, and *bytes how many there may be.
+static brenier_status pixels(const brenier_buffer *from, struct job_settings *settings, void **data, size_t *bytes) {
+    brenier_buffer b;
+    TRY(adopt("pixels", from, BUFFER_FIRST, &b, sizeof b));
+    if (b.dtype != BRENIER_F32 && b.dtype != BRENIER_F16 && b.dtype != BRENIER_U8 && b.dtype != BRENIER_U16)
+        return INVALID("pixels: want dtype BRENIER_F32 (0), BRENIER_F16 (1), BRENIER_U8 (2) or BRENIER_U16 (5), got %d",
+                       (int)b.dtype);
+    TRY(layout("pixels", &b));
+    if (b.location != BRENIER_HOST)
+        return fail(BRENIER_UNSUPPORTED, "pixels: want location BRENIER_HOST (0), got %d", (int)b.location);
+    const size_t size = dtypes[b.dtype].size;
+    TRY(memory("pixels", &b, b.bytes / size, 1));
+    settings->dtype = b.dtype;
+    settings->layout = b.layout;
+    *data = b.data;
+    *bytes = b.bytes / size * size;
+    return BRENIER_OK;
+}
+
+// ---- What a field can read
+
+enum { MAX_LEVEL = 30 };
+
+static brenier_status region(const struct job_work *r) {
+    if (r->level > MAX_LEVEL) return INVALID("level: want 0 .. %d, got %u", MAX_LEVEL, r->level);
+    if (r->width < 1 || r->height < 1 || r->width > INT32_MAX || r->height > INT32_MAX)
+        return INVALID("region: want a width and a height of 1 .. %d, got %u x %u", INT32_MAX, r->width, r->height);
+    const int64_t end = (INT64_C(1) << 62) >> r->level;
+    if (r->x < -end || r->y < -end || r->x > end - r->width || r->y > end - r->height)
+        return INVALID("region: %u x %u at (%lld, %lld) of level %u is beyond the plane's end; want it within -%lld .. "
+                       "%lld", r->width, r->height, (long long)r->x, (long long)r->y, r->level, (long long)end,
+                       (long long)end - 1);
+    return BRENIER_OK;
+}
+
+// Whether a region's pixels fit in their memory.
+static brenier_status fits(const struct job_facts *field, const struct job_settings *s, const struct job_work *r) {
+    const size_t size = dtypes[s->dtype].size, channels = (size_t)field->channels;
+    const size_t row = (s->layout == BRENIER_NHWC ? channels : 1) * r->width * size;
+    const size_t rows = (s->layout == BRENIER_NHWC ? 1 : channels) * r->height;
+    const size_t pitch = field->row_pitch ? field->row_pitch : row;
+    if (pitch < row || pitch % size != 0)
+        return INVALID("row pitch: a row of %u pixels takes %zu bytes in elements of %zu; got %zu", r->width, row, size,
+                       field->row_pitch);
+    if (pitch > ((size_t)INT64_MAX - row) / rows || (rows - 1) * pitch + row > r->bytes)
+        return fail(BRENIER_SHORT_BUFFER, "pixels: %zu rows of %zu bytes at a pitch of %zu do not fit in %zu bytes",
+                    rows, row, pitch, r->bytes);
     return BRENIER_OK;
 }
 
@@ -180,19 +234,30 @@ static brenier_status on_device(const struct job_facts *model, const struct job_
 
 // ---- Submitting
 
-// Finds the model, and refuses what no model would do.
-static brenier_status use_model(brenier_model *handle, size_t n, struct job_model **model) {
-    if (!(*model = jobs_model_use((uint64_t)(uintptr_t)handle)))
-        return fail(BRENIER_INVALID_HANDLE, "model: not the handle of an open model; open one with brenier_model_open");
+// Finds what jobs are done on, and refuses it where its engine refuses all work.
+static brenier_status use(const void *handle, uint64_t tag, const char *refusal, struct job_model **model) {
+    const uint64_t token = (uint64_t)(uintptr_t)handle;
+    *model = token >> 56 == tag ? jobs_model_use(token) : NULL;
+    if (!*model) return fail(BRENIER_INVALID_HANDLE, "%s", refusal);
     char reason[JOB_TEXT];
-    brenier_status status = BRENIER_OK;
-    if (jobs_queue_poisoned((*model)->queue, reason))
-        status = fail(BRENIER_INTERNAL, "the engine refuses work since a defect of the library showed (%s); destroy it",
-                      reason);
-    else if (n == 0)
-        status = INVALID("n: want 1 sample or more, got 0");
-    if (status != BRENIER_OK) jobs_model_leave(*model);
-    return status;
+    if (!jobs_queue_poisoned((*model)->queue, reason)) return BRENIER_OK;
+    jobs_model_leave(*model);
+    return fail(BRENIER_INTERNAL, "the engine refuses work since a defect of the library showed (%s); destroy it",
+                reason);
+}
+
+// The tags of their tokens: handle.go.
+enum { MODEL_TAG = 0xE2, FIELD_TAG = 0xE4 };
+
+static brenier_status use_model(brenier_model *handle, size_t n, struct job_model **model) {
+    TRY(use(handle, MODEL_TAG, "model: not the handle of an open model; open one with brenier_model_open", model));
+    if (n > 0) return BRENIER_OK;
+    jobs_model_leave(*model);
+    return INVALID("n: want 1 sample or more, got 0");
+}
+
+static brenier_status use_field(brenier_field *handle, struct job_model **field) {
+    return use(handle, FIELD_TAG, "field: not the handle of an open field; make one with brenier_field_create", field);
 }
 
 // Puts a checked request into the queue.
@@ -204,7 +269,8 @@ static brenier_status submit(struct job_model *model, const struct job_settings 
     if (status == BRENIER_BUSY)
         return busy(CONSTANT_SENTENCE("the engine holds as many jobs as it may; close those that have ended, submit "
                                       "later, or raise job_limit"));
-    if (status == BRENIER_INVALID_HANDLE) return fail(status, "model: its engine is being destroyed");
+    if (status == BRENIER_INVALID_HANDLE)
+        return fail(status, "%s: its engine is being destroyed", settings->kind == JOB_FIELD ? "field" : "model");
     return status;
 }
 
@@ -255,6 +321,17 @@ static brenier_status submit_locate(struct job_model *model, const brenier_buffe
     return submit(model, &s, &work, options, job);
 }
 
+static brenier_status submit_field_read(struct job_model *field, struct job_work work, const brenier_buffer *to,
+                                        const brenier_job_options *options, brenier_job **job) {
+    const struct job_facts *facts = &field->facts;
+    struct job_settings s = {.kind = JOB_FIELD};
+    TRY(pixels(to, &s, &work.output, &work.bytes));
+    TRY(region(&work));
+    TRY(fits(facts, &s, &work));
+    work.n = (size_t)((work.width - 1) / facts->block + 1) * ((work.height - 1) / facts->block + 1);
+    return submit(field, &s, &work, options, job);
+}
+
 brenier_status brenier_submit_generate(brenier_model *handle, uint64_t seed, uint64_t first, size_t n,
                                        const brenier_extension *extension, const brenier_buffer *images,
                                        const brenier_job_options *options, brenier_job **job) {
@@ -282,6 +359,17 @@ brenier_status brenier_submit_locate(brenier_model *handle, const brenier_buffer
     TRY(use_model(handle, n, &model));
     const brenier_status status = submit_locate(model, x, n, k, cells, scores, options, job);
     jobs_model_leave(model);
+    return status;
+}
+
+brenier_status brenier_submit_field_read(brenier_field *handle, uint64_t seed, int64_t x, int64_t y, uint32_t width,
+                                         uint32_t height, uint32_t level, const brenier_buffer *pixels,
+                                         const brenier_job_options *options, brenier_job **job) {
+    struct job_model *field;
+    TRY(use_field(handle, &field));
+    const struct job_work work = {.seed = seed, .x = x, .y = y, .width = width, .height = height, .level = level};
+    const brenier_status status = submit_field_read(field, work, pixels, options, job);
+    jobs_model_leave(field);
     return status;
 }
 

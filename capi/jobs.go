@@ -161,6 +161,22 @@ func (o *openModel) closeJobs() {
 	}
 }
 
+// openJobs tells the queue of the field.
+func (o *openField) openJobs() error {
+	facts := C.struct_job_facts{
+		channels: C.int32_t(o.Channels()), row_pitch: C.size_t(o.RowPitch()), block: engine.BlockSize,
+	}
+	if o.jobs = C.jobs_model_open(o.model.owner.jobs.queue, &facts); o.jobs == nil {
+		return errJobMemory
+	}
+	return nil
+}
+
+// closeJobs cancels the field's jobs and waits until they have ended.
+func (o *openField) closeJobs() {
+	C.jobs_model_close(o.jobs)
+}
+
 // jobWorker does slices, one at a time.
 type jobWorker struct {
 	slice  C.struct_job_slice
@@ -171,21 +187,20 @@ type jobWorker struct {
 // do does the slice that was taken and gives it back. A panic poisons the engine and fails the jobs.
 func (w *jobWorker) do() {
 	defer C.jobs_finish(&w.slice)
-	m := models.held(token(w.slice.model.token))
-	parts := w.parts[:w.slice.parts]
-	defer clear(parts) // they refer to the callers' memory
-	defer func() {
-		if value := recover(); value != nil {
-			text := fmt.Sprintf("%v, at %s", value, panicPlace())
-			m.owner.poison(text)
-			text = fmt.Sprintf("a defect of the library: %s; please report it", text)
-			for i := range parts {
-				w.fail(i, C.BRENIER_INTERNAL, text)
-			}
-		}
-	}()
+	key := token(w.slice.model.token)
+	if w.slice.settings.kind == C.JOB_FIELD {
+		f := fields.held(key)
+		defer w.end(f.model.owner)
+		plantedPanic()
+		w.read(f)
+		return
+	}
+	m := models.held(key)
+	defer w.end(m.owner)
 	plantedPanic()
 	task := w.task()
+	parts := w.parts[:w.slice.parts]
+	defer clear(parts) // they refer to the callers' memory
 	for i := range parts {
 		parts[i] = w.part(m, i)
 	}
@@ -195,6 +210,85 @@ func (w *jobWorker) do() {
 			w.fail(i, statusOf(err), err.Error())
 		}
 	}
+}
+
+// end recovers from a panic; like that of a call, it must itself be the deferred function.
+func (w *jobWorker) end(owner *openEngine) {
+	if value := recover(); value != nil {
+		text := fmt.Sprintf("%v, at %s", value, panicPlace())
+		owner.poison(text)
+		text = fmt.Sprintf("a defect of the library: %s; please report it", text)
+		for i := range int(w.slice.parts) {
+			w.fail(i, C.BRENIER_INTERNAL, text)
+		}
+	}
+}
+
+// read goes on with a block of a field read, or begins it.
+func (w *jobWorker) read(f *openField) {
+	p := &w.slice.part[0]
+	key := blockKey{uint64(p.token), int(p.at)}
+	reading, err := f.begun.take(key), error(nil)
+	if reading == nil {
+		work := &p.work
+		to := engine.Image{
+			Data:  unsafe.Slice((*byte)(work.output), int(work.bytes)),
+			DType: fieldDType(w.slice.settings.dtype), Layout: layouts[w.slice.settings.layout],
+		}
+		r := engine.Region{X: int64(work.x), Y: int64(work.y), Width: int(work.width), Height: int(work.height), Level: int(work.level)}
+		reading, err = f.Begin(uint64(work.seed), r, to, key.block)
+	}
+	made, done := 0, false
+	if err == nil {
+		made, done, err = reading.Step(int(w.slice.tiles))
+	}
+	w.slice.tiles = C.uint32_t(made)
+	if err != nil {
+		w.fail(0, statusOf(err), err.Error())
+	}
+	switch {
+	case done:
+		w.slice.done = 1
+		reading.End()
+	case err == nil:
+		f.begun.put(key, reading)
+	case reading != nil:
+		reading.End()
+	}
+}
+
+// blockKey names a block of a job.
+type blockKey struct {
+	job   uint64
+	block int
+}
+
+// begunBlocks are the blocks of a field's reads that were begun and that no slice has.
+type begunBlocks struct {
+	mu sync.Mutex
+	of map[blockKey]*engine.Reading
+}
+
+// take returns the reading of a block, or nil if it has to be begun. Those of jobs that have ended
+// meanwhile it ends.
+func (b *begunBlocks) take(key blockKey) *engine.Reading {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for k, reading := range b.of {
+		if C.jobs_has_ended(C.uint64_t(k.job)) != 0 {
+			delete(b.of, k)
+			reading.End()
+		}
+	}
+	reading := b.of[key]
+	delete(b.of, key)
+	return reading
+}
+
+func (b *begunBlocks) put(key blockKey, reading *engine.Reading) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.of[key] = reading
 }
 
 func (w *jobWorker) fail(part int, status C.brenier_status, text string) {
@@ -233,7 +327,7 @@ func (w *jobWorker) part(m *openModel, i int) engine.Part {
 		return part
 	}
 	part.Images.DType = pixelDTypes[s.dtype]
-	part.Images.Layout = [...]engine.Layout{C.BRENIER_NCHW: engine.NCHW, C.BRENIER_NHWC: engine.NHWC}[s.layout]
+	part.Images.Layout = layouts[s.layout]
 	stride := m.info.Channels * m.info.Height * m.info.Width * int(elementSizes[s.dtype])
 	if s.location == C.BRENIER_HOST {
 		part.Images.Data = unsafe.Slice((*byte)(p.work.output), (at+n)*stride)[at*stride:]
@@ -275,6 +369,7 @@ func capiRun(k C.uintptr_t, budget C.uint64_t, left *C.size_t) (status C.brenier
 		}
 		w.do()
 		if now = uint64(C.jobs_now()); now >= end {
+			C.jobs_leave(e.jobs.queue)
 			break
 		}
 	}

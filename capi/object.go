@@ -44,13 +44,16 @@ type openModel struct {
 	info       engine.ModelInfo
 
 	mu     sync.Mutex
-	fields map[token]struct{} // not yet destroyed
+	fields map[token]struct{} // open, or being destroyed at this moment
+	closed sync.Cond          // a field left the map
 }
 
 // openField is what a brenier_field stands for.
 type openField struct {
 	*engine.Field
 	model *openModel
+	jobs  *C.struct_job_model
+	begun begunBlocks
 }
 
 // addEngine gives a new engine its token, and starts its job workers.
@@ -81,6 +84,7 @@ func addEngine(e *engine.Engine, options jobOptions) (token, error) {
 func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	info := m.Info()
 	o := &openModel{Model: m, owner: owner, info: info, fields: map[token]struct{}{}}
+	o.closed.L = &o.mu
 	o.properties = C.brenier_model_properties{
 		points:    C.int64_t(info.Points),
 		dimension: C.int32_t(info.Dimension),
@@ -119,23 +123,36 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 
 // addField gives a new field of a model, which a call holds, its token.
 func addField(m *openModel, f *engine.Field) (token, error) {
+	o := &openField{Field: f, model: m, begun: begunBlocks{of: map[blockKey]*engine.Reading{}}}
+	if err := o.openJobs(); err != nil {
+		return 0, err
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	k, ok := fields.insert(&openField{Field: f, model: m})
+	k, ok := fields.insert(o)
 	if !ok {
+		o.closeJobs()
 		return 0, errTooMany
+	}
+	if C.jobs_model_publish(o.jobs, C.uint64_t(k)) == 0 {
+		fields.remove(fields.retire(k))
+		o.closeJobs()
+		return 0, errJobMemory
 	}
 	m.fields[k] = struct{}{}
 	return k, nil
 }
 
-// closeField ends a retired field. It holds nothing that has to be given back.
+// closeField cancels the jobs of a retired field and ends it. It holds nothing else that has to be given
+// back.
 func closeField(k token, s *slot[openField]) {
 	m := s.object.model
+	s.object.closeJobs()
 	fields.remove(s)
 	m.mu.Lock()
 	delete(m.fields, k)
 	m.mu.Unlock()
+	m.closed.Broadcast()
 }
 
 // kernelsJSON says which kernels serve a model, as brenier_model_properties does.
@@ -204,8 +221,8 @@ func closeEngine(s *slot[openEngine]) error {
 	return o.close()
 }
 
-// closeModel closes a retired model and its fields. One that another thread is closing need not be
-// waited for: its reads fail once the model is closed.
+// closeModel closes a retired model and its fields, and waits for the fields that another thread is
+// closing.
 func closeModel(k token, s *slot[openModel]) error {
 	o := s.object
 	defer func() {
@@ -223,5 +240,10 @@ func closeModel(k token, s *slot[openModel]) error {
 			closeField(k, f)
 		}
 	}
+	o.mu.Lock()
+	for len(o.fields) > 0 {
+		o.closed.Wait()
+	}
+	o.mu.Unlock()
 	return o.close()
 }

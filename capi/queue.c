@@ -71,6 +71,9 @@ struct job {
     // Under the queue's lock.
     size_t taken;      // samples that slices have been given
     uint32_t at_work;  // slices that have some
+    size_t done;       // field: blocks of which nothing is left
+    uint32_t left;     // field: blocks that were begun and are in no slice
+    size_t left_at[JOB_BLOCKS];
     brenier_status failure;
     struct job *after;  // of several that end together
     sentence text;
@@ -92,7 +95,7 @@ struct job_queue {
     sentence reason;
 
     pthread_mutex_t lock;  // for what follows, and for changing jobs as their comments say
-    struct job **pending;  // those with samples that no slice has taken, in no order
+    struct job **pending;  // those with samples to take now or, of a field, later; in no order
     uint32_t pending_count;
     struct job_queue *next;  // among those to use again
 };
@@ -214,6 +217,11 @@ static void give_record(struct job *job) {
 
 static void sweep_and_end(struct job_queue *queue);
 
+int jobs_has_ended(uint64_t token) {
+    const uint64_t state = atomic_load_explicit(&job_at(token & (MOST_JOBS - 1))->state, memory_order_acquire);
+    return GENERATION(state) != (token >> INDEX_BITS & MOST_GENERATIONS) || PHASE(state) == ENDED;
+}
+
 static brenier_job *handle_of(const struct job *job, uint64_t state) {
     return (brenier_job *)(uintptr_t)((uint64_t)TAG << 56 | GENERATION(state) << INDEX_BITS | job->index);
 }
@@ -321,8 +329,8 @@ void jobs_queue_close(struct job_queue *queue) {
 
 // ---- Models
 
-// Models by the record number of their tokens, in blocks that are only ever added to; a table for each
-// kind of token, though models are the only one that jobs are done on.
+// Models, and fields, by the record number of their tokens, in blocks that are only ever added to; a table
+// for each kind of token.
 enum { MODEL_BLOCK = 4096, MODEL_KINDS = 4 };
 typedef struct model *_Atomic model_place;
 static model_place *_Atomic model_blocks[MODEL_KINDS][(1 << 24) / MODEL_BLOCK];
@@ -413,6 +421,8 @@ brenier_status jobs_submit(struct job_model *model, const struct job_settings *s
     job->user = options->user;
     job->taken = 0;
     job->at_work = 0;
+    job->done = 0;
+    job->left = 0;
     job->failure = BRENIER_OK;
     atomic_fetch_add(&queue->unfinished, 1);
     atomic_fetch_add(&full(model)->users, 1);
@@ -596,12 +606,32 @@ static int more_urgent(const struct job *a, const struct job *b) {
     return a->order < b->order;
 }
 
+static int of_field(const struct job *job) { return job->settings.kind == JOB_FIELD; }
+
+// Whether a slice may have samples of a pending job.
+static int has_samples(const struct job *job) {
+    return !of_field(job) || job->left > 0 || (job->taken < job->work.n && job->at_work < JOB_BLOCKS);
+}
+
+// Whether all of a job was begun and, of a field, done.
+static int is_through(const struct job *job) {
+    return of_field(job) ? job->done == job->work.n : job->taken == job->work.n;
+}
+
 static void add_part(struct job_slice *slice, struct job *job, size_t most) {
-    const size_t left = job->work.n - job->taken, count = left < most ? left : most;
-    slice->part[slice->parts++] = (struct job_part){job, job->work, job->taken, count};
-    job->taken += count;
+    size_t at = job->taken, count = job->work.n - job->taken;
+    if (count > most) count = most;
+    if (of_field(job)) {
+        count = 1;
+        if (job->left > 0) at = job->left_at[--job->left];
+        else job->taken++;
+    } else {
+        job->taken += count;
+    }
     job->at_work++;
     uint64_t state = atomic_load_explicit(&job->state, memory_order_relaxed);
+    const uint64_t token = (uint64_t)(uintptr_t)handle_of(job, state);
+    slice->part[slice->parts++] = (struct job_part){job, token, job->work, at, count};
     while (PHASE(state) == QUEUED &&
            !atomic_compare_exchange_weak(&job->state, &state,
                                          STATE(GENERATION(state), 0, RUNNING, state & FLAGS))) {
@@ -610,10 +640,10 @@ static void add_part(struct job_slice *slice, struct job *job, size_t most) {
 
 // Makes a slice of the most urgent pending job, and of others like it while there is room.
 static int fill(struct job_queue *queue, struct job_slice *slice, uint64_t bound_ns) {
-    if (queue->pending_count == 0) return 0;
-    struct job *lead = queue->pending[0];
-    for (uint32_t i = 1; i < queue->pending_count; i++)
-        if (more_urgent(queue->pending[i], lead)) lead = queue->pending[i];
+    struct job *lead = NULL;
+    for (uint32_t i = 0; i < queue->pending_count; i++)
+        if (has_samples(queue->pending[i]) && (!lead || more_urgent(queue->pending[i], lead))) lead = queue->pending[i];
+    if (!lead) return 0;
 
     size_t allowed = full(lead->model)->allowance[lead->settings.kind];
     const int whole = bound_ns >= queue->slice_ns;
@@ -622,9 +652,11 @@ static int fill(struct job_queue *queue, struct job_slice *slice, uint64_t bound
     slice->model = lead->model;
     slice->settings = lead->settings;
     slice->parts = 0;
+    slice->tiles = (uint32_t)allowed;
+    slice->done = 0;
     add_part(slice, lead, allowed);
     allowed -= slice->part[0].count;
-    const int alone = lead->settings.location != BRENIER_HOST;
+    const int alone = of_field(lead) || lead->settings.location != BRENIER_HOST;
     for (uint32_t i = 0; i < queue->pending_count && allowed > 0 && !alone && slice->parts < JOB_PARTS; i++) {
         struct job *job = queue->pending[i];
         if (job == lead || job->model != lead->model || memcmp(&job->settings, &lead->settings, sizeof job->settings))
@@ -632,11 +664,11 @@ static int fill(struct job_queue *queue, struct job_slice *slice, uint64_t bound
         add_part(slice, job, allowed);
         allowed -= slice->part[slice->parts - 1].count;
     }
-    slice->full = whole && allowed == 0;
+    slice->full = whole && (allowed == 0 || of_field(lead));
 
     uint32_t kept = 0;
     for (uint32_t i = 0; i < queue->pending_count; i++)
-        if (queue->pending[i]->taken < queue->pending[i]->work.n) queue->pending[kept++] = queue->pending[i];
+        if (!is_through(queue->pending[i])) queue->pending[kept++] = queue->pending[i];
     queue->pending_count = kept;
     return 1;
 }
@@ -649,7 +681,8 @@ int jobs_take(struct job_queue *queue, struct job_slice *slice, uint64_t bound_n
         empty_inbox(queue);
         struct job *ended = sweep(queue);
         const int found = fill(queue, slice, bound_ns);
-        const int more = queue->pending_count > 0;
+        int more = 0;
+        for (uint32_t i = 0; i < queue->pending_count && !more; i++) more = has_samples(queue->pending[i]);
         pthread_mutex_unlock(&queue->lock);
         end_all(ended);
         if (found) {
@@ -677,12 +710,13 @@ void jobs_fail(struct job_slice *slice, uint32_t part, brenier_status status, co
     pthread_mutex_unlock(&queue->lock);
 }
 
-// Learns from a slice how many samples one may have.
+// Learns from a slice how many samples, or tiles of a field, one may have.
 static void learn(struct job_queue *queue, const struct job_slice *slice, uint64_t took) {
     enum { MOST = 1 << 16 };
     uint32_t *allowance = &full(slice->model)->allowance[slice->settings.kind];
     uint64_t samples = 0;
     for (uint32_t i = 0; i < slice->parts; i++) samples += slice->part[i].count;
+    if (slice->settings.kind == JOB_FIELD && (samples = slice->tiles) == 0) return; // all was there
     if (took > queue->slice_ns) {
         const uint64_t fit = samples * queue->slice_ns / took;
         if (fit < *allowance) *allowance = fit > 0 ? (uint32_t)fit : 1;
@@ -700,8 +734,15 @@ void jobs_finish(struct job_slice *slice) {
     for (uint32_t i = 0; i < slice->parts; i++) {
         struct job *job = slice->part[i].job;
         job->at_work--;
+        if (of_field(job)) {
+            if (slice->done) job->done++;
+            else job->left_at[job->left++] = slice->part[i].at;
+        }
         // What still has samples to take is pending, unless a sweep has taken it out.
-        if (job->at_work > 0 || (job->taken < job->work.n && !job->failure)) continue;
+        if (job->at_work > 0 || (!is_through(job) && !job->failure)) continue;
+        // What is whole is done, whatever was asked meanwhile.
+        if (of_field(job) && is_through(job) && (job->failure == BRENIER_CANCELLED || job->failure == BRENIER_EXPIRED))
+            job->failure = BRENIER_OK;
         uint32_t at = 0;
         while (at < queue->pending_count && queue->pending[at] != job) at++;
         if (at < queue->pending_count) queue->pending[at] = queue->pending[--queue->pending_count];
@@ -711,3 +752,5 @@ void jobs_finish(struct job_slice *slice) {
     pthread_mutex_unlock(&queue->lock);
     end_all(ended);
 }
+
+void jobs_leave(struct job_queue *queue) { tell_workers(queue, 1); }

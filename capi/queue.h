@@ -19,7 +19,10 @@
 
 #include "brenier.h"
 
-enum { JOB_GENERATE, JOB_DECODE, JOB_LOCATE, JOB_KINDS };
+// The samples of a field read are the blocks that its region is cut into. They are the only ones that a
+// slice need not finish: where a block has more tiles to make than a slice has time for, later slices,
+// on any thread, go on with it.
+enum { JOB_GENERATE, JOB_DECODE, JOB_LOCATE, JOB_FIELD, JOB_KINDS };
 
 // What the samples of one batch must have in common; compared as bytes, so without padding.
 struct job_settings {
@@ -38,24 +41,32 @@ _Static_assert(sizeof(struct job_settings) == 8 * 4 + 2 * 8, "there is no paddin
 // What one job adds: how many samples, and the caller's memory.
 struct job_work {
     size_t n;
-    uint64_t seed, first;  // generate
+    uint64_t seed;         // generate, field
+    uint64_t first;        // generate
+    int64_t x, y;          // field: the region
+    uint32_t width, height, level;
     const float *input;    // decode: codes; locate: x
-    void *output;          // images; cells
+    void *output;          // images; cells; pixels
+    size_t bytes;          // field: of the output
     double *scores;        // or NULL
 };
 
-// What jobs_submit needs to know of a model to check a request; written once.
+// What is needed to know of a model, or of a field, to check a request; written once.
 struct job_facts {
     int64_t points;
     int32_t dimension, channels, height, width;
     brenier_mode mode;  // the extension's default
     int32_t has_centroids, has_angles;
     int32_t has_device;  // images may be on the engine's CUDA device
+    // A field has these, and in `channels` how many it reads.
+    size_t row_pitch;
+    uint32_t block;  // the side of its blocks
 };
 
 struct job;
 struct job_queue;
 
+// What jobs are done on: a model or a field.
 struct job_model {
     struct job_facts facts;
     uint64_t token;  // that it was published by
@@ -67,6 +78,7 @@ struct job_model {
 enum { JOB_PARTS = 32 };
 struct job_part {
     struct job *job;
+    uint64_t token;  // of the job, whether or not anybody has its handle
     struct job_work work;
     size_t at, count;  // samples of the job
 };
@@ -75,6 +87,10 @@ struct job_slice {
     struct job_settings settings;
     uint64_t began;
     int32_t full;  // as many samples as were allowed
+    // One block of a field: how many tiles the slice may make, then how many it has made, and whether
+    // the block is done.
+    uint32_t tiles;
+    int32_t done;
     uint32_t parts;
     struct job_part part[JOB_PARTS];
 };
@@ -97,6 +113,9 @@ void jobs_queue_close(struct job_queue *queue);
 // Why the queue refuses work: copies the reason to `text` and returns 1, or returns 0.
 enum { JOB_TEXT = 256 };
 int jobs_queue_poisoned(const struct job_queue *queue, char text[JOB_TEXT]);
+
+// How many blocks of one field read may be begun at a time.
+enum { JOB_BLOCKS = 32 };
 
 // Jobs that have not ended.
 uint32_t jobs_unfinished(const struct job_queue *queue);
@@ -141,6 +160,13 @@ void jobs_fail(struct job_slice *slice, uint32_t part, brenier_status status, co
 
 // Gives a slice back, its work done, and ends the jobs of which it was the last.
 void jobs_finish(struct job_slice *slice);
+
+// Says that the calling thread, which had slices, takes no more: somebody who sleeps may go on with a
+// block that it left.
+void jobs_leave(struct job_queue *queue);
+
+// Whether the job of a part's token has ended.
+int jobs_has_ended(uint64_t token);
 
 // Now, on the clock of deadlines.
 uint64_t jobs_now(void);

@@ -15,6 +15,7 @@
 //	Brenier potential   u(x)   = max_i s_i(x), convex; its gradient is the transport map
 //	power cell          W_i    = {x : s_i(x) is the highest}; ties go to the lowest i
 //	Kantorovich pot.    phi(x) = |x|^2/2 - u(x)
+//	its dual            psi_i  = |y_i|^2/2 + h_i; phi(x) + psi_i <= |x-y_i|^2/2, equal for x in W_i
 //	mass                m_i    = mu(W_i), which heights h_i make equal to the wanted nu_i
 //	centroid            c_i    = E[x | x in W_i], the mass centre of cell i (not y_i)
 //	angle               theta_ij between the plane normals (y_i,-1) and (y_j,-1), in radians

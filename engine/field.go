@@ -107,9 +107,10 @@ type Field struct {
 
 	mu         sync.Mutex
 	resamplers map[fieldGrid]*field.Resampler
-	idle       []*fieldReader
+	idle       []*Reading
 
-	solving   sync.Mutex
+	solving   sync.Mutex        // for a step of the estimate at most
+	sampling  *sampling         // nil: not begun, or done
 	estimates []*field.Estimate // by log2 of the filter; 0 is the tile itself
 }
 
@@ -145,6 +146,12 @@ func (m *Model) NewField(o FieldOptions) (*Field, error) {
 	}
 	return f, nil
 }
+
+// Channels is how many channels the field reads.
+func (f *Field) Channels() int { return f.option.Channels }
+
+// RowPitch is the option of that name.
+func (f *Field) RowPitch() int { return f.option.RowPitch }
 
 // check resolves the options.
 func (f *Field) check() error {

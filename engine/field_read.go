@@ -21,15 +21,9 @@ type Slices struct {
 	Next  func() error // called before each slice; an error ends the read and is returned; nil: no calls
 }
 
-// blockSize is the side of the squares that a large region is read in. What they have in common is
-// read twice where the cache does not hold it: some 6 % for tiles of 64 pixels.
-const blockSize = 1024
-
-// tileFloats is about how much memory a reader takes for tiles.
-const tileFloats = 1 << 21
-
-// estimateWorth is how many estimated tiles take about the time of a decode.
-const estimateWorth = 16
+// readSize is the side of the squares that a large region is read in at once. What they have in common
+// is read twice where the cache does not hold it: some 6 % for tiles of 64 pixels.
+const readSize = 1024
 
 // Read writes a region's pixels: [Height,Width,C] with the layout NHWC, [C,Height,Width] with NCHW,
 // rows at the options' pitch, C the number of channels that the options select. Floats hold the
@@ -40,21 +34,25 @@ func (f *Field) Read(seed uint64, r Region, out Image, s Slices) error {
 	if err != nil {
 		return err
 	}
-	if err := f.model.gate.enter(); err != nil { // where all is in the cache, nobody else asks
-		return err
+	read := f.takeReading(&f.model.shared, seed)
+	defer read.End()
+	most := s.Tiles
+	if most <= 0 {
+		most = math.MaxInt
 	}
-	f.model.gate.leave()
-	read := f.takeReader()
-	defer f.giveReader(read)
-	read.seed, read.slices = seed, s
-	for top := 0; top < r.Height; top += blockSize {
-		for left := 0; left < r.Width; left += blockSize {
-			b := &read.sum
-			b.Reset(r.X+int64(left), r.Y+int64(top), min(blockSize, r.Width-left), min(blockSize, r.Height-top), f.option.Channels)
-			if err := read.block(b, r.Level); err != nil {
-				return err
+	for top := 0; top < r.Height; top += readSize {
+		for left := 0; left < r.Width; left += readSize {
+			read.begin(pixels, r, left, top, readSize)
+			for done := false; !done; {
+				if s.Next != nil {
+					if err := s.Next(); err != nil {
+						return err
+					}
+				}
+				if _, done, err = read.Step(most); err != nil {
+					return err
+				}
 			}
-			pixels.store(b, left, top)
 		}
 	}
 	return nil
@@ -169,123 +167,4 @@ func (f *Field) resampler(g fieldGrid) *field.Resampler {
 		f.resamplers[g] = r
 	}
 	return r
-}
-
-// fieldReader is the memory of one read at a time.
-type fieldReader struct {
-	f      *Field
-	seed   uint64
-	slices Slices
-
-	sum, value          field.Plane // of the block
-	octave              field.Plane // as the tiles have it
-	slope, slopeAtPixel field.Plane // of the octave before: on its own grid, and of the block
-	scratch             []float32
-	tiles               fieldTiles
-}
-
-func (f *Field) takeReader() *fieldReader {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if last := len(f.idle) - 1; last >= 0 {
-		r := f.idle[last]
-		f.idle = f.idle[:last]
-		return r
-	}
-	return &fieldReader{f: f}
-}
-
-func (f *Field) giveReader(r *fieldReader) {
-	r.slices = Slices{}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.idle = append(f.idle, r)
-}
-
-// block adds the octaves to the zeros of a block of a level.
-func (r *fieldReader) block(sum *field.Plane, level int) error {
-	f := r.f
-	for o, oct := range f.octs {
-		g, there := f.grid(o, level)
-		if !there {
-			return nil // and so are those after it, which are finer
-		}
-		modulates := o+1 < len(f.octs) && f.octs[o+1].modulation > 0
-		if err := r.readOctave(sum, uint32(o), g, modulates); err != nil {
-			return err
-		}
-		for k, v := range r.value.Values {
-			if oct.modulation > 0 {
-				m := 1 + float32(oct.modulation*(min(2, r.slopeAtPixel.Values[k])-1))
-				v = float32(v * m)
-			}
-			sum.Values[k] += float32(v * oct.amplitude)
-		}
-		if modulates {
-			r.readSlope(sum, g)
-		}
-	}
-	return nil
-}
-
-// readOctave sets r.value to an octave in the place of a block, and r.octave to its own pixels there,
-// with what its slope needs around them.
-func (r *fieldReader) readOctave(block *field.Plane, octave uint32, g fieldGrid, slope bool) error {
-	f := r.f
-	resampler := f.resampler(g)
-	x, w := resampler.Span(block.X, block.W)
-	y, h := resampler.Span(block.Y, block.H)
-	margin := 0
-	if slope {
-		margin = field.SlopeReach
-	}
-	r.octave.Reset(x-int64(margin), y-int64(margin), w+2*margin, h+2*margin, block.C)
-	if err := r.addTiles(&r.octave, octave, g.filter()); err != nil {
-		return err
-	}
-	r.value.Reset(block.X, block.Y, block.W, block.H, block.C)
-	r.scratch = resampler.Read(&r.value, &r.octave, r.scratch)
-	return nil
-}
-
-// readSlope sets r.slopeAtPixel to the slope of r.octave in the place of a block, over the root mean
-// square slope of an octave.
-func (r *fieldReader) readSlope(block *field.Plane, g fieldGrid) {
-	f := r.f
-	const margin = field.SlopeReach
-	r.slope.Reset(r.octave.X+margin, r.octave.Y+margin, r.octave.W-2*margin, r.octave.H-2*margin, block.C)
-	r.scratch = field.Slope(&r.slope, &r.octave, 1<<g.filter(), r.scratch)
-	if f.rms > 0 {
-		unit := float32(1 / f.rms)
-		for k := range r.slope.Values {
-			r.slope.Values[k] *= unit
-		}
-	}
-	r.slopeAtPixel.Reset(block.X, block.Y, block.W, block.H, block.C)
-	r.scratch = f.resampler(g).Read(&r.slopeAtPixel, &r.slope, r.scratch)
-}
-
-// The tiles that the slope's root mean square is taken of: those of no octave that a field can have.
-const (
-	slopeSeed   = 0x65706f6c73
-	slopeOctave = math.MaxUint32
-	slopeTiles  = 8 // along an axis
-)
-
-// measureSlope is the root mean square slope of an octave.
-func (f *Field) measureSlope() (float64, error) {
-	r := f.takeReader()
-	defer f.giveReader(r)
-	r.seed = slopeSeed
-	s := f.model.parts
-	block := field.Plane{W: slopeTiles * s.w / 2, H: slopeTiles * s.h / 2, C: f.option.Channels}
-	if err := r.readOctave(&block, slopeOctave, fieldGrid{}, true); err != nil {
-		return 0, err
-	}
-	r.readSlope(&block, fieldGrid{})
-	square := 0.0
-	for _, v := range r.slope.Values {
-		square += float64(float64(v) * float64(v))
-	}
-	return math.Sqrt(square / float64(len(r.slope.Values))), nil
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"brenier/engine/internal/field"
@@ -284,6 +285,67 @@ func TestFieldIsTheSameInAnyParts(t *testing.T) {
 	}
 	if equalBits(readFloats(t, whole, seed+1, where), want) == nil {
 		t.Error("two seeds have the same world")
+	}
+}
+
+// The blocks of a region have the pixels of one read, whatever the steps, and however they are mixed and
+// cancelled: two goroutines do steps of random sizes of random blocks.
+func TestFieldReadsStepByStep(t *testing.T) {
+	m := openModel(t, Config{}, wavesModel(t, 2))
+	for level := range 3 {
+		for _, cache := range []int{-1, 0} {
+			options := everything
+			options.CacheBytes = cache
+			f := newField(t, m, options)
+			r := Region{X: -300, Y: 1<<40 - 9, Width: 2*BlockSize + 3, Height: 40, Level: level}
+			want := readFloats(t, f, 9, r)
+			got := make([]float32, len(want))
+			type block struct {
+				*Reading
+				sync.Mutex
+			}
+			var blocks [3]block
+			var left atomic.Int32
+			left.Store(int32(len(blocks)))
+			var both sync.WaitGroup
+			for thread := range 2 {
+				both.Go(func() {
+					random := rand.New(rand.NewPCG(uint64(thread), uint64(level)))
+					for left.Load() > 0 {
+						k := random.IntN(len(blocks))
+						b := &blocks[k]
+						if !b.TryLock() {
+							continue
+						}
+						if b.Reading == nil {
+							var err error
+							if b.Reading, err = f.Begin(9, r, Float32Image(got, NHWC), k); err != nil {
+								t.Error(err)
+							}
+						}
+						if b.f != nil { // nil: it is done
+							most := 1 + random.IntN(300)
+							switch made, done, err := b.Step(most); {
+							case err != nil || made > most:
+								t.Errorf("a step of %d tiles: made %d, %v", most, made, err)
+							case done:
+								b.End()
+								b.Reading = &Reading{}
+								left.Add(-1)
+							case random.IntN(40) == 0: // from the start again
+								b.End()
+								b.Reading = nil
+							}
+						}
+						b.Unlock()
+					}
+				})
+			}
+			both.Wait()
+			if err := equalBits(got, want); err != nil {
+				t.Errorf("level %d, cache %d: %v", level, cache, err)
+			}
+		}
 	}
 }
 

@@ -5,73 +5,69 @@ import (
 	"brenier/engine/internal/field"
 )
 
-// fieldTiles is a reader's memory for the tiles of one slice.
-type fieldTiles struct {
+// tileMemory is a reading's memory for the tiles of one step.
+type tileMemory struct {
 	tiles   []float32 // [n,C,h,w], those to make first and those of the cache from the end
-	at      []int     // where in tiles the slice's tiles are, in their order [n]
+	at      []int     // where in tiles the step's tiles are, in their order [n]
 	missing []field.Key
 	noise   []float32 // [n,d]
 	codes   []float32 // [n,d]
 	images  []float32 // [n,C,H,W], with all of the model's channels
 }
 
-// addTiles adds the tiles of an octave, filtered to 2^filter pixels of its own, to a plane of zeros.
-func (r *fieldReader) addTiles(plane *field.Plane, octave uint32, filter int) error {
-	f, s := r.f, r.f.model.parts
-	h, w := s.h>>filter, s.w>>filter
-	stepY, stepX := h/2, w/2
-	top, bottom := field.Lattice(plane.Y, plane.H, stepY)
-	left, right := field.Lattice(plane.X, plane.W, stepX)
-	columns := int(right - left + 1)
-	n := columns * int(bottom-top+1)
-
-	most := max(1, tileFloats/(s.c*s.h*s.w))
-	if r.slices.Tiles > 0 {
-		most = min(most, r.slices.Tiles)
-	}
+// addTiles adds the next tiles of the lattice of an octave, filtered to 2^filter pixels of its own, to
+// r.own, and makes at most `most` decodes' worth of them. It returns how many that were.
+func (r *Reading) addTiles(octave uint32, filter, most int) (made int, err error) {
 	if filter > 0 {
-		most *= estimateWorth
-	}
-	slices := (n + most - 1) / most
-	for slice := range slices {
-		if r.slices.Next != nil {
-			if err := r.slices.Next(); err != nil {
-				return err
-			}
-		}
-		// All slices of about the same size: a device is slow with the few that would remain.
-		first, end := n*slice/slices, n*(slice+1)/slices
-		key := func(k int) field.Key {
-			return field.Key{
-				Seed: r.seed, Octave: octave, Filter: int32(filter),
-				I: top + int64((first+k)/columns), J: left + int64((first+k)%columns),
-			}
-		}
-		if err := r.gatherTiles(end-first, f.option.Channels*h*w, key); err != nil {
-			return err
-		}
-		size := f.option.Channels * h * w
-		for k, at := range r.tiles.at {
-			tile := key(k)
-			plane.Add(r.tiles.tiles[at*size:][:size], h, w, tile.J*int64(stepX), tile.I*int64(stepY))
+		if made, there, err := r.advanceEstimate(most); !there {
+			return made, err
 		}
 	}
-	return nil
+	s, l := r.f.model.parts, &r.lattice
+	h, w := s.h>>filter, s.w>>filter
+	room, worth := max(1, tileFloats/(s.c*s.h*s.w)), 1
+	if filter > 0 {
+		worth = estimateWorth
+	}
+	// The steps of about the same size: a device is slow with the few that would remain.
+	left := l.tiles - l.next
+	steps := (left + room*worth - 1) / (room * worth)
+	key := func(k int) field.Key {
+		k += l.next
+		return field.Key{
+			Seed: r.seed, Octave: octave, Filter: int32(filter),
+			I: l.top + int64(k/l.columns), J: l.left + int64(k%l.columns),
+		}
+	}
+	size := r.f.option.Channels * h * w
+	if err := r.gatherTiles((left+steps-1)/steps, min(most, room)*worth, size, key); err != nil {
+		return 0, err
+	}
+	for k, at := range r.memory.at {
+		tile := key(k)
+		r.own.Add(r.memory.tiles[at*size:][:size], h, w, tile.J*int64(w/2), tile.I*int64(h/2))
+	}
+	l.next += len(r.memory.at)
+	return (len(r.memory.missing) + worth - 1) / worth, nil
 }
 
-// gatherTiles brings n tiles of size values from the cache or makes them.
-func (r *fieldReader) gatherTiles(n, size int, key func(k int) field.Key) error {
-	t, cache := &r.tiles, r.f.cache
+// gatherTiles brings the first of n tiles of size values from the cache or makes them, up to the last
+// before one that would be more than `most` made.
+func (r *Reading) gatherTiles(n, most, size int, key func(k int) field.Key) error {
+	t, cache := &r.memory, r.f.cache
 	t.tiles = field.Grow(t.tiles, n*size)
 	t.at, t.missing = t.at[:0], t.missing[:0]
 	for k := range n {
 		last := n - 1 - (k - len(t.missing)) // the place for one from the cache
 		if cache.Get(key(k), t.tiles[last*size:][:size]) {
 			t.at = append(t.at, last)
-		} else {
-			t.at = append(t.at, len(t.missing))
-			t.missing = append(t.missing, key(k))
+			continue
 		}
+		if len(t.missing) == most {
+			break
+		}
+		t.at = append(t.at, len(t.missing))
+		t.missing = append(t.missing, key(k))
 	}
 	if len(t.missing) == 0 {
 		return nil
@@ -87,8 +83,8 @@ func (r *fieldReader) gatherTiles(n, size int, key func(k int) field.Key) error 
 }
 
 // makeTiles makes tiles, all of one octave and filter, from their noise on.
-func (r *fieldReader) makeTiles(tiles []float32, keys []field.Key) error {
-	t, m := &r.tiles, r.f.model
+func (r *Reading) makeTiles(tiles []float32, keys []field.Key) error {
+	t, m := &r.memory, r.f.model
 	d := m.parts.d
 	t.noise = field.Grow(t.noise, len(keys)*d)
 	var row uint64
@@ -99,12 +95,9 @@ func (r *fieldReader) makeTiles(tiles []float32, keys []field.Key) error {
 		field.Noise(m.parts.source, t.noise[k*d:(k+1)*d], row, key.J)
 	}
 	if filter := int(keys[0].Filter); filter > 0 {
-		estimate, err := r.f.estimate(filter)
-		if err != nil {
-			return err
-		}
+		estimate := r.f.estimate(filter)
 		t.codes = field.Grow(t.codes, len(keys)*d)
-		if err := m.codesOf(t.noise, r.f.ext, t.codes); err != nil {
+		if err := m.codesOf(r.lane, t.noise, r.f.ext, t.codes); err != nil {
 			return err
 		}
 		size := len(tiles) / len(keys)
@@ -114,7 +107,7 @@ func (r *fieldReader) makeTiles(tiles []float32, keys []field.Key) error {
 		return nil
 	}
 	t.images = field.Grow(t.images, len(keys)*m.parts.c*m.parts.h*m.parts.w)
-	if err := m.imagesOf(t.noise, r.f.ext, t.images); err != nil {
+	if err := m.imagesOf(r.lane, t.noise, r.f.ext, t.images); err != nil {
 		return err
 	}
 	r.f.standardise(tiles, t.images)
@@ -134,63 +127,101 @@ func (f *Field) standardise(tiles, images []float32) {
 	}
 }
 
-// estimate makes tiles filtered to 2^filter pixels of codes alone. All filters come from one solution.
-func (f *Field) estimate(filter int) (*field.Estimate, error) {
+// estimate makes tiles filtered to 2^filter pixels of codes alone. All filters come from one solution,
+// which advanceEstimate has found.
+func (f *Field) estimate(filter int) *field.Estimate {
 	f.solving.Lock()
 	defer f.solving.Unlock()
-	if len(f.estimates) == 0 {
-		e, err := f.solveEstimate()
-		if err != nil {
-			return nil, err
-		}
-		f.estimates = append(f.estimates, e)
-	}
 	for len(f.estimates) <= filter {
 		f.estimates = append(f.estimates, f.estimates[len(f.estimates)-1].Halved())
 	}
-	return f.estimates[filter], nil
+	return f.estimates[filter]
 }
 
 // estimateSeed is the seed of the samples that the estimate is solved for.
 const estimateSeed = 0x6574616d69747365
 
-// solveEstimate takes eight samples for each dimension of the code: the error of a coefficient then
-// adds an eighth to what a linear function leaves over.
-func (f *Field) solveEstimate() (*field.Estimate, error) {
-	s := f.model.parts
-	n := max(256, 8*s.d)
-	codes, images := make([]float32, n*s.d), make([]float32, n*s.c*s.h*s.w)
-	if err := f.model.Codes(codes, estimateSeed, 0, Extension{}); err != nil {
-		return nil, err
+// sampling is the estimate while its samples are made and it is solved for.
+type sampling struct {
+	n, made      int // samples: how many, and how many there are
+	codes, tiles []float32
+	solver       *field.Solver
+}
+
+// advanceEstimate makes up to `most` samples for the estimate, or goes on to solve for it, unless there is
+// one; whoever comes next goes on from there. It takes eight samples for each dimension of the code: the
+// error of a coefficient then adds an eighth to what a linear function leaves over.
+func (r *Reading) advanceEstimate(most int) (made int, there bool, err error) {
+	f, m, size := r.f, r.f.model, len(r.f.gain)
+	s := m.parts
+	f.solving.Lock()
+	defer f.solving.Unlock()
+	if len(f.estimates) > 0 {
+		return 0, true, nil
 	}
-	if err := f.model.Decode(codes, Float32Image(images, NCHW)); err != nil {
-		return nil, err
+	if f.sampling == nil {
+		n := max(256, 8*s.d)
+		f.sampling = &sampling{n: n, codes: make([]float32, n*s.d), tiles: make([]float32, n*size)}
 	}
-	tiles := make([]float32, n*len(f.gain))
-	f.standardise(tiles, images)
-	return field.NewEstimate(codes, tiles, s.d, f.option.Channels, s.h, s.w), nil
+	a := f.sampling
+	if a.made == a.n {
+		if a.solver == nil {
+			a.solver = field.NewSolver(a.codes, a.tiles, s.d, f.option.Channels, s.h, s.w)
+		} else if e := a.solver.Step(); e != nil {
+			f.estimates, f.sampling = append(f.estimates, e), nil
+		}
+		return 1, len(f.estimates) > 0, nil
+	}
+	made = min(most, a.n-a.made, max(1, tileFloats/(s.c*s.h*s.w)))
+	r.memory.images = field.Grow(r.memory.images, made*s.c*s.h*s.w)
+	images, err := m.images(Float32Image(r.memory.images, NCHW), made)
+	if err != nil {
+		return 0, false, err
+	}
+	codes := a.codes[a.made*s.d:][:made*s.d]
+	err = m.inBatchesOn(r.lane, made, func(w backend.Workspace, at, count int) error {
+		if err := w.Noise(count, estimateSeed, uint64(a.made+at)); err != nil {
+			return err
+		}
+		if err := w.Locate(count, f.ext.K); err != nil {
+			return err
+		}
+		if err := w.Extend(count, f.ext); err != nil {
+			return err
+		}
+		if err := w.GetCodes(codes[at*s.d : (at+count)*s.d]); err != nil {
+			return err
+		}
+		return w.Decode(count, images.from(at))
+	})
+	if err != nil {
+		return 0, false, err
+	}
+	f.standardise(a.tiles[a.made*size:][:made*size], r.memory.images)
+	a.made += made
+	return made, false, nil
 }
 
 // imagesOf makes the images [n,C,H,W] of noise x [n,d].
-func (m *Model) imagesOf(x []float32, e backend.Extension, to []float32) error {
+func (m *Model) imagesOf(on *lane, x []float32, e backend.Extension, to []float32) error {
 	n := len(x) / m.parts.d
 	images, err := m.images(Float32Image(to, NCHW), n)
 	if err != nil {
 		return err
 	}
-	return m.fromNoise(x, e, func(w backend.Workspace, at, count int) error { return w.Decode(count, images.from(at)) })
+	return m.fromNoise(on, x, e, func(w backend.Workspace, at, count int) error { return w.Decode(count, images.from(at)) })
 }
 
 // codesOf makes the codes [n,d] of noise x [n,d].
-func (m *Model) codesOf(x []float32, e backend.Extension, z []float32) error {
+func (m *Model) codesOf(on *lane, x []float32, e backend.Extension, z []float32) error {
 	d := m.parts.d
-	return m.fromNoise(x, e, func(w backend.Workspace, at, count int) error { return w.GetCodes(z[at*d : (at+count)*d]) })
+	return m.fromNoise(on, x, e, func(w backend.Workspace, at, count int) error { return w.GetCodes(z[at*d : (at+count)*d]) })
 }
 
 // fromNoise takes noise x [n,d] to codes, batch after batch, which end then takes on.
-func (m *Model) fromNoise(x []float32, e backend.Extension, end func(w backend.Workspace, at, count int) error) error {
+func (m *Model) fromNoise(on *lane, x []float32, e backend.Extension, end func(w backend.Workspace, at, count int) error) error {
 	d := m.parts.d
-	return m.inBatches(len(x)/d, func(w backend.Workspace, at, count int) error {
+	return m.inBatchesOn(on, len(x)/d, func(w backend.Workspace, at, count int) error {
 		if err := w.PutNoise(x[at*d : (at+count)*d]); err != nil {
 			return err
 		}

@@ -6,6 +6,10 @@ import (
 	"brenier/engine/internal/modelfile"
 )
 
+// DefaultImages is how many images the mean and the deviation are of that the command line and the
+// library's interface keep in a model: a deviation's standard error is 1.6 %.
+const DefaultImages = 2048
+
 // imagesSeed is the seed of the samples that image statistics are taken of: not the fit's own, so
 // that images that a user makes with that one are not those that were averaged.
 func imagesSeed(seed uint64) uint64 { return seed ^ 0x6272656e696572 }

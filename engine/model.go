@@ -21,7 +21,7 @@ type Model struct {
 	parts  shape
 	gate   gate
 	shared lane // of the methods here
-	alone  lane // of a Worker
+	alone  lane // of a Worker and of a Reading
 }
 
 // lane is a way to the device: a prepared model, and workspaces of it that no call uses.
@@ -86,11 +86,16 @@ func (m *Model) Save(path string) error {
 // inBatches passes n samples through one workspace: do is called for samples at .. at+count-1 of
 // them, batch after batch, and ends it with its first error.
 func (m *Model) inBatches(n int, do func(w backend.Workspace, at, count int) error) error {
-	w, err := m.begin(&m.shared, n)
+	return m.inBatchesOn(&m.shared, n, do)
+}
+
+// inBatchesOn is inBatches on a lane.
+func (m *Model) inBatchesOn(l *lane, n int, do func(w backend.Workspace, at, count int) error) error {
+	w, err := m.begin(l, n)
 	if err != nil {
 		return err
 	}
-	defer m.end(&m.shared, w)
+	defer m.end(l, w)
 	for at := 0; at < n; at += w.batch {
 		if err := do(w, at, min(w.batch, n-at)); err != nil {
 			return err

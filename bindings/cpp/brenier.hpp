@@ -263,39 +263,6 @@ struct FitOptions {
 #endif
 };
 
-// ---- Field
-
-// An unbounded plane of a model's images. Closing the model ends it: later reads fail with
-// Status::invalid_handle.
-class Field {
-public:
-    Field() noexcept = default;  // no field; reading it fails with Status::invalid_handle
-    explicit Field(brenier_field* handle) noexcept : handle_(handle) {}  // taken from the caller
-    Field(Field&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
-    Field& operator=(Field&& other) noexcept {
-        Field old(std::move(*this));
-        handle_ = std::exchange(other.handle_, nullptr);
-        return *this;
-    }
-    ~Field() { brenier_field_destroy(handle_); }
-
-    brenier_field* get() const noexcept { return handle_; }
-    explicit operator bool() const noexcept { return handle_ != nullptr; }
-
-    // Pixels [height,width,C] or [C,height,width]: float, std::uint8_t, or Images::u16.
-    void read(std::uint64_t seed, const Region& r, const Images& pixels, std::error_code& error) const noexcept {
-        detail::set(error, brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
-    }
-#if BRENIER_EXCEPTIONS
-    void read(std::uint64_t seed, const Region& r, const Images& pixels) const {
-        detail::check(brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
-    }
-#endif
-
-private:
-    brenier_field* handle_ = nullptr;
-};
-
 // ---- Jobs
 
 enum class JobState : brenier_job_state {
@@ -316,7 +283,21 @@ struct JobOptions {
     void* user = nullptr;                     // for the callback
 };
 
-// What Model::submit_* began. The memory that it was given must outlive it, or its end: destroying a
+namespace detail {
+
+inline brenier_job_options c_options(const JobOptions& options) noexcept {
+    brenier_job_options o;
+    brenier_job_options_init(&o);
+    o.priority = options.priority;
+    if (options.deadline.count() > 0) o.deadline_us = static_cast<std::uint64_t>(options.deadline.count());
+    o.ended = options.callback;
+    o.user = options.user;
+    return o;
+}
+
+}  // namespace detail
+
+// What Model::submit_* and Field::submit_read began. The memory that it was given must outlive it, or its end: destroying a
 // job that has not ended cancels it and waits, about a slice at most.
 class Job {
 public:
@@ -372,6 +353,53 @@ public:
 
 private:
     brenier_job* handle_ = nullptr;
+};
+
+// ---- Field
+
+// An unbounded plane of a model's images. Destroying it cancels its jobs; closing the model ends it:
+// later reads fail with Status::invalid_handle.
+class Field {
+public:
+    Field() noexcept = default;  // no field; reading it fails with Status::invalid_handle
+    explicit Field(brenier_field* handle) noexcept : handle_(handle) {}  // taken from the caller
+    Field(Field&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Field& operator=(Field&& other) noexcept {
+        Field old(std::move(*this));
+        handle_ = std::exchange(other.handle_, nullptr);
+        return *this;
+    }
+    ~Field() { brenier_field_destroy(handle_); }
+
+    brenier_field* get() const noexcept { return handle_; }
+    explicit operator bool() const noexcept { return handle_ != nullptr; }
+
+    // Pixels [height,width,C] or [C,height,width]: float, std::uint8_t, or Images::u16.
+    void read(std::uint64_t seed, const Region& r, const Images& pixels, std::error_code& error) const noexcept {
+        detail::set(error, brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
+    }
+    Job submit_read(std::uint64_t seed, const Region& r, const Images& pixels, const JobOptions& options,
+                    std::error_code& error) const noexcept {
+        const brenier_job_options o = detail::c_options(options);
+        brenier_job* job = nullptr;
+        detail::set(error, brenier_submit_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level,
+                                                     &pixels.buffer(), &o, &job));
+        return Job::adopt(job);
+    }
+#if BRENIER_EXCEPTIONS
+    void read(std::uint64_t seed, const Region& r, const Images& pixels) const {
+        detail::check(brenier_field_read(handle_, seed, r.x, r.y, r.width, r.height, r.level, &pixels.buffer()));
+    }
+    Job submit_read(std::uint64_t seed, const Region& r, const Images& pixels, const JobOptions& options = {}) const {
+        std::error_code error;
+        Job job = submit_read(seed, r, pixels, options, error);
+        detail::check(error.value());
+        return job;
+    }
+#endif
+
+private:
+    brenier_field* handle_ = nullptr;
 };
 
 // ---- Model
@@ -469,7 +497,7 @@ public:
     }
     Job submit_generate(std::size_t n, Samples samples, const Extension& extension, const Images& images,
                         const JobOptions& options, std::error_code& error) const noexcept {
-        const brenier_job_options o = c_options(options);
+        const brenier_job_options o = detail::c_options(options);
         brenier_job* job = nullptr;
         detail::set(error, brenier_submit_generate(handle_, samples.seed, samples.first, n, extension.get(),
                                                    &images.buffer(), &o, &job));
@@ -477,7 +505,7 @@ public:
     }
     Job submit_decode(std::size_t n, Array<const float> codes, const Images& images, const JobOptions& options,
                       std::error_code& error) const noexcept {
-        const brenier_job_options o = c_options(options);
+        const brenier_job_options o = detail::c_options(options);
         const brenier_buffer b = codes.buffer();
         brenier_job* job = nullptr;
         detail::set(error, brenier_submit_decode(handle_, &b, n, &images.buffer(), &o, &job));
@@ -485,7 +513,7 @@ public:
     }
     Job submit_locate(std::size_t n, std::uint32_t k, Array<const float> x, Array<std::int64_t> cells,
                       Array<double> scores, const JobOptions& options, std::error_code& error) const noexcept {
-        const brenier_job_options o = c_options(options);
+        const brenier_job_options o = detail::c_options(options);
         const brenier_buffer b_x = x.buffer(), b_cells = cells.buffer(), b_scores = scores.buffer();
         brenier_job* job = nullptr;
         detail::set(error, brenier_submit_locate(handle_, &b_x, n, k, &b_cells, scores.data() ? &b_scores : nullptr,
@@ -567,16 +595,6 @@ private:
 #endif
 
 private:
-    static brenier_job_options c_options(const JobOptions& options) noexcept {
-        brenier_job_options o;
-        brenier_job_options_init(&o);
-        o.priority = options.priority;
-        if (options.deadline.count() > 0) o.deadline_us = static_cast<std::uint64_t>(options.deadline.count());
-        o.ended = options.callback;
-        o.user = options.user;
-        return o;
-    }
-
     brenier_model* handle_ = nullptr;
     brenier_model_properties properties_{};
 };

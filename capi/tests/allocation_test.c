@@ -41,6 +41,7 @@ int posix_memalign(void **to, size_t alignment, size_t bytes) {
 enum { N = 600, CALLS = 200 };
 
 static brenier_model *model;
+static brenier_field *field; /* whose cache is full */
 static float x[N][TINY_D], z[N][TINY_D], image[N][TINY_PIXELS];
 static int64_t cells[N][3];
 static double scores[N][3], u[N], phi[N];
@@ -68,18 +69,19 @@ static void one_job_of_each(size_t n) {
     brenier_extension e;
     brenier_extension_init(&e);
     e.k = 3;
-    brenier_job *jobs[4];
+    brenier_job *jobs[5];
     brenier_job_state state;
     CHECK_OK(brenier_submit_generate(model, 1, 2, n, &e, &b_image, NULL, &jobs[0]));
     CHECK_OK(brenier_submit_generate(model, 1, 2, n, &e, &b_image, NULL, &jobs[1]));
     CHECK_OK(brenier_submit_decode(model, &b_z, n, &b_image, NULL, &jobs[2]));
     CHECK_OK(brenier_submit_locate(model, &b_x, n, 3, &b_cells, &b_scores, NULL, &jobs[3]));
+    CHECK_OK(brenier_submit_field_read(field, 1, (int64_t)n, 0, (uint32_t)(n + 39) / 40, 40, 0, &b_image, NULL, &jobs[4]));
     CHECK_OK(brenier_cancel(jobs[3]));
     CHECK_STATUS(brenier_submit_decode(model, &b_z, n, &b_image, NULL, NULL), BRENIER_BUSY);
     brenier_wait(jobs[0], 0); /* done or busy */
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 5; i++) {
         CHECK_OK(brenier_poll(jobs[i], &state));
-        if (i < 3) CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
+        if (i != 3) CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
         CHECK_OK(brenier_job_close(jobs[i]));
     }
 }
@@ -117,9 +119,11 @@ static brenier_engine *start(int32_t workers) {
     brenier_engine_options options;
     brenier_engine_options_init(&options);
     options.job_workers = workers;
-    options.job_limit = 4;
+    options.job_limit = 5;
     CHECK_OK(brenier_engine_create(&options, &engine));
     CHECK_OK(brenier_model_open_memory(engine, file, bytes, &model));
+    const brenier_field_options few = {.struct_size = sizeof few, .cache_bytes = 20000};
+    CHECK_OK(brenier_field_create(model, &few, &field));
     return engine;
 }
 

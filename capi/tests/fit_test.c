@@ -2,6 +2,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "tiny_model.h"
@@ -74,6 +75,21 @@ static void heights_of_strips(void) {
     CHECK_OK(brenier_model_close(model));
 }
 
+/* Whether the model's file has a tensor of this name. */
+static int file_has(brenier_model *model, const char *name) {
+    char path[] = "brenier_fit_XXXXXX", start[1 << 16] = {0};
+    const int descriptor = mkstemp(path);
+    CHECK(descriptor >= 0);
+    close(descriptor);
+    CHECK_OK(brenier_model_save(model, path));
+    FILE *saved = fopen(path, "rb");
+    CHECK(saved && fread(start, 1, sizeof start, saved) > 8);
+    if (saved) fclose(saved);
+    remove(path);
+    start[sizeof start - 1] = '\0';
+    return strstr(start + 8, name) != NULL; /* behind the header's length */
+}
+
 static void decoder_is_handed_on(void) {
     uint8_t file[8192];
     const size_t bytes = tiny_model(file, sizeof file, 2);
@@ -90,6 +106,7 @@ static void decoder_is_handed_on(void) {
     CHECK_OK(brenier_decode(model, &b_z, 1, &b_image));
     for (int p = 0; p < TINY_PIXELS; p++) CHECK(image[p] == tiny_pixel(z, p));
     CHECK_OK(brenier_generate(model, 1, 0, 1, NULL, &b_image));
+    CHECK(file_has(model, "\"output.mean\"") && file_has(model, "\"output.deviation\"")); /* for fields */
     CHECK_OK(brenier_model_close(model));
 }
 

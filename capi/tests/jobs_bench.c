@@ -4,8 +4,9 @@
  *
  * A frame submits, polls, cancels and closes, each call timed by itself; the time between frames is slept
  * away, as a game waits for its display. The clock's own cost stands first and is contained in the rest.
- * It is done twice: with the workers alone, and while another thread opens and closes the model, which
- * keeps the library's garbage collector at work. brenier_engine_info, which enters the library's runtime,
+ * It is done three times: with workers that make images, with workers that read ever new places of a field,
+ * and again with images while another thread opens and closes the model, which keeps the library's garbage
+ * collector at work. brenier_engine_info, which enters the library's runtime,
  * stands beside for scale: what it takes more is what the others are spared. A maximum is one call, and
  * on a machine that others use the system's scheduler makes it. */
 #include <pthread.h>
@@ -67,7 +68,7 @@ static void print(struct times *t) {
     free(t->us);
 }
 
-enum { WORK = 256, SMALL = 8, POLLS = 100, RUNTIME = 4 };
+enum { WORK = 256, SMALL = 8, POLLS = 100, RUNTIME = 4, SIDE = 512 };
 
 static brenier_engine *engine;
 static const char *path;
@@ -89,12 +90,25 @@ static brenier_buffer u8_images(unsigned char *to, size_t bytes) {
     return (brenier_buffer){.struct_size = sizeof(brenier_buffer), .data = to, .bytes = bytes, .dtype = BRENIER_U8};
 }
 
-static void measure(brenier_model *model, int frames) {
+/* Submits what saturates a worker: images, or a region of a field that was never read. */
+static void submit_work(brenier_model *model, brenier_field *field, int i, int frame, unsigned char *to, size_t bytes,
+                        brenier_job **job) {
+    const brenier_buffer b = u8_images(to, bytes);
+    if (!field)
+        CHECK(brenier_submit_generate(model, 1, (uint64_t)frame * WORK, WORK, NULL, &b, NULL, job));
+    else
+        CHECK(brenier_submit_field_read(field, 1, ((int64_t)frame * 2 + i) * SIDE, 0, SIDE, SIDE, 0, &b, NULL, job));
+}
+
+/* `field` may be NULL. */
+static void measure(brenier_model *model, brenier_field *field, int frames) {
     brenier_model_properties p = {.struct_size = sizeof p};
     brenier_engine_properties e = {.struct_size = sizeof e};
     CHECK(brenier_model_info(model, &p));
     const size_t image = (size_t)p.channels * (size_t)p.height * (size_t)p.width;
-    unsigned char *to = malloc((2 * WORK + SMALL) * image);
+    size_t bytes = WORK * image; /* of one work */
+    if (field && bytes < (size_t)p.channels * SIDE * SIDE) bytes = (size_t)p.channels * SIDE * SIDE;
+    unsigned char *to = malloc(2 * bytes + SMALL * image);
     if (!to) exit(1);
     struct times clock = {.name = "the clock"}, poll = {.name = "poll"}, submit = {.name = "submit"},
                  cancel = {.name = "cancel"}, finished = {.name = "close, ended"},
@@ -108,10 +122,9 @@ static void measure(brenier_model *model, int frames) {
             brenier_job_state state = BRENIER_JOB_DONE;
             if (work[i]) CHECK(brenier_poll(work[i], &state));
             if (state < BRENIER_JOB_DONE) continue;
-            if (work[i]) images += WORK;
+            if (work[i] && !field) images += WORK;
             CHECK(brenier_job_close(work[i]));
-            const brenier_buffer b = u8_images(to + (size_t)i * WORK * image, WORK * image);
-            CHECK(brenier_submit_generate(model, 1, (uint64_t)frame * WORK, WORK, NULL, &b, NULL, &work[i]));
+            submit_work(model, field, i, frame, to + (size_t)i * bytes, bytes, &work[i]);
         }
         for (int i = 0; i < SMALL; i++) {
             brenier_job_state state = BRENIER_JOB_DONE;
@@ -124,7 +137,11 @@ static void measure(brenier_model *model, int frames) {
                 images += state == BRENIER_JOB_DONE;
                 TIMED(&finished, brenier_job_close(small[i]));
             }
-            const brenier_buffer b = u8_images(to + (size_t)(2 * WORK + i) * image, image);
+            if (field && (frame + i) % 32 != 0) { /* half of the time is for the reads */
+                small[i] = NULL;
+                continue;
+            }
+            const brenier_buffer b = u8_images(to + 2 * bytes + (size_t)i * image, image);
             const brenier_job_options urgent = {.struct_size = sizeof urgent, .priority = 1};
             TIMED(&submit, brenier_submit_generate(model, 2, (uint64_t)frame, 1, NULL, &b, &urgent, &small[i]));
         }
@@ -158,12 +175,18 @@ int main(int argc, char **argv) {
     CHECK(brenier_engine_create(&options, &engine));
     CHECK(brenier_model_open(engine, path, &model));
     printf("%d workers saturated", (int)options.job_workers);
-    measure(model, frames);
+    measure(model, NULL, frames);
+
+    brenier_field *field = NULL;
+    CHECK(brenier_field_create(model, NULL, &field));
+    printf("\nthe same, by field reads");
+    measure(model, field, frames);
+    CHECK(brenier_field_destroy(field));
 
     pthread_t opener;
     if (pthread_create(&opener, NULL, open_models, NULL)) return 1;
-    printf("\nthe same, and models opened and closed");
-    measure(model, frames);
+    printf("\nby images, and models opened and closed");
+    measure(model, NULL, frames);
     atomic_store(&stop, 1);
     pthread_join(opener, NULL);
     printf("%ld models opened meanwhile\n", atomic_load(&opened));

@@ -112,6 +112,78 @@ static void jobs_do_what_the_calls_do(brenier_engine *engine, brenier_model *on)
     CHECK(memcmp(scores[0], scores[1], sizeof scores[0]) == 0);
 }
 
+/* ---- Field reads */
+
+static brenier_field *field_on(brenier_model *on, int64_t cache_bytes, size_t row_pitch) {
+    static const brenier_octave octaves[2] = {{sizeof octaves[0], 8, 1, 0}, {sizeof octaves[0], 1, 0.5, 1}};
+    brenier_field_options o;
+    brenier_field_options_init(&o);
+    o.octaves = octaves;
+    o.n_octaves = 2;
+    o.cache_bytes = cache_bytes;
+    o.row_pitch = row_pitch;
+    brenier_field *field = NULL;
+    CHECK_OK(brenier_field_create(on, &o, &field));
+    return field;
+}
+
+/* Regions of one block and of several, of all formats, with a pitch, at the plane's far ends. */
+static const struct place {
+    int64_t x, y;
+    uint32_t width, height, level;
+    brenier_dtype dtype;
+} places[] = {
+    {-20, 7, 1, 1, 0, BRENIER_F32},           {-260, -40, 260, 60, 0, BRENIER_U8},
+    {INT64_C(1) << 40, -99, 257, 3, 0, BRENIER_U16}, {5, 5, 40, 60, 2, BRENIER_F32},
+    {-20, 7, 70, 30, 0, BRENIER_F16},         {-5, -(INT64_C(1) << 59), 256, 257, 3, BRENIER_F32},
+    {(INT64_C(1) << 62) - 9, 0, 9, 9, 0, BRENIER_U16}, {0, 0, 33, 2, 1, BRENIER_U8},
+};
+enum { PLACES = sizeof places / sizeof *places, PITCH = 1440, PIXELS = 260 * PITCH };
+static uint8_t read_at_once[PLACES][PIXELS], read_later[PLACES][PIXELS];
+
+static brenier_buffer pixels_of(uint8_t *memory, const struct place *p) {
+    brenier_buffer b = buffer_of(memory, PIXELS, p->dtype);
+    b.layout = p->width % 2 ? BRENIER_NHWC : BRENIER_NCHW;
+    return b;
+}
+
+static void field_jobs_read_what_the_call_reads(brenier_engine *engine, brenier_model *on) {
+    brenier_field *field = field_on(on, 0, PITCH);
+    for (int i = 0; i < PLACES; i++) {
+        const struct place *p = &places[i];
+        memset(read_at_once[i], 0xAA, PIXELS);
+        const brenier_buffer b = pixels_of(read_at_once[i], p);
+        CHECK_OK(brenier_field_read(field, 3, p->x, p->y, p->width, p->height, p->level, &b));
+    }
+    for (int64_t cache = -1; cache <= 3000; cache += 3001) { /* none, the default, a hundred tiles */
+        brenier_field *other = cache == 0 ? field : field_on(on, cache, PITCH);
+        brenier_job *jobs[PLACES];
+        memset(read_later, 0xAA, sizeof read_later);
+        for (int again = 0; again < 2; again++) {
+            for (int i = 0; i < PLACES; i++) {
+                const struct place *p = &places[i];
+                const brenier_buffer b = pixels_of(read_later[i], p);
+                brenier_job_options options;
+                brenier_job_options_init(&options);
+                options.priority = i % 3;
+                CHECK_OK(brenier_submit_field_read(other, 3, p->x, p->y, p->width, p->height, p->level, &b, &options, &jobs[i]));
+            }
+            if (again) break;
+            /* All are cancelled at first, some when they have been begun. */
+            for (int i = 0; i < 20 && engine; i++) CHECK_OK(brenier_run(engine, 0, NULL));
+            for (int i = 0; i < PLACES; i++) CHECK_OK(brenier_job_close(jobs[i]));
+        }
+        if (engine) run_all(engine);
+        for (int i = 0; i < PLACES; i++) {
+            CHECK_OK(brenier_wait(jobs[i], BRENIER_FOREVER));
+            CHECK_OK(brenier_job_close(jobs[i]));
+        }
+        CHECK(memcmp(read_at_once, read_later, sizeof read_later) == 0);
+        if (other != field) CHECK_OK(brenier_field_destroy(other));
+    }
+    CHECK_OK(brenier_field_destroy(field));
+}
+
 /* ---- The same errors */
 
 /* A call that blocks and the job of it fail alike. */
@@ -232,6 +304,65 @@ static void errors_are_those_of_the_calls(void) {
     CHECK(left == 0); /* nothing of all this was queued */
     CHECK_OK(brenier_model_close(decoder));
     CHECK_OK(brenier_model_close(map));
+}
+
+static void same_field_errors_of(brenier_field *field, int64_t px, int64_t py, uint32_t width, uint32_t height, uint32_t level,
+                                 const brenier_buffer *pixels) {
+    ALIKE(brenier_field_read(field, 1, px, py, width, height, level, pixels),
+          brenier_submit_field_read(field, 1, px, py, width, height, level, pixels, NULL, job));
+}
+
+static void field_errors_are_those_of_the_call(void) {
+    float pixels[12];
+    const brenier_buffer b = F32_BUFFER(pixels);
+    brenier_field *stale = field_on(model, 0, 0), *field = field_on(model, 0, 0), *pitched = field_on(model, 0, 20);
+    CHECK_OK(brenier_field_destroy(stale));
+    brenier_field *wrong[] = {NULL, stale, (brenier_field *)model, (brenier_field *)idle, (brenier_field *)(uintptr_t)42,
+                              (brenier_field *)((uintptr_t)field + 100), (brenier_field *)pixels};
+    for (size_t w = 0; w < sizeof wrong / sizeof *wrong; w++) same_field_errors_of(wrong[w], 0, 0, 2, 2, 0, &b);
+    /* A field is not a model. */
+    ALIKE(brenier_generate((brenier_model *)field, 1, 0, 1, NULL, &b),
+          brenier_submit_generate((brenier_model *)field, 1, 0, 1, NULL, &b, NULL, job));
+
+    brenier_buffer bad[10] = {b, b, b, b, b, b, b, b, b, b};
+    bad[0].struct_size = 8;
+    bad[1].dtype = BRENIER_I64;
+    bad[2].layout = 2;
+    bad[3].layout = -1;
+    bad[4].location = BRENIER_CUDA_DEVICE;
+    bad[5].bytes = 15;
+    bad[6].data = NULL;
+    bad[7].data = (char *)pixels + 1;
+    bad[8].data = (void *)(UINTPTR_MAX - 7), bad[8].bytes = SIZE_MAX;
+    bad[9].bytes = 0;
+    for (int i = 0; i < 10; i++) same_field_errors_of(field, 0, 0, 2, 2, 0, &bad[i]);
+    same_field_errors_of(field, 0, 0, 2, 2, 0, NULL);
+
+    const uint32_t sizes[][2] = {{0, 1}, {1, 0}, {UINT32_MAX, 1}, {1, 1u << 31}, {3, 5}, {1u << 30, 1u << 30}, {INT32_MAX, INT32_MAX}};
+    for (int i = 0; i < 7; i++) same_field_errors_of(field, 0, 0, sizes[i][0], sizes[i][1], 0, &b);
+    same_field_errors_of(field, 0, 0, 1, 1, 31, &b);
+    same_field_errors_of(field, 0, 0, 1, 1, UINT32_MAX, &b);
+    const int64_t end = INT64_C(1) << 62, beyond[][2] = {{INT64_MIN, 0}, {0, INT64_MIN}, {INT64_MAX, 0}, {0, INT64_MAX},
+                                                         {-end - 1, 0}, {0, end - 1}};
+    for (int i = 0; i < 6; i++) same_field_errors_of(field, beyond[i][0], beyond[i][1], 2, 2, 0, &b);
+    for (uint32_t level = 1; level <= 30; level++) same_field_errors_of(field, end >> level, 0, 1, 1, level, &b);
+    same_field_errors_of(pitched, 0, 0, 6, 1, 0, &b);
+    same_field_errors_of(pitched, 0, 0, 3, 3, 0, &b);
+    brenier_field *odd = field_on(model, 0, 21);
+    same_field_errors_of(odd, 0, 0, 2, 2, 0, &b);
+
+    brenier_job_options options;
+    brenier_job_options_init(&options);
+    options.struct_size = 4;
+    brenier_job *none = NULL;
+    CHECK_FAILS(brenier_submit_field_read(field, 1, 0, 0, 2, 2, 0, &b, &options, &none), BRENIER_INVALID_ARGUMENT, "options: struct_size");
+    CHECK(none == NULL);
+    size_t left = 77;
+    CHECK_OK(brenier_run(idle, 0, &left));
+    CHECK(left == 0); /* nothing of all this was queued */
+    CHECK_OK(brenier_field_destroy(field));
+    CHECK_OK(brenier_field_destroy(pitched));
+    CHECK_OK(brenier_field_destroy(odd));
 }
 
 static void handles_and_places(void) {
@@ -407,6 +538,55 @@ static void every_end_has_its_status(void) {
     CHECK(told == 1 && ending.job == NULL && told_result == BRENIER_OK);
 }
 
+/* A read is left between slices for what is more urgent, and ends with its field, its model or by itself. */
+static void a_field_read_is_left_and_ends(void) {
+    static float pixels[2][40 * 40], whole[40 * 40];
+    float image[TINY_PIXELS];
+    const brenier_buffer b = F32_BUFFER(pixels[0]), b_second = F32_BUFFER(pixels[1]), b_whole = F32_BUFFER(whole),
+                         b_image = F32_BUFFER(image);
+    brenier_job *read = NULL, *urgent = NULL, *second = NULL;
+    brenier_field *field = field_on(model, -1, 0);
+    CHECK_OK(brenier_field_read(field, 1, 0, 0, 40, 40, 0, &b_whole));
+    CHECK_OK(brenier_submit_field_read(field, 1, 0, 0, 40, 40, 0, &b, NULL, &read));
+    CHECK_OK(brenier_run(idle, 0, NULL));
+    CHECK(state_of(read) == BRENIER_JOB_RUNNING);
+    brenier_job_options options;
+    brenier_job_options_init(&options);
+    options.priority = 1;
+    CHECK_OK(brenier_submit_generate(model, 1, 0, 1, NULL, &b_image, &options, &urgent));
+    options.priority = 2;
+    CHECK_OK(brenier_submit_field_read(field, 1, 0, 0, 40, 40, 0, &b_second, &options, &second));
+    while (state_of(second) < BRENIER_JOB_DONE) CHECK_OK(brenier_run(idle, 0, NULL));
+    CHECK(state_of(second) == BRENIER_JOB_DONE && state_of(urgent) == BRENIER_JOB_QUEUED && state_of(read) == BRENIER_JOB_RUNNING);
+    CHECK_OK(brenier_run(idle, 0, NULL));
+    CHECK(state_of(urgent) == BRENIER_JOB_DONE && state_of(read) == BRENIER_JOB_RUNNING);
+    run_all(idle);
+    CHECK(state_of(read) == BRENIER_JOB_DONE);
+    CHECK(memcmp(pixels[0], whole, sizeof whole) == 0 && memcmp(pixels[1], whole, sizeof whole) == 0);
+    CHECK_OK(brenier_job_close(read));
+    CHECK_OK(brenier_job_close(urgent));
+    CHECK_OK(brenier_job_close(second));
+
+    for (int what = 0; what < 3; what++) {
+        brenier_engine *engine = open_engine(-1, 0);
+        brenier_model *on = open_on(engine, 3);
+        field = field_on(on, 0, 0);
+        CHECK_OK(brenier_submit_field_read(field, 1, 0, 0, 40, 40, 0, &b, NULL, &read));
+        CHECK_OK(brenier_submit_generate(on, 1, 0, 1, NULL, &b_image, NULL, &urgent));
+        CHECK_OK(brenier_run(engine, 0, NULL));
+        CHECK(state_of(read) == BRENIER_JOB_RUNNING);
+        if (what == 0) CHECK_OK(brenier_field_destroy(field));
+        if (what == 1) CHECK_OK(brenier_model_close(on));
+        if (what == 2) CHECK_OK(brenier_engine_destroy(engine));
+        if (what < 2) {
+            CHECK(state_of(read) == BRENIER_JOB_CANCELLED);
+            CHECK(state_of(urgent) == (what ? BRENIER_JOB_CANCELLED : BRENIER_JOB_QUEUED));
+            CHECK_OK(brenier_engine_destroy(engine));
+        }
+        CHECK_FAILS(brenier_wait(read, 0), BRENIER_INVALID_HANDLE, "job");
+    }
+}
+
 static void a_full_queue_is_busy(void) {
     brenier_engine *engine = open_engine(-1, 2);
     brenier_model *on = open_on(engine, 3);
@@ -479,10 +659,11 @@ static void *run_for_ever(void *engine) {
 
 /* An engine goes with 64 jobs queued and running, on workers and on threads of the host. */
 static void an_engine_goes_in_the_middle(void) {
-    static float to[64][500][TINY_PIXELS];
+    static float to[64][500][TINY_PIXELS]; /* or 40 x 40 pixels of a field */
     for (int round = 0; round < 20; round++) {
         brenier_engine *engine = open_engine(round % 3 ? round % 3 : -1, 0);
         brenier_model *on = open_on(engine, 3);
+        brenier_field *field = field_on(on, 0, 0);
         memset((void *)endings, 0, sizeof endings);
         for (int i = 0; i < 64; i++) {
             const brenier_buffer b = F32_BUFFER(to[i]);
@@ -490,8 +671,9 @@ static void an_engine_goes_in_the_middle(void) {
             brenier_job_options_init(&options);
             options.ended = count;
             options.user = (void *)&endings[i];
-            brenier_job *job = NULL;
-            CHECK_OK(brenier_submit_generate(on, 1, 0, 500, NULL, &b, &options, i % 2 ? NULL : &job));
+            brenier_job *job = NULL, **handle = i % 2 ? NULL : &job;
+            CHECK_OK(i % 3 ? brenier_submit_generate(on, 1, 0, 500, NULL, &b, &options, handle)
+                           : brenier_submit_field_read(field, 1, 40 * i, 0, 40, 40, 0, &b, &options, handle));
         }
         pthread_t hosts[2];
         for (int i = 0; i < 2; i++) CHECK(pthread_create(&hosts[i], NULL, run_for_ever, engine) == 0);
@@ -506,14 +688,19 @@ int main(void) {
     idle = open_engine(-1, 0);
     model = open_on(idle, 3);
     jobs_do_what_the_calls_do(idle, model);
+    field_jobs_read_what_the_call_reads(idle, model);
     brenier_engine *busy = open_engine(2, 0);
-    jobs_do_what_the_calls_do(NULL, open_on(busy, 3));
+    brenier_model *on = open_on(busy, 3);
+    jobs_do_what_the_calls_do(NULL, on);
+    field_jobs_read_what_the_call_reads(NULL, on);
     CHECK_OK(brenier_engine_destroy(busy));
     errors_are_those_of_the_calls();
+    field_errors_are_those_of_the_call();
     handles_and_places();
     engine_options_are_checked();
     the_most_urgent_comes_first();
     every_end_has_its_status();
+    a_field_read_is_left_and_ends();
     a_full_queue_is_busy();
     workers_stand_where_they_are_told();
     an_engine_goes_in_the_middle();

@@ -45,7 +45,7 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
 }
 
 /* A panic in a slice fails its jobs, and those that wait, and is as loud afterwards. */
-static void in_a_slice(int32_t where, const char *text) {
+static void in_a_slice(int32_t where, const char *text, int of_field) {
     brenier_engine_options options;
     brenier_engine_options_init(&options);
     options.job_workers = 1;
@@ -56,11 +56,15 @@ static void in_a_slice(int32_t where, const char *text) {
     float images[TINY_PIXELS];
     const brenier_buffer b = F32_BUFFER(images);
     brenier_job *job = NULL, *none = NULL;
+    brenier_field *field = NULL;
+    CHECK_OK(brenier_field_create(model, NULL, &field));
     brenier_check_plant_panic(where);
-    CHECK_OK(brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &job));
+    CHECK_OK(of_field ? brenier_submit_field_read(field, 0, 0, 0, 2, 2, 0, &b, NULL, &job)
+                      : brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &job));
     CHECK_FAILS(brenier_wait(job, BRENIER_FOREVER), BRENIER_INTERNAL, text);
     CHECK(strstr(brenier_last_error(), ".go:") != NULL);
     CHECK_FAILS(brenier_submit_generate(model, 0, 0, 1, NULL, &b, NULL, &none), BRENIER_INTERNAL, "the engine refuses work");
+    CHECK_FAILS(brenier_submit_field_read(field, 0, 0, 0, 2, 2, 0, &b, NULL, &none), BRENIER_INTERNAL, "the engine refuses work");
     CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &b), BRENIER_INTERNAL, "the engine refuses work");
     CHECK_OK(brenier_job_close(job));
     CHECK_OK(brenier_engine_destroy(engine));
@@ -114,7 +118,8 @@ int main(void) {
             CHECK_OK(brenier_engine_destroy(engine)); /* `other` is still open */
             CHECK_FAILS(brenier_engine_destroy(engine), BRENIER_INVALID_HANDLE, "engine");
         }
-        in_a_slice(where, text);
+        in_a_slice(where, text, 0);
+        in_a_slice(where, text, 1);
         beside_a_queue(where, text);
         brenier_engine *none = NULL;
         brenier_check_plant_panic(where);

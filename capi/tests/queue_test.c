@@ -131,6 +131,84 @@ static void a_smaller_budget_takes_fewer(void) {
     CLOSE();
 }
 
+static void do_block(struct job_queue *queue, size_t at, int done) {
+    CHECK(take(queue, &slice) && slice.parts == 1 && slice.part[0].at == at && slice.part[0].count == 1);
+    slice.done = done;
+    jobs_finish(&slice);
+}
+
+/* A block of a field is one slice's at a time, and others go on with it. */
+static void a_block_is_left_and_taken_up(void) {
+    QUEUE(16);
+    brenier_job *read = submit(model, JOB_FIELD, 3, (brenier_job_options){0});
+    struct job_slice two, none;
+    CHECK(take(queue, &slice) && slice.part[0].at == 0 && slice.part[0].count == 1 && slice.tiles == 1);
+    const uint64_t token = slice.part[0].token;
+    CHECK(token == (uint64_t)(uintptr_t)read && !jobs_has_ended(token));
+    CHECK(take(queue, &two) && two.part[0].at == 1);
+    jobs_finish(&slice); /* nothing is done: it is left, and taken up before the third is begun */
+    brenier_job *urgent = submit(model, JOB_LOCATE, 1, (brenier_job_options){.priority = 1});
+    do_one(queue);
+    CHECK(state_of(urgent) == BRENIER_JOB_DONE && state_of(read) == BRENIER_JOB_RUNNING);
+    do_block(queue, 0, 0);
+    do_block(queue, 0, 1);
+    do_block(queue, 2, 1);
+    CHECK(!take(queue, &none));
+    CHECK(state_of(read) == BRENIER_JOB_RUNNING);
+    jobs_finish(&two);
+    do_block(queue, 1, 1);
+    CHECK(state_of(read) == BRENIER_JOB_DONE);
+    CHECK(jobs_has_ended(token));
+
+    /* The tiles of a slice double as long as it has been quick with all of them, whoever takes it. */
+    brenier_job *large = submit(model, JOB_FIELD, 1, (brenier_job_options){0});
+    CHECK(take(queue, &slice));
+    const uint32_t allowed = slice.tiles;
+    CHECK(allowed > 1);
+    jobs_finish(&slice);
+    CHECK(take(queue, &slice) && slice.tiles == 2 * allowed);
+    slice.tiles--; /* all that there were to make */
+    jobs_finish(&slice);
+    CHECK(jobs_take(queue, &slice, SECOND / 2, 0) && slice.tiles == allowed); /* half the time, half the tiles */
+    slice.tiles = 0; /* all were in the cache */
+    jobs_finish(&slice);
+    CHECK(take(queue, &slice) && slice.tiles == 2 * allowed);
+
+    /* It is cancelled while a slice has its only block, and while none has. */
+    CHECK_OK(jobs_cancel(large));
+    CHECK(!take(queue, &none));
+    CHECK(state_of(large) == BRENIER_JOB_RUNNING);
+    jobs_finish(&slice);
+    CHECK(state_of(large) == BRENIER_JOB_CANCELLED);
+    brenier_job *between = submit(model, JOB_FIELD, 1, (brenier_job_options){0});
+    do_block(queue, 0, 0);
+    CHECK_OK(jobs_close(between)); /* without a worker */
+    CHECK(!take(queue, &slice));
+
+    /* One that is whole is done, whoever asked for its end while it was in its last slice. */
+    brenier_job *last = submit(model, JOB_FIELD, 1, (brenier_job_options){0});
+    CHECK(take(queue, &slice));
+    CHECK_OK(jobs_cancel(last));
+    CHECK(!take(queue, &none));
+    slice.done = 1;
+    jobs_finish(&slice);
+    CHECK(state_of(last) == BRENIER_JOB_DONE);
+
+    /* No more of one read are begun than there is room for. */
+    static struct job_slice many[JOB_BLOCKS];
+    brenier_job *huge = submit(model, JOB_FIELD, 2 * JOB_BLOCKS, (brenier_job_options){0});
+    for (int i = 0; i < JOB_BLOCKS; i++) CHECK(take(queue, &many[i]) && many[i].part[0].at == (size_t)i);
+    CHECK(!take(queue, &none));
+    for (int i = 0; i < JOB_BLOCKS; i++) jobs_finish(&many[i]);
+    for (int i = 0; i < 2 * JOB_BLOCKS; i++) {
+        CHECK(take(queue, &slice));
+        slice.done = 1;
+        jobs_finish(&slice);
+    }
+    CHECK(state_of(huge) == BRENIER_JOB_DONE);
+    CLOSE();
+}
+
 static void small_jobs_share_a_slice(void) {
     QUEUE(64);
     struct job_model *other = open_model(queue);
@@ -360,6 +438,10 @@ static void *work(void *unused) {
     while (jobs_take(crowd, &own, 0, 1)) {
         if (drawn(&random) % 16 == 0) jobs_fail(&own, 0, BRENIER_DEVICE, "planted", 7);
         if (drawn(&random) % 4 == 0) sched_yield();
+        if (own.settings.kind == JOB_FIELD) {
+            CHECK(own.parts == 1 && own.part[0].count == 1 && !jobs_has_ended(own.part[0].token));
+            own.done = drawn(&random) % 3 == 0;
+        }
         jobs_finish(&own);
     }
     return NULL;
@@ -451,6 +533,7 @@ int main(void) {
     the_most_urgent_is_taken_first();
     work_yields_between_slices();
     a_smaller_budget_takes_fewer();
+    a_block_is_left_and_taken_up();
     small_jobs_share_a_slice();
     a_callback_is_told_once();
     a_job_is_cancelled_at_every_stage();

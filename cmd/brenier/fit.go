@@ -43,7 +43,7 @@ func (f *fitting) flags(flags *flag.FlagSet) {
 	flags.StringVar(&f.options.Checkpoint, "checkpoint", "", "keep the fit's state in `file`, and go on from it where it is there")
 	flags.BoolVar(&f.options.Rebalance, "rebalance", false, "where the samples run out first, lift the cells that are still empty")
 	f.figure.flags(flags)
-	flags.IntVar(&f.options.Images, "images", 2048, "with a decoder: keep the mean and deviation of `n` images in the model")
+	flags.IntVar(&f.options.Images, "images", engine.DefaultImages, "with a decoder: keep the mean and deviation of `n` images in the model")
 }
 
 // dtypes are how a model file can keep numbers.

@@ -51,12 +51,15 @@ func run(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	name, rest := arguments[0], arguments[1:]
 	switch name {
 	case "help", "-h", "-help", "--help":
-		return runHelp(rest, stdout, stderr)
+		return runHelp(rest, stdin, stdout, stderr)
 	}
 	for _, c := range commands {
 		if c.name == name {
 			return c.run(rest, stdin, stdout, stderr)
 		}
+	}
+	if c, found := findPythonCommand(name); found {
+		return c.run(rest, stdin, stdout, stderr)
 	}
 	fmt.Fprintf(stderr, "brenier: no command %q; brenier help lists them\n", name)
 	return exitUsage
@@ -117,7 +120,7 @@ func parse(flags *flag.FlagSet, arguments []string) (positional []string, err er
 	return append(positional, after...), nil
 }
 
-func runHelp(arguments []string, stdout, stderr io.Writer) int {
+func runHelp(arguments []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(arguments) == 0 {
 		writeHelp(stdout)
 		return exitDone
@@ -128,6 +131,9 @@ func runHelp(arguments []string, stdout, stderr io.Writer) int {
 			return exitDone
 		}
 	}
+	if c, found := findPythonCommand(arguments[0]); found {
+		return c.run([]string{"--help"}, stdin, stdout, stderr)
+	}
 	fmt.Fprintf(stderr, "brenier: no command %q; brenier help lists them\n", arguments[0])
 	return exitUsage
 }
@@ -135,6 +141,9 @@ func runHelp(arguments []string, stdout, stderr io.Writer) int {
 func writeHelp(w io.Writer) {
 	fmt.Fprint(w, "brenier makes images from noise by optimal transport.\n\nCommands:\n")
 	for _, c := range commands {
+		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
+	}
+	for _, c := range pythonCommands {
 		fmt.Fprintf(w, "  %-8s %s\n", c.name, c.summary)
 	}
 	fmt.Fprint(w, `
@@ -145,6 +154,7 @@ Environment:
   BRENIER_THREADS      CPU threads (flag --threads)
   BRENIER_CPU          portable, avx2, avx512: the instruction set (flag --cpu)
   BRENIER_CUDA_DRIVER  another file in place of libcuda.so.1
+  BRENIER_PYTHON       the Python interpreter of train and eval; else python3
   BRENIER_SELF_CHECK   0: believe a GPU without asking its kernels known questions
 
 Exit status: 0 done, 1 failed, 2 wrongly called.

@@ -167,6 +167,11 @@ static void field() {
     world.read(3, {far, -9, 20, 30}, Images(all));
     world.read(3, {far + 2, -4, 7, 5}, Images(part));
     for (std::size_t y = 0; y < 5; y++) CHECK(std::memcmp(&part[7 * y], &all[20 * (y + 5) + 2], 7 * sizeof(float)) == 0);
+    std::vector<float> later(7 * 5);
+    brenier::Job job = world.submit_read(3, {far + 2, -4, 7, 5}, Images(later), brenier::JobOptions{1});
+    job.wait();
+    CHECK(later == part);
+    CHECK(thrown([&] { world.submit_read(3, {0, 0, 1, 1, 31}, Images(later)); }, "level: want 0 .. 30") == Status::invalid_argument);
     std::vector<std::uint16_t> metres(20 * 30);
     std::error_code error;
     world.read(3, {far, -9, 20, 30}, Images::u16(metres), error);

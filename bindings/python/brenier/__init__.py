@@ -37,12 +37,14 @@ from .errors import (
     Status,
     UnsupportedError,
 )
+from .evaluation import Evaluation, evaluate
 from .exporter import export
 from .field import Field, Octave
 from .fitting import Fit, FitProgress, fit
 from .info import EngineInfo, ModelInfo
 from .job import Job
 from .model import Model, load, load_bytes
+from .training import Trained, train
 
 __version__ = ".".join(map(str, _ffi.VERSION))
 
@@ -54,10 +56,11 @@ __all__ = [
     "DeviceError",
     "EngineInfo",
     "Error",
+    "Evaluation",
     "ExpiredError",
     "ExportError",
-    "FileError",
     "Field",
+    "FileError",
     "Fit",
     "FitProgress",
     "ForkError",
@@ -73,11 +76,14 @@ __all__ = [
     "OutOfMemoryError",
     "ShortBufferError",
     "Status",
+    "Trained",
     "UnsupportedError",
     "__version__",
+    "evaluate",
     "export",
     "fit",
     "library_path",
     "load",
     "load_bytes",
+    "train",
 ]

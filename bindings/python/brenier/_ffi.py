@@ -251,6 +251,13 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         Status,
         [_model, _buffer, c_size_t, c_uint32, _buffer, _buffer, _job_options, POINTER(_job)],
     ),
+    "brenier_submit_field_read": (
+        Status,
+        [
+            *(_field, c_uint64, c_int64, c_int64, c_uint32, c_uint32, c_uint32, _buffer),
+            *(_job_options, POINTER(_job)),
+        ],
+    ),
     "brenier_poll": (Status, [_job, POINTER(JobState)]),
     "brenier_wait": (Status, [_job, c_uint64]),
     "brenier_cancel": (Status, [_job]),

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Union
 import numpy as np
 from numpy.typing import NDArray
 
-from . import _arrays, _call, _ffi
+from . import _arrays, _call, _ffi, job
 from .engine import Handle
 from .errors import InvalidArgumentError
+from .job import Job
 
 if TYPE_CHECKING:
     from .model import Model
@@ -78,7 +79,8 @@ class Field:
         return f"<brenier.Field: seed {self._seed}, {self._dtype}{channels}, of {self._model!r}>"
 
     def close(self) -> None:
-        """Waits for the reads in flight and gives the memory back. A second call does nothing."""
+        """Cancels the field's jobs, waits for them and for the reads in flight, and gives the memory back. A
+        second call does nothing."""
         self._handle.close()
 
     @property
@@ -135,6 +137,56 @@ class Field:
         InvalidArgumentError
             A size, a level or a place that cannot be.
         """
+        pixels, arguments = self._request(x, y, width, height, level, seed, dtype, layout, out)
+        _call.call("brenier_field_read", self.pointer, *arguments)
+        return pixels
+
+    def submit_read(
+        self,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        *,
+        level: int = 0,
+        seed: int | None = None,
+        dtype: FieldDType | None = None,
+        layout: Literal["NHWC", "NCHW"] | None = None,
+        out: NDArray[Any] | None = None,
+        priority: int = 0,
+        deadline: float | None = None,
+    ) -> Job[NDArray[Any]]:
+        """:meth:`read` as a job, done by workers of the engine while the caller goes on; ``priority``,
+        ``deadline`` and errors as of :meth:`Model.submit_sample`.
+
+        Nobody else may use ``out`` until the job ends.
+
+        Examples
+        --------
+        >>> jobs = [world.submit_read(256 * i, 0, 256, 256) for i in range(8)]     # doctest: +SKIP
+        >>> chunks = [job.result() for job in jobs]                                # doctest: +SKIP
+        """
+        pixels, arguments = self._request(x, y, width, height, level, seed, dtype, layout, out)
+        options = job.options(priority, deadline)
+
+        def submit(handle: Any) -> None:
+            _call.call("brenier_submit_field_read", self.pointer, *arguments, ctypes.byref(options), handle)
+
+        return Job(submit, pixels, self)
+
+    def _request(
+        self,
+        x: int,
+        y: int,
+        width: int,
+        height: int,
+        level: int,
+        seed: int | None,
+        dtype: FieldDType | None,
+        layout: Literal["NHWC", "NCHW"] | None,
+        out: NDArray[Any] | None,
+    ) -> tuple[NDArray[Any], tuple[Any, ...]]:
+        """The array that a read writes to, and the library's arguments after the field."""
         name = np.dtype(self._dtype if dtype is None else dtype).name
         if name not in _DTYPES:
             raise InvalidArgumentError(f"dtype: want one of {', '.join(_DTYPES)}, got {name}")
@@ -148,9 +200,7 @@ class Field:
         elif self._channels > 1:
             shape = (self._channels, *shape)
         pixels = _arrays.output(out, shape, name)
-        _call.call(
-            "brenier_field_read",
-            self.pointer,
+        return pixels, (
             self._seed if seed is None else _arrays.unsigned64("seed", seed),
             _arrays.signed64("x", x),
             _arrays.signed64("y", y),
@@ -159,7 +209,6 @@ class Field:
             _arrays.count("level", level),
             ctypes.byref(_call.buffer(pixels, _LAYOUTS[layout_name])),
         )
-        return pixels
 
 
 def _span(name: str, part: slice) -> tuple[int, int, int]:

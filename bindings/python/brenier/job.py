@@ -32,19 +32,19 @@ def options(priority: int, deadline: float | None) -> _ffi.JobOptions:
 
 
 class Job(Generic[ResultT]):
-    """Work that was submitted to a model; like :class:`concurrent.futures.Future` in its manners.
+    """Work that was submitted to a model or a field; like :class:`concurrent.futures.Future` in its manners.
 
-    The job holds on to its model and to the arrays that it reads and writes until it has ended, so
+    The job holds on to its model or field and to the arrays that it reads and writes until it has ended, so
     none of them needs to be kept. One that nobody refers to any more is cancelled, and so is one that
     is closed, by :meth:`close` or at the end of a ``with`` block, before it has ended.
     """
 
     def __init__(
-        self, submit: Callable[[Any], None], result: ResultT, model: object, *arrays: object
+        self, submit: Callable[[Any], None], result: ResultT, owner: object, *arrays: object
     ) -> None:
         pointer = ctypes.POINTER(_ffi.Job)()
         submit(ctypes.byref(pointer))
-        self._handle = Handle("job", "brenier_job_close", pointer, model, result, *arrays)
+        self._handle = Handle("job", "brenier_job_close", pointer, owner, result, *arrays)
         self._result = result
 
     def __enter__(self) -> Job[ResultT]:
@@ -117,7 +117,7 @@ class Job(Generic[ResultT]):
         BusyError
             The job has not ended in this time. It goes on, and can be asked again.
         CancelledError
-            It was cancelled, by itself or with its model.
+            It was cancelled, by itself or with its model or field.
         ExpiredError
             Its deadline passed.
         Error

@@ -81,7 +81,9 @@ class Decoder(nn.Module):
         self.up = nn.ConvTranspose2d(12, 6, 4, 2, 1)
         self.scale = nn.Parameter(torch.randn(6, 1, 1))
         self.register_buffer("offset", torch.randn(1, 6, 1, 1))
-        self.out = nn.utils.parametrizations.weight_norm(nn.Conv2d(6, 2, 3, padding="same"))
+        # A parametrisation since PyTorch 2.0; before that, the one that is kept to this day.
+        weight_norm = getattr(nn.utils.parametrizations, "weight_norm", nn.utils.weight_norm)
+        self.out = weight_norm(nn.Conv2d(6, 2, 3, padding="same"))
 
     def forward(self, z: Any) -> Any:
         z = torch.tanh(z / 3) * 3

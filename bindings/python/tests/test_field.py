@@ -57,6 +57,42 @@ def model(path: pathlib.Path) -> Iterator[brenier.Model]:
         yield model
 
 
+def test_jobs_read_what_read_reads(model: brenier.Model, path: pathlib.Path) -> None:
+    places: list[dict[str, Any]] = [
+        {"x": -3, "y": 9, "width": 300, "height": 40},
+        {"x": 2**40, "y": -5, "width": 31, "height": 17, "level": 1, "dtype": "uint16"},
+        {"x": 0, "y": 0, "width": 20, "height": 9, "seed": 5, "layout": "NCHW", "dtype": "float16"},
+    ]
+    with model.field([(8, 1), (1, 0.3, 1)], seed=2) as world:
+        jobs = [world.submit_read(**place, priority=i) for i, place in enumerate(places)]
+        for place, job in zip(places, jobs):
+            np.testing.assert_array_equal(job.result(), world.read(**place))
+        out = np.empty((4, 4, 2), np.float32)
+        assert world.submit_read(0, 0, 4, 4, out=out).result() is out
+        np.testing.assert_array_equal(out, world[0:4, 0:4])
+        with pytest.raises(brenier.InvalidArgumentError, match="level: want 0 .. 30, got 31"):
+            world.submit_read(0, 0, 1, 1, level=31)
+        with pytest.raises(brenier.InvalidArgumentError, match="dtype"):
+            world.submit_read(0, 0, 1, 1, dtype="float64")  # type: ignore[arg-type]
+        with pytest.raises(brenier.InvalidArgumentError, match="deadline"):
+            world.submit_read(0, 0, 1, 1, deadline=-1)
+
+    with brenier.load(path, device="cpu", jobs=brenier.JobOptions(workers=0)) as idle:
+        world = idle.field()
+        cancelled, other = world.submit_read(0, 0, 40, 40), world.submit_read(0, 0, 8, 8)
+        idle.run_jobs(0)
+        cancelled.cancel()
+        idle.run_jobs(60)
+        with pytest.raises(brenier.CancelledError):
+            cancelled.result()
+        np.testing.assert_array_equal(other.result(), world[0:8, 0:8])
+        left = world.submit_read(0, 0, 8, 8)
+        world.close()
+        assert left.cancelled()
+        with pytest.raises(brenier.InvalidHandleError, match="field"):
+            world.submit_read(0, 0, 1, 1)
+
+
 def test_a_pixel_is_its_definition(model: brenier.Model, path: pathlib.Path) -> None:
     seed, y0, x0 = 2**63 + 5, -6, 2**40 - 8
     got = model.field(seed=seed)[y0 : y0 + 8, x0 : x0 + 16]

@@ -14,56 +14,99 @@ type Estimate struct {
 	a       []float32 // [d+1,C,H,W]: A, by columns, and b last
 }
 
-// NewEstimate solves for the tiles [n,C,H,W] of codes z [n,d], n > d. ridge is added to the diagonal of
-// the codes' covariance, as a share of its mean, so that codes on a plane have a solution too.
-func NewEstimate(z, tiles []float32, d, c, h, w int) *Estimate {
-	const ridge = 1e-4
-	n, size := len(z)/d, c*h*w
-	e := &Estimate{H: h, W: w, C: c, d: d, a: make([]float32, (d+1)*size)}
-	meanCode, meanTile := means(z, d), means(tiles, size)
+// Solver finds an Estimate, some pixels at a time.
+type Solver struct {
+	z, tiles []float32 // [n,d], [n,C,H,W]
+	meanCode []float64
+	square   []float64 // Z'Z of the codes less their mean, factored
+	regular  bool
+	next     int // the first pixel without a solution
+	made     *Estimate
+}
 
-	// (Z'Z) A' = Z'T for the codes and tiles less their means.
-	square, right := make([]float64, d*d), make([]float64, d*size)
-	code, tile := make([]float64, d), make([]float64, size)
-	for s := range n {
-		for i := range code {
-			code[i] = float64(z[s*d+i]) - meanCode[i]
-		}
-		for k := range tile {
-			tile[k] = float64(tiles[s*size+k]) - meanTile[k]
-		}
+// NewSolver begins to solve for the tiles [n,C,H,W] of codes z [n,d], n > d. ridge is added to the
+// diagonal of the codes' covariance, as a share of its mean, so that codes on a plane have a solution too.
+func NewSolver(z, tiles []float32, d, c, h, w int) *Solver {
+	const ridge = 1e-4
+	s := &Solver{
+		z: z, tiles: tiles, meanCode: means(z, d), square: make([]float64, d*d),
+		made: &Estimate{H: h, W: w, C: c, d: d, a: make([]float32, (d+1)*c*h*w)},
+	}
+	code := make([]float64, d)
+	for n := range len(z) / d {
+		s.code(code, n)
 		for i, v := range code {
 			for j, u := range code[:i+1] {
-				square[i*d+j] += float64(v * u)
-			}
-			to := right[i*size:][:size]
-			for k, t := range tile {
-				to[k] += float64(v * t)
+				s.square[i*d+j] += float64(v * u)
 			}
 		}
 	}
 	trace := 0.0
 	for i := range d {
-		trace += square[i*d+i]
+		trace += s.square[i*d+i]
 	}
 	for i := range d {
-		square[i*d+i] += float64(ridge*trace) / float64(d)
+		s.square[i*d+i] += float64(ridge*trace) / float64(d)
 	}
-	regular := cholesky.Factor(square, d) // not where all codes are the same: the mean is the estimate
+	s.regular = cholesky.Factor(s.square, d) // not where all codes are the same: the mean is the estimate
+	return s
+}
+
+// code is the code of sample n less the mean.
+func (s *Solver) code(to []float64, n int) {
+	for i := range to {
+		to[i] = float64(s.z[n*len(to)+i]) - s.meanCode[i]
+	}
+}
+
+// Step solves for the next pixels, some milliseconds' work, and returns the estimate once it has all.
+func (s *Solver) Step() *Estimate {
+	const pixels = 64
+	e, d := s.made, s.made.d
+	size := e.C * e.H * e.W
+	n, first := len(s.z)/d, s.next
+	width := min(pixels, size-first)
+	s.next += width
+	mean := make([]float64, width)
+	for sample := range n {
+		for k, v := range s.tiles[sample*size+first:][:width] {
+			mean[k] += float64(v)
+		}
+	}
+	for k := range mean {
+		mean[k] /= float64(n)
+	}
+	// (Z'Z) A' = Z'T for the codes and tiles less their means.
+	right, code, tile := make([]float64, d*width), make([]float64, d), make([]float64, width)
+	for sample := range n {
+		s.code(code, sample)
+		for k, v := range s.tiles[sample*size+first:][:width] {
+			tile[k] = float64(v) - mean[k]
+		}
+		for i, v := range code {
+			to := right[i*width:][:width]
+			for k, t := range tile {
+				to[k] += float64(v * t)
+			}
+		}
+	}
 	column := make([]float64, d)
-	for k := range size {
+	for k := range width {
 		for i := range column {
-			column[i] = right[i*size+k]
+			column[i] = right[i*width+k]
 		}
-		if regular {
-			cholesky.Solve(square, d, column)
+		if s.regular {
+			cholesky.Solve(s.square, d, column)
 		}
-		b := meanTile[k]
+		b := mean[k]
 		for i, v := range column {
-			e.a[i*size+k] = float32(v)
-			b -= float64(v * meanCode[i])
+			e.a[i*size+first+k] = float32(v)
+			b -= float64(v * s.meanCode[i])
 		}
-		e.a[d*size+k] = float32(b)
+		e.a[d*size+first+k] = float32(b)
+	}
+	if s.next < size {
+		return nil
 	}
 	return e
 }

@@ -238,7 +238,7 @@ func TestEstimate(t *testing.T) {
 	for s := range n {
 		tiles = append(tiles, tileOf(z[s*d:(s+1)*d])...)
 	}
-	e := NewEstimate(z, tiles, d, c, h, w)
+	e := solve(z, tiles, d, c, h, w)
 	want, got := tileOf(z[:d]), make([]float32, c*h*w)
 	e.Tile(got, z[:d])
 	for k := range got {
@@ -257,7 +257,7 @@ func TestEstimate(t *testing.T) {
 		}
 	}
 
-	same := NewEstimate(make([]float32, 4*d), make([]float32, 4*c*h*w), d, c, h, w)
+	same := solve(make([]float32, 4*d), make([]float32, 4*c*h*w), d, c, h, w)
 	got = make([]float32, c*h*w)
 	same.Tile(got, z[:d])
 	for k, v := range got {
@@ -293,6 +293,15 @@ func TestStore(t *testing.T) {
 	for f, want := range map[Format]int{F32: 4, F16: 2, U8: 1, U16: 2} {
 		if f.Bytes() != want {
 			t.Errorf("format %d takes %d bytes, want %d", f, f.Bytes(), want)
+		}
+	}
+}
+
+func solve(z, tiles []float32, d, c, h, w int) *Estimate {
+	s := NewSolver(z, tiles, d, c, h, w)
+	for {
+		if e := s.Step(); e != nil {
+			return e
 		}
 	}
 }

@@ -47,7 +47,7 @@ def write(
     FileError
         The folder does not exist, the disk is full, and so on.
     """
-    with _replacing(os.fspath(path)) as temporary:
+    with replacing(os.fspath(path)) as temporary:
         with open(temporary, "wb") as file:
             file.write(header(tensors, metadata))
             for array in tensors.values():
@@ -58,7 +58,7 @@ def write(
 
 
 @contextlib.contextmanager
-def _replacing(path: str) -> Iterator[str]:
+def replacing(path: str) -> Iterator[str]:
     folder, name = os.path.split(os.path.abspath(path))
     temporary = ""
     try:

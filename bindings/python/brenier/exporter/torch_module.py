@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import os
 import re
@@ -20,6 +21,8 @@ from .graph import Activation, Builder, Constant, Unknown, Unsupported
 from .layers import LAYERS, code_shape, parameters
 
 _TORCH = os.path.dirname(torch.__file__)
+# The frame of a stack trace where the operator was called: up to PyTorch 1.13 they stand from the inside out.
+_INNERMOST = 0 if torch.__version__.startswith("1.") else -1
 _IGNORED_METHODS = {"float", "to", "cpu", "cuda", "half", "double"}
 
 
@@ -64,6 +67,9 @@ def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...])
     """What PyTorch makes of codes ``z [n, d]``, given to the module as ``[n, *shape]``."""
     first = next(module.parameters(), None)
     like = torch.zeros(()) if first is None else first
+    if like.dtype in (torch.float16, torch.bfloat16):  # half of the CPU's operators are not there for these
+        module = copy.deepcopy(module).float()
+        like = like.float()
     with evaluating(module), torch.no_grad():
         images = module(torch.from_numpy(z.reshape(len(z), *shape)).to(device=like.device, dtype=like.dtype))
     return _array(images)
@@ -193,8 +199,10 @@ class _Interpreter:
             for frame in re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
             if not frame[0].startswith(_TORCH)
         ]
-        at = f" in {frames[-1][2]}, {frames[-1][0]}:{frames[-1][1]}" if frames else ""
-        return f"{node.name} ({_name(node)}{at})"
+        if not frames:
+            return f"{node.name} ({_name(node)})"
+        path, line, function = frames[_INNERMOST]
+        return f"{node.name} ({_name(node)} in {function}, {path}:{line})"
 
 
 def _kind(layer: torch.nn.Module) -> str | None:

@@ -1,0 +1,166 @@
+"""Training: the same seed gives the same weights, a run may be cut, and the engine has the file."""
+
+from __future__ import annotations
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+
+import brenier
+
+torch = pytest.importorskip("torch", reason="torch is not installed: training is not tested")
+pytest.importorskip("PIL", reason="pillow is not installed: training is not tested")
+
+from brenier.__main__ import main  # noqa: E402
+from brenier.training import loop, networks  # noqa: E402
+from brenier.training.progress import Progress  # noqa: E402
+from brenier.training.settings import Settings  # noqa: E402
+
+
+def blobs(n: int, side: int = 28, channels: int = 1) -> Any:
+    """Images [n, C, side, side] of a bright spot in some place."""
+    rng = np.random.default_rng(0)
+    centre = rng.uniform(0.3 * side, 0.7 * side, (n, 2, 1, 1))
+    rows, columns = np.mgrid[:side, :side]
+    square = (rows - centre[:, 0]) ** 2 + (columns - centre[:, 1]) ** 2
+    images = (255 * np.exp(-square / (side / 4) ** 2)).astype(np.uint8)
+    return np.repeat(images[:, None], channels, 1)
+
+
+def settings(**changes: Any) -> Settings:
+    usual: dict[str, Any] = {
+        "latent": 4, "base": 4, "decoder": "transpose", "loss": "mse", "noise": 0.1, "adversarial": 0.0,
+        "epochs": 3, "batch": 16, "rate": 3e-3, "seed": 5,
+    }  # fmt: skip
+    return Settings(**{**usual, **changes})
+
+
+def trained(path: pathlib.Path, s: Settings, cut: int | None = None) -> loop.Autoencoder:
+    """A training, in one go, or cut after some steps and taken up by other objects."""
+    images = blobs(40)
+    checkpoint = loop.Checkpoint(str(path), s, images)
+    autoencoder = loop.Autoencoder(s, (1, 28, 28), "cpu")
+    with loop.deterministic(threads=1):
+        loop.train(autoencoder, images, Progress(quiet=True), checkpoint, stop_at=cut)
+        if cut is not None:
+            autoencoder = loop.Autoencoder(s, (1, 28, 28), "cpu")
+            checkpoint.load(autoencoder)
+            assert autoencoder.step == cut
+            loop.train(autoencoder, images, Progress(quiet=True), checkpoint)
+    return autoencoder
+
+
+def same(a: loop.Autoencoder, b: loop.Autoencoder) -> bool:
+    pairs = [(a.modules[m].state_dict(), b.modules[m].state_dict()) for m in a.modules]
+    return all(torch.equal(left[key], right[key]) for left, right in pairs for key in left)
+
+
+@pytest.mark.parametrize("adversarial", [0.0, 0.01])
+def test_the_same_seed_gives_the_same_weights_and_so_does_a_cut_run(
+    adversarial: float, tmp_path: pathlib.Path
+) -> None:
+    s = settings(adversarial=adversarial)
+    one = trained(tmp_path / "c", s)
+    assert same(one, trained(tmp_path / "c", s))
+    for cut in (3, 5):
+        assert same(one, trained(tmp_path / "c", s, cut))
+    assert not same(one, trained(tmp_path / "c", settings(adversarial=adversarial, seed=6)))
+
+
+def test_a_checkpoint_of_other_settings_or_images_is_refused(tmp_path: pathlib.Path) -> None:
+    s = settings()
+    trained(tmp_path / "c", s, cut=1)
+    other = settings(rate=1e-3)
+    with pytest.raises(brenier.InvalidArgumentError, match=r"rate 0\.003, now 0\.001"):
+        loop.Checkpoint(str(tmp_path / "c"), other, blobs(40)).load(
+            loop.Autoencoder(other, (1, 28, 28), "cpu")
+        )
+    with pytest.raises(brenier.InvalidArgumentError, match="images .* crc"):
+        loop.Checkpoint(str(tmp_path / "c"), s, blobs(41)).load(loop.Autoencoder(s, (1, 28, 28), "cpu"))
+    (tmp_path / "c").write_bytes(b"no checkpoint")
+    with pytest.raises(brenier.FileError, match="damaged"):
+        loop.Checkpoint(str(tmp_path / "c"), s, blobs(40)).load(loop.Autoencoder(s, (1, 28, 28), "cpu"))
+    with pytest.raises(brenier.FileError, match="no checkpoint to resume"):
+        loop.Checkpoint(str(tmp_path / "none"), s, blobs(40)).load(loop.Autoencoder(s, (1, 28, 28), "cpu"))
+
+
+@pytest.mark.parametrize("kind", ["transpose", "upsample"])
+@pytest.mark.parametrize("shape", [(1, 28, 28), (3, 29, 50), (3, 64, 64), (1, 256, 256)])
+def test_the_engine_decodes_what_every_size_s_decoder_makes(
+    kind: str, shape: tuple[int, int, int], tmp_path: pathlib.Path
+) -> None:
+    torch.manual_seed(0)
+    decoder = networks.decoder(*shape, 6, 2, kind)
+    encoder = networks.encoder(*shape, 6, 2)
+    assert encoder(torch.rand(2, *shape)).shape == (2, 6)
+    decoder(torch.randn(8, 6))  # statistics other than 0 and 1
+    brenier.export(tmp_path / "m", decoder)
+    z = torch.randn(3, 6)
+    with torch.no_grad():
+        want = decoder.eval().double()(z.double()).numpy()
+    assert want.shape == (3, *shape)
+    with brenier.load(tmp_path / "m") as model:
+        np.testing.assert_allclose(model.decode(z.numpy()), want, atol=2e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "bce"])
+def test_training_learns(loss: str, tmp_path: pathlib.Path) -> None:
+    autoencoder = trained(tmp_path / "c", settings(loss=loss, base=8, rate=1e-2, epochs=75, batch=20))
+    images = blobs(40)
+    made = loop.decode(autoencoder, loop.encode(autoencoder, images))
+    error = float(np.mean((made - images / 255) ** 2))
+    assert error < 0.5 * float(np.var(images / 255, axis=0).mean())
+
+
+def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    np.save(tmp_path / "images.npy", blobs(48, 32, 3))
+    out = tmp_path / "model.safetensors"
+    arguments = ["train", str(tmp_path / "images.npy"), "--out", str(out), "--base", "4", "--latent", "4"]
+    arguments += ["--epochs", "4", "--batch", "12", "--tol", "0.05", "--threads", "1", "--device", "cpu"]
+    assert main([*arguments, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["images"] == {"count": 48, "channels": 3, "height": 32, "width": 32}
+    assert report["fit"]["empty"] == 0 and set(report["error"]) == {"train", "held_out"}
+    assert sorted(p.name for p in tmp_path.iterdir()) == [
+        "images.npy", "model-reconstructions.png", "model-samples.png", "model.safetensors",
+    ]  # fmt: skip
+    first = out.read_bytes()
+    result = brenier.train(
+        blobs(48, 32, 3), out, base=4, latent=4, epochs=4, batch=12, tol=0.05, threads=1, device="cpu",
+        progress=False,
+    )  # fmt: skip
+    with result.load(device="cpu") as model, torch.no_grad():
+        points = model.points
+        want = result.decoder(torch.from_numpy(np.array(points[:8]))).numpy()
+        np.testing.assert_allclose(model.decode(points[:8]), want, atol=1e-5)
+        codes = result.encoder(torch.from_numpy(blobs(48, 32, 3)).float() / 255).numpy()
+        np.testing.assert_allclose(codes, points, atol=1e-4)
+        assert model.sample(2, seed=1).shape == (2, 3, 32, 32)
+    with brenier.load(out, device="cpu") as again:
+        (tmp_path / "first").write_bytes(first)
+        with brenier.load(tmp_path / "first", device="cpu") as before:
+            np.testing.assert_array_equal(again.points, before.points)
+            np.testing.assert_array_equal(again.heights, before.heights)
+
+    (tmp_path / "model.safetensors.checkpoint").write_bytes(b"")
+    assert main(arguments) == 1
+    assert "has not ended; resume it" in capsys.readouterr().err
+    assert out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "text"),
+    [
+        (["train"], 2, "brenier: train: the following arguments are required: IMAGES; brenier help train"),
+        (["train", "x", "--loss", "l3"], 2, "brenier: train: argument --loss: invalid choice"),
+        (["train", "nowhere.npy"], 1, "brenier: nowhere.npy: could not be read: No such file or directory\n"),
+        (["train", "x", "--out", "nowhere/m"], 1, "brenier: nowhere/m: there is no folder"),
+    ],
+)
+def test_errors(arguments: list[str], status: int, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == status
+    error = capsys.readouterr().err
+    assert error.startswith(text) and error.count("\n") == 1
