@@ -2,7 +2,8 @@
  *
  *     (seed, index) -> noise x -> locate -> extend -> code z -> decode -> image
  *
- * A model file holds N points y_i in R^d (the codes of a data set), N heights h_i and a decoder.
+ * A model file holds N points y_i in R^d (the codes of a data set), N heights h_i and a decoder, and
+ * may hold an encoder, from images to codes.
  * Noise x goes to the power cell that holds it, the i with the highest score <x,y_i> + h_i; the
  * points of that cell and of its admissible neighbours make a code z; the decoder makes z an image.
  *
@@ -124,9 +125,9 @@ typedef struct brenier_buffer {
 
 typedef struct brenier_engine brenier_engine;
 
-/* The type of a decoder's activations on a CUDA device; its sums are float32 in all. It decides how
- * far an element of an image may lie from a float64 decode, as a share of the output's range; noise,
- * cells, scores and codes do not depend on it. The CPU computes in float32 always, within 1e-5, and
+/* The type of the networks' activations on a CUDA device; sums are float32 in all. It decides how far an
+ * element of an image may lie from a float64 decode, as a share of the output's range, and a code of an
+ * image from a float64 encoding; noise, cells, scores and codes of noise do not depend on it. The CPU computes in float32 always, within 1e-5, and
  * takes any of these. */
 typedef int32_t brenier_precision;
 enum {
@@ -146,7 +147,7 @@ typedef struct brenier_engine_options {
     void *cuda_stream;  /* a CUstream that all work of the engine is ordered in; NULL: its own */
     size_t cuda_memory; /* bytes that the engine may allocate on the device; 0: what is free, less a
                            reserve */
-    brenier_precision precision; /* of decoders on a CUDA device */
+    brenier_precision precision; /* of decoders and encoders on a CUDA device */
     uint64_t job_processors; /* bit i lets job workers run on processor i; 0: on all */
     int32_t job_workers;     /* threads that do jobs; 0: as many as `threads`, one on a CUDA device;
                                 -1: none, jobs wait for brenier_run */
@@ -223,10 +224,12 @@ typedef struct brenier_model_properties {
     double low;             /* the range of an image's values */
     double high;
     const char *source;     /* "gaussian": N(0,I), or "uniform": on [-1/2,1/2]^d */
-    const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit */
+    const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit,
+                               encoder */
     const char *kernels;    /* JSON: which kernel serves each part where the device has several,
                                {"kernels": [{"part": .., "kernel": ..}], "notes": [..]}; a note is on
                                a kernel that failed its self-check */
+    int32_t has_encoder;    /* 1: brenier_encode makes codes of images */
 } brenier_model_properties;
 
 /* Describes the model. The strings live until it is closed.
@@ -307,12 +310,24 @@ brenier_status brenier_codes(brenier_model *model, uint64_t seed, uint64_t first
 
 /* Images of codes.
  *   codes   [n,d] F32, finite
- *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written. The one array that may be
- *           on the engine's CUDA device; if the engine was given a stream, then the images are there
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written. Images alone may be on
+ *           the engine's CUDA device; if the engine was given a stream, then the images are there
  *           in the stream's order, which the call does not wait for
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes, size_t n,
                               const brenier_buffer *images);
+
+/* Codes of images: the way back, by the model's encoder.
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout, of the decoder's size; F32 and F16, finite, in the
+ *           output's range, or U8, which stands for that range. They may be on the engine's CUDA device,
+ *           where NaN and infinities are not looked for; if the engine was given a stream, they are
+ *           read in the stream's order
+ *   codes   [n,d] F32, written: within 1e-5 of their range of a float64 encoding, on a CUDA device as
+ *           brenier_precision says, and the same bits for any batch on one device and instruction set
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the image), SHORT_BUFFER, UNSUPPORTED (the model has
+ * no encoder). */
+brenier_status brenier_encode(brenier_model *model, const brenier_buffer *images, size_t n,
+                              const brenier_buffer *codes);
 
 /* Images of samples first .. first+n-1 of `seed`: every stage in one.
  *   images  as in brenier_decode
