@@ -411,10 +411,10 @@ brenier_status brenier_field_read(brenier_field *field, uint64_t seed, int64_t x
 /* ---- Jobs: work that does not block the caller ------------------------------------------------ */
 
 /* A job is a call of brenier_generate, brenier_decode, brenier_locate or brenier_field_read that is done
- * later, by workers of the engine or in brenier_run, with the same bits. For the thread that draws frames there are
- * brenier_submit_*, brenier_poll and brenier_cancel, and brenier_job_close of a job that has ended: they
- * take no lock, allocate nothing and never enter the library's runtime, so neither a worker nor a
- * collection of garbage can hold them up; docs/jobs.md has what they were measured to take.
+ * later, by workers of the engine or in brenier_run, with the same bits. For the thread that draws
+ * frames there are brenier_submit_*, brenier_poll and brenier_cancel, and brenier_job_close of a job that
+ * has ended: they take no lock, allocate nothing and never enter the library's runtime, so neither a
+ * worker nor a collection of garbage can hold them up; docs/jobs.md has what they were measured to take.
  *   Slices     Work is done in slices of about job_slice_us, as many samples as have been seen to take
  *              that long and never less than one. Between slices a worker looks at what is new,
  *              cancelled, expired or more urgent. Several workers may do slices of one job at once.
@@ -445,9 +445,10 @@ enum {
 
 /* Called once, when a job has ended and just before brenier_poll says so, with what brenier_wait will
  * return: on a thread of the engine, or in a call that ends jobs: brenier_run, brenier_job_close,
- * brenier_field_destroy, brenier_model_close, brenier_engine_destroy. `job` is the handle, or NULL if nobody has one or it is
- * being closed. It must return (no longjmp, no exception) and soon, for it holds a worker; it may
- * submit, poll and cancel, and must not wait for or close its own job, its field, model or engine. */
+ * brenier_field_destroy, brenier_model_close, brenier_engine_destroy. `job` is the handle, or NULL if
+ * nobody has one or it is being closed. It must return (no longjmp, no exception) and soon, for it holds
+ * a worker; it may submit, poll and cancel, and must not wait for or close its own job, its field, model
+ * or engine. */
 typedef void (*brenier_job_callback)(void *user, brenier_job *job, brenier_status result);
 
 typedef struct brenier_job_options {
@@ -462,8 +463,8 @@ typedef struct brenier_job_options {
 void brenier_job_options_init(brenier_job_options *options);
 
 /* Submits what brenier_generate, brenier_decode, brenier_locate or brenier_field_read would do, with n
- * of 1 or more. What is wrong with the arguments is said at once, but for NaN and infinities among codes or x, for which
- * the job fails. `options` may be NULL. The caller closes *job; where `job` is NULL the job closes
+ * of 1 or more. What is wrong with the arguments is said at once, but for NaN and infinities among codes
+ * or x, for which the job fails. `options` may be NULL. The caller closes *job; where `job` is NULL the job closes
  * itself. The buffers belong to the job until it has ended.
  * Errors: as of those functions; BUSY (job_limit jobs are there; close some, or submit later). */
 brenier_status brenier_submit_generate(brenier_model *model, uint64_t seed, uint64_t first, size_t n,

@@ -76,15 +76,9 @@ func float32s(name string, b *C.brenier_buffer, n C.size_t, width int) ([]float3
 	return array[float32](name, b, C.BRENIER_F32, n, width)
 }
 
-// pixelDTypes are those of images; a field's pixels may be U16 too.
-var pixelDTypes = map[C.brenier_dtype]engine.DType{C.BRENIER_F32: engine.F32, C.BRENIER_F16: engine.F16, C.BRENIER_U8: engine.U8}
-
-// fieldDType is one of those of a field's pixels, which was checked.
-func fieldDType(dtype C.brenier_dtype) engine.DType {
-	if dtype == C.BRENIER_U16 {
-		return engine.U16
-	}
-	return pixelDTypes[dtype]
+// pixelDTypes are those of a field's pixels, and of images but for U16.
+var pixelDTypes = map[C.brenier_dtype]engine.DType{
+	C.BRENIER_F32: engine.F32, C.BRENIER_F16: engine.F16, C.BRENIER_U8: engine.U8, C.BRENIER_U16: engine.U16,
 }
 
 var layouts = [...]engine.Layout{C.BRENIER_NCHW: engine.NCHW, C.BRENIER_NHWC: engine.NHWC}
@@ -105,7 +99,7 @@ func (m *openModel) image(from *C.brenier_buffer, n C.size_t) (engine.Image, err
 		return out, err
 	}
 	var known bool
-	if out.DType, known = pixelDTypes[b.dtype]; !known {
+	if out.DType, known = pixelDTypes[b.dtype]; !known || out.DType == engine.U16 {
 		return out, invalid("images: want dtype BRENIER_F32 (0), BRENIER_F16 (1) or BRENIER_U8 (2), got %d", b.dtype)
 	}
 	if out.Layout, err = layoutOf("images", &b); err != nil {

@@ -112,10 +112,10 @@ func fieldPixels(from *C.brenier_buffer) (out engine.Image, err error) {
 	if err != nil {
 		return out, err
 	}
-	if _, known := pixelDTypes[b.dtype]; !known && b.dtype != C.BRENIER_U16 {
+	var known bool
+	if out.DType, known = pixelDTypes[b.dtype]; !known {
 		return out, invalid("pixels: want dtype BRENIER_F32 (0), BRENIER_F16 (1), BRENIER_U8 (2) or BRENIER_U16 (5), got %d", b.dtype)
 	}
-	out.DType = fieldDType(b.dtype)
 	if out.Layout, err = layoutOf("pixels", &b); err != nil {
 		return out, err
 	}

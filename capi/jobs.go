@@ -233,7 +233,7 @@ func (w *jobWorker) read(f *openField) {
 		work := &p.work
 		to := engine.Image{
 			Data:  unsafe.Slice((*byte)(work.output), int(work.bytes)),
-			DType: fieldDType(w.slice.settings.dtype), Layout: layouts[w.slice.settings.layout],
+			DType: pixelDTypes[w.slice.settings.dtype], Layout: layouts[w.slice.settings.layout],
 		}
 		r := engine.Region{X: int64(work.x), Y: int64(work.y), Width: int(work.width), Height: int(work.height), Level: int(work.level)}
 		reading, err = f.Begin(uint64(work.seed), r, to, key.block)

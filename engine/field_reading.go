@@ -7,7 +7,7 @@ import (
 )
 
 // BlockSize is the side of the squares that [Field.Begin] cuts a region into: as large as pixels go
-// between octaves in a millisecond or two.
+// between octaves in about a millisecond.
 const BlockSize = 256
 
 // tileFloats is about how much memory a reading takes for tiles.

@@ -11,7 +11,9 @@ import pytest
 import brenier
 
 onnx = pytest.importorskip("onnx", reason="onnx is not installed: the export of ONNX models is not tested")
-onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: nothing to compare with")
+onnxruntime = pytest.importorskip(
+    "onnxruntime", reason="onnxruntime is not installed: nothing to compare with"
+)
 
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
@@ -186,12 +188,16 @@ def test_broken_models(tmp_path: pathlib.Path) -> None:
             brenier.export(out, bad)
     with pytest.raises(brenier.FileError, match="could not be read"):
         brenier.export(out, tmp_path / "none.onnx")
-    cycle = model([node("Add", ["z", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Tanh", ["b"], ["y"])], {})
+    cycle = model(
+        [node("Add", ["z", "b"], ["a"]), node("Relu", ["a"], ["b"]), node("Tanh", ["b"], ["y"])], {}
+    )
     missing = model([node("Conv", ["z", "w"], ["y"])], {})
     for unsound in (cycle, missing):
         with pytest.raises(brenier.ExportError, match="not a sound ONNX model"):
             brenier.export(out, unsound)
-    huge = model([node("ConstantOfShape", ["s"], ["c"]), node("Add", ["z", "c"], ["y"])], {"s": whole(1 << 40)})
+    huge = model(
+        [node("ConstantOfShape", ["s"], ["c"]), node("Add", ["z", "c"], ["y"])], {"s": whole(1 << 40)}
+    )
     with pytest.raises(brenier.ExportError, match="too large"):
         brenier.export(out, huge)
     with pytest.raises(brenier.ExportError, match="give input_shape"):

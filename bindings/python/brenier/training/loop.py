@@ -64,17 +64,21 @@ class Autoencoder:
     def state(self) -> dict[str, Any]:
         return {
             "modules": {name: module.state_dict() for name, module in self.modules.items()},
-            "optimisers": {name: optimiser.state_dict() for name, optimiser in self.optimisers.items()},
+            # Their settings are of this program; rates are set anew at every step.
+            "optimisers": {
+                name: optimiser.state_dict()["state"] for name, optimiser in self.optimisers.items()
+            },
             "step": self.step,
-            "seconds": self.seconds,
+            "milliseconds": round(1000 * self.seconds),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         for name, module in self.modules.items():
             module.load_state_dict(state["modules"][name])
         for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(state["optimisers"][name])
-        self.step, self.seconds = state["step"], state["seconds"]
+            groups = optimiser.state_dict()["param_groups"]
+            optimiser.load_state_dict({"state": state["optimisers"][name], "param_groups": groups})
+        self.step, self.seconds = state["step"], state["milliseconds"] / 1000
 
 
 def place(module: Any, device: torch.device | str, layout: torch.memory_format) -> None:
@@ -83,11 +87,14 @@ def place(module: Any, device: torch.device | str, layout: torch.memory_format) 
 
 
 class Checkpoint:
-    """A file with the state of a training, whole at any time."""
+    """A file with the state of a training, whole at any time.
+
+    It holds tensors, integers and text alone: PyTorch 1.13 does not read a float safely.
+    """
 
     def __init__(self, path: str, settings: Settings, images: NDArray[Any]) -> None:
         self.path = path
-        self._of: dict[str, Any] = asdict(settings)
+        self._of = {name: repr(value) for name, value in asdict(settings).items()}
         self._of["images"] = f"{list(images.shape)} {images.dtype} crc {zlib.crc32(images.tobytes()):08x}"
 
     def save(self, autoencoder: Autoencoder) -> None:
