@@ -158,11 +158,15 @@ func (d *network) what() string {
 	return "decoder"
 }
 
-// kernels says which kernel serves each step.
+// kernels says which kernel serves each step. The two networks' steps may have the same names.
 func (d *network) kernels() []backend.Kernel {
 	list := make([]backend.Kernel, len(d.steps))
 	for i, s := range d.steps {
-		list[i] = backend.Kernel{Part: s.name, Name: s.kernel()}
+		part := s.name
+		if d.encodes {
+			part = "encoder " + part
+		}
+		list[i] = backend.Kernel{Part: part, Name: s.kernel()}
 	}
 	return list
 }
