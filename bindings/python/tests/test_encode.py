@@ -68,8 +68,10 @@ def test_images_are_converted(model: brenier.Model) -> None:
 
 def test_what_decode_gives_encode_takes(model: brenier.Model, parts: Parts) -> None:
     z = model.codes(40, seed=3)
-    for layout in ("NCHW", "NHWC"):
-        for dtype, lost in (("float32", 1e-6), ("float16", 1e-3), ("uint8", 4e-3)):
+    layouts: list[Any] = ["NCHW", "NHWC"]
+    losses: dict[Any, float] = {"float32": 1e-6, "float16": 1e-3, "uint8": 4e-3}
+    for layout in layouts:
+        for dtype, lost in losses.items():
             images = model.decode(z, dtype=dtype, layout=layout)
             got = model.encode(images, layout=layout)
             want = codes_of(np.float64(model.decode(z)), parts)
@@ -81,7 +83,8 @@ def test_reconstruct_is_decode_of_encode(model: brenier.Model) -> None:
     want = model.decode(model.encode(images))
     np.testing.assert_array_equal(model.reconstruct(images), want)
     np.testing.assert_array_equal(model.reconstruct(images.tolist()), want)
-    for dtype in ("float32", "float16", "uint8"):
+    dtypes: list[Any] = ["float32", "float16", "uint8"]
+    for dtype in dtypes:
         given = model.decode(model.codes(5), dtype=dtype, layout="NHWC")
         made = model.reconstruct(given, layout="NHWC")
         assert made.dtype == given.dtype and made.shape == given.shape
@@ -231,7 +234,8 @@ def test_on_the_line_the_map_s_way_is_known(tmp_path: pathlib.Path) -> None:
 
 def test_interpolate_decodes_the_way_between_the_codes(model: brenier.Model) -> None:
     a, b = some_images(10)[:5], some_images(10)[5:]
-    for along in ("map", "line"):
+    alongs: list[Any] = ["map", "line"]
+    for along in alongs:
         for given in (a, a.astype(np.float16)):
             images = model.interpolate(given, b, 4, along=along, theta=0.5)
             assert images.shape == (5, 4, 2, 3, 4) and images.dtype == given.dtype
