@@ -72,7 +72,7 @@ def train(
     batch: int = 128,
     rate: float = 2e-3,
     seed: int = 0,
-    tol: float = 5e-3,
+    tol: float = 1e-2,
     weights: Literal["float32", "float16"] = "float32",
     device: str = "auto",
     threads: int | None = None,
