@@ -82,8 +82,8 @@ def train(
     """Makes a model of images.
 
     An encoder and a decoder are trained on them, all of them are encoded, the map from noise to their
-    codes is fitted, and both networks and the map are written as a model file, beside it two pictures. While it
-    works there is a checkpoint at ``OUT.checkpoint``; Ctrl-C leaves one.
+    codes is fitted, and both networks and the map are written as a model file, beside it two pictures.
+    While it works there is a checkpoint at ``OUT.checkpoint``; Ctrl-C leaves one.
 
     Parameters
     ----------
