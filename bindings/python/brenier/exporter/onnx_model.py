@@ -169,7 +169,7 @@ def read(source: Source) -> Model:
     inputs = [value for value in graph.input if value.name not in given]
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
-        raise ExportError(f"the model takes {len(inputs)} inputs, {names}; want the code alone")
+        raise ExportError(f"the model takes {len(inputs)} inputs, {names}; want one")
     if len(graph.output) != 1:
         names = ", ".join(value.name for value in graph.output)
         raise ExportError(

@@ -1,4 +1,4 @@
-"""A decoder from a ``torch.nn.Module``, by way of ``torch.fx``. The only file that imports torch."""
+"""A network from a ``torch.nn.Module``, by way of ``torch.fx``. The only file that imports torch."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _INNERMOST = 0 if torch.__version__.startswith("1.") else -1
 _IGNORED_METHODS = {"float", "to", "cpu", "cuda", "half", "double"}
 
 
-def trace(module: torch.nn.Module) -> torch.fx.Graph:
-    """The module's operators in order, as it runs in evaluation mode."""
+def trace(module: torch.nn.Module, name: str) -> torch.fx.Graph:
+    """The module's operators in order, as it runs in evaluation mode; ``name`` is for errors."""
     tracer = torch.fx.Tracer()
     tracer.record_stack_traces = True
     with evaluating(module):
@@ -35,7 +35,7 @@ def trace(module: torch.nn.Module) -> torch.fx.Graph:
             return tracer.trace(module)
         except Exception as error:
             raise ExportError(
-                f"the decoder cannot be traced by torch.fx: {error}; its forward must not depend on the "
+                f"the {name} cannot be traced by torch.fx: {error}; its forward must not depend on the "
                 "values of its input"
             ) from error
 
@@ -59,12 +59,12 @@ def build(
     interpreter = _Interpreter(module, builder)
     output = interpreter.run(graph)
     if not isinstance(output, (Activation, Unknown)):
-        raise ExportError(f"the decoder returns {type(output).__name__}; want one tensor of images")
+        raise ExportError(f"the {builder.network} returns {type(output).__name__}; want one tensor")
     return output, interpreter.faults
 
 
 def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What PyTorch makes of codes ``z [n, d]``, given to the module as ``[n, *shape]``."""
+    """What PyTorch makes of rows ``z [n, d]``, given to the module as ``[n, *shape]``."""
     first = next(module.parameters(), None)
     like = torch.zeros(()) if first is None else first
     if like.dtype in (torch.float16, torch.bfloat16):  # half of the CPU's operators are not there for these
@@ -152,7 +152,7 @@ class _Interpreter:
             return self._builder.input
         if default:
             return default[0]
-        raise ExportError(f"the decoder takes a second input, {node.name!r}; want the code alone")
+        raise ExportError(f"the {self._builder.network} takes a second input, {node.name!r}; want one")
 
     def _attribute(self, target: str) -> Any:
         value: Any = self._module
