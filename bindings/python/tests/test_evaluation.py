@@ -227,6 +227,14 @@ def test_networks(grey: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytes
             brenier.evaluate(model, rows, classifier=means and (lambda r: r), samples=10)
 
 
+def test_images_are_compared_as_the_encoder_sees_them(model: brenier.Model) -> None:
+    rows = model.sample(60, seed=3, dtype="uint8")
+    want = evaluation.compare(model.encode(rows), model.encode(model.sample(300)))
+    got = brenier.evaluate(model, rows, samples=300).report
+    assert got["frechet"] == pytest.approx(want["frechet"], rel=1e-5)
+    assert "novelty" not in got
+
+
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [

@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LABELS",
         help="classes of the data: an .npy, .npz or IDX file, or the folder, in which each class has one",
     )
-    add("--features", metavar="NETWORK", help="compare in this network's features; else values as they are")
+    add("--features", metavar="NETWORK", help="compare in its features; else the encoder's or the values")
     add("--classifier", metavar="NETWORK", help="tells classes; else the label of the nearest data")
     add("--data-features", metavar="FILE", help="features [n,f] in place of --data")
     add("--training-features", metavar="FILE", help="features [n,f] in place of --training")

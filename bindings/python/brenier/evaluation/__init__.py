@@ -107,7 +107,8 @@ def evaluate(
     features : callable, torch.nn.Module, path or str, optional
         From images or codes ``[m, ...]`` to ``[m, f]``, 256 rows at most at a time: a function of arrays, a
         torch module, the file of one that ``torch.jit.save`` wrote, ``"MODULE:NAME"``, which is imported,
-        or ``"inception"``, which takes clean-fid and its weights. Default: the values themselves.
+        or ``"inception"``, which takes clean-fid and its weights. Default: of images the model's encoder,
+        if it has one, else the values themselves.
     classifier : likewise, optional
         From images or codes to labels ``[m]``, or to scores ``[m, classes]``, of which the highest counts.
         Without ``labels`` it classifies the data too. Default: the label of the nearest row of data.
@@ -151,6 +152,8 @@ def evaluate(
         raise InvalidArgumentError(f"labels: want [{len(real)}], a label a row, got {list(np.shape(truth))}")
     if classifier is not None and truth is None and real is None:
         raise InvalidArgumentError("classifier: takes data to classify, or labels of the data")
+    if features is None and not as_codes and model.info.has_encoder:
+        features = model.encode
     views = _views(features, classifier, model)
     if features is None and real is not None and not as_codes and real[0].size > _PIXELS:
         raise InvalidArgumentError(
