@@ -125,7 +125,8 @@ def _idx(path: Path, data: bytes) -> NDArray[Any]:
     want = start + dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     if len(data) != want:
         raise FileError(f"{path}: a damaged IDX file: its header says {want} bytes, it has {len(data)}")
-    return _normal(np.frombuffer(data, dtype, offset=start).reshape(shape), str(path))
+    # A copy: PyTorch warns of arrays that cannot be written to.
+    return _normal(np.frombuffer(data, dtype, offset=start).reshape(shape).copy(), str(path))
 
 
 def _folder(path: Path, size: int | None) -> NDArray[Any]:
