@@ -39,11 +39,16 @@ def tensor(images: NDArray[np.uint8]) -> torch.Tensor:
 
 
 class Judge:
-    """A classifier of digits that has learnt from real ones."""
+    """A classifier of digits that learns from real ones, unless ``path`` has one that already did."""
 
-    def __init__(self, images: NDArray[np.uint8], labels: NDArray[np.int64], epochs: int = 2) -> None:
+    def __init__(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], path: str | None = None, epochs: int = 3
+    ) -> None:
         torch.manual_seed(0)
-        self._net = Classifier()
+        self._net = Classifier().eval()
+        if path is not None and pathlib.Path(path).exists():
+            self._net.load_state_dict(torch.load(path, weights_only=True))
+            return
         truth = torch.from_numpy(labels)
         optimiser = torch.optim.Adam(self._net.parameters(), 1e-3)
         for chosen in batches(len(images), 128, epochs):
@@ -51,15 +56,13 @@ class Judge:
             optimiser.zero_grad(set_to_none=True)
             torch.autograd.backward(loss)
             optimiser.step()
-        self._net.eval()
+        if path is not None:
+            torch.save(self._net.state_dict(), path)
 
-    def features(self, images: Images) -> NDArray[np.float32]:
-        """``[n, 128]`` of images ``[n, 1, 28, 28]`` in [0, 1]."""
-        return applied(self._net.features, images)
-
-    def probabilities(self, images: Images) -> NDArray[np.float32]:
-        """``[n, 10]``."""
-        return applied(lambda x: self._net(x).softmax(dim=1), images)
+    def __call__(self, images: Images) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Features ``[n, 128]`` and probabilities of classes ``[n, 10]`` of images ``[n, 1, 28, 28]``."""
+        features = applied(self._net.features, images)
+        return features, applied(lambda x: self._net.logits(x).softmax(dim=1), features)
 
 
 def batches(n: int, batch: int, epochs: int) -> Any:

@@ -23,7 +23,7 @@ import brenier
 from brenier import evaluation
 
 SAMPLES, NEAREST, EMBEDDED = 10_000, 5_000, 4_000
-EPOCHS = 8  # of the VAE and the GAN
+EPOCHS = 5  # of the VAE and the GAN
 LATENT, BASE = 32, 32  # as brenier.train chooses for MNIST
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 1.0)
 COLUMNS = {
@@ -63,10 +63,11 @@ class Ruler:
 
     def __init__(self, judge: Judge, images: Images, labels: Any) -> None:
         self._judge, self._labels = judge, labels
-        self._features = judge.features(images)
+        self._features, chances = judge(images)
+        self.accuracy = float((chances.argmax(axis=1) == labels).mean())
 
     def __call__(self, images: Images) -> dict[str, float]:
-        features, chances = self._judge.features(images), self._judge.probabilities(images)
+        features, chances = self._judge(images)
         near = evaluation.manifold(self._features[:NEAREST], features[:NEAREST])
         return {
             "frechet": round(evaluation.frechet(self._features, features), 3),
@@ -148,19 +149,18 @@ def main() -> None:
     options = report.arguments(
         __doc__,
         data={"required": True, "help": "folder of MNIST's files"},
+        judge={"help": "the classifier's file; trained and written there if there is none"},
         model={"help": "the model's file; trained and written there if there is none"},
     )
     torch.set_num_threads(options.threads)
     log = report.Log()
     train, train_labels = digits.read(options.data, "train")
     test, test_labels = digits.read(options.data, "t10k")
-    judge = Judge(train, train_labels)
-    real = test.astype(np.float32) / 255
-    accuracy = float((judge.probabilities(real).argmax(axis=1) == test_labels).mean())
-    log(f"classifier: {100 * accuracy:.2f} % of the test set")
+    judge = Judge(train, train_labels, options.judge)
+    ruler = Ruler(judge, test.astype(np.float32) / 255, test_labels)
+    log(f"classifier: {100 * ruler.accuracy:.2f} % of the test set")
     model = digits.model_of(train, options.model, options.threads, log)
 
-    ruler = Ruler(judge, real, test_labels)
     images: dict[str, Images] = {"training images": train[:SAMPLES].astype(np.float32) / 255}
     for name, extension in of_map(model).items():
         images[name] = model.sample(SAMPLES, seed=1, **extension)
@@ -190,7 +190,7 @@ def main() -> None:
 
     results = {
         "settings": {"samples": SAMPLES, "epochs_of_vae_and_gan": EPOCHS, "latent": LATENT, "base": BASE},
-        "classifier_accuracy": accuracy,
+        "classifier_accuracy": ruler.accuracy,
         "generators": generators,
         "fit": digits.certificate(model),
         "seconds": log.seconds,

@@ -4,7 +4,8 @@
 
 Which modes do 26,000 samples fall into, by a classifier of digits that looks at each channel, and how evenly:
 the measure of Srivastava et al., VEEGAN (2017), in the number of samples of Lin et al., PacGAN (2018).
-``--data`` is the folder of MNIST's four files, ``.gz``; ``--model`` keeps the model for another run.
+``--data`` is the folder of MNIST's four files, ``.gz``; ``--model`` and ``--judge`` keep the model and the
+classifier for other runs.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from brenier import evaluation
 
-STACKS, SAMPLES, EPOCHS = 20_000, 26_000, 20
+STACKS, SAMPLES, EPOCHS = 20_000, 26_000, 10
 LATENT, BASE = 64, 32
 EXTENSIONS = {
     "cell": {"mode": "cell"},
@@ -43,7 +44,8 @@ def mode_of(chances: NDArray[np.float32]) -> NDArray[np.int64]:
 
 
 def measure(judge: Judge, stacks: NDArray[np.float32]) -> dict[str, float]:
-    chances = judge.probabilities(stacks.reshape(-1, 1, 28, 28)).reshape(-1, 3, 10)
+    _, chances = judge(stacks.reshape(-1, 1, 28, 28))
+    chances = chances.reshape(-1, 3, 10)
     shares = evaluation.modes(np.arange(1000), mode_of(chances))
     return {
         "modes": shares["covered"],
@@ -76,13 +78,14 @@ def main() -> None:
     options = report.arguments(
         __doc__,
         data={"required": True, "help": "folder of MNIST's files"},
+        judge={"help": "the classifier's file; trained and written there if there is none"},
         model={"help": "the model's file; trained and written there if there is none"},
     )
     torch.set_num_threads(options.threads)
     log = report.Log()
     train, train_labels = digits.read(options.data, "train")
     test, _ = digits.read(options.data, "t10k")
-    judge = Judge(train, train_labels)
+    judge = Judge(train, train_labels, options.judge)
     log("classifier trained")
     stacks = stacked(train, STACKS, seed=0)
     model = digits.model_of(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 import math
 import pathlib
 import sys
@@ -83,3 +85,11 @@ def test_runs_side_by_side_do_not_touch() -> None:
     one = net[0]
     expected = x[1] @ one.weight[1] + one.bias[1]
     assert torch.allclose(one(x)[1], expected)
+
+
+@pytest.mark.parametrize("name", ["toys", "mnist", "stacked", "terrain"])
+def test_the_page_has_the_numbers_that_were_measured(name: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed: the experiments are not imported")
+    docs = pathlib.Path(__file__).resolve().parents[3] / "docs"
+    results = json.loads((docs / "experiments" / f"{name}.json").read_text())
+    assert importlib.import_module(name).tables(results) in (docs / "experiments.md").read_text()
