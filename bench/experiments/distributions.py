@@ -41,10 +41,10 @@ class Distribution:
             middle = self.middles[random.integers(m, size=n)]
         return middle + self.deviation * random.standard_normal((n, 2))
 
-    def score(self, samples: Rows) -> dict[str, float]:
+    def score(self, samples: Rows) -> dict[str, float | None]:
         """``high_quality``, the share within 3 deviations of a middle; ``between``, the share beyond 10
         of all; ``covered``, the modes that high-quality samples are of; ``kl`` of their shares over equal
-        ones.
+        ones, None if no sample is of high quality.
 
         The distribution itself has a high quality of 1 - exp(-9/2) = 98.9 % around points and of
         erf(3/sqrt 2) = 99.7 % around a curve that is nearly straight within 3 deviations.
@@ -52,9 +52,7 @@ class Distribution:
         index, distance = nearest(samples, self.middles)
         good = distance <= WITHIN * self.deviation
         modes = index[good] * self.modes // len(self.middles)
-        shares = (
-            evaluation.modes(np.arange(self.modes), modes) if good.any() else {"covered": 0, "kl": math.inf}
-        )
+        shares = evaluation.modes(np.arange(self.modes), modes) if good.any() else {"covered": 0, "kl": None}
         return {
             "high_quality": float(good.mean()),
             "between": float((distance > BETWEEN * self.deviation).mean()),

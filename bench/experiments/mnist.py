@@ -36,10 +36,6 @@ COLUMNS = {
 KEPT_BACK = 1000  # images that brenier.train did not learn from
 
 
-def made_by(model: brenier.Model, net: Any, codes: Images) -> Images:
-    return model.decode(codes) if net is None else digits.applied(net, codes)
-
-
 def of_map(model: brenier.Model) -> dict[str, dict[str, Any]]:
     """The extensions of the map that are tried, by name."""
     tried: dict[str, dict[str, Any]] = {"cell": {"mode": "cell"}}
@@ -159,17 +155,18 @@ def main() -> None:
     judge = Judge(train, train_labels, options.judge)
     ruler = Ruler(judge, test.astype(np.float32) / 255, test_labels)
     log(f"classifier: {100 * ruler.accuracy:.2f} % of the test set")
+    others: dict[str, Images] = {}
+    for name, train_net in (("VAE", digits.vae), ("GAN", digits.gan)):
+        net = train_net(train, LATENT, BASE, EPOCHS, log)
+        torch.manual_seed(3)
+        others[name] = digits.applied(net, torch.randn(SAMPLES, LATENT))
     model = digits.model_of(train, options.model, options.threads, log)
 
     images: dict[str, Images] = {"training images": train[:SAMPLES].astype(np.float32) / 255}
     for name, extension in of_map(model).items():
         images[name] = model.sample(SAMPLES, seed=1, **extension)
     images["Gaussian prior on the codes"] = model.decode(gaussian(model.points, np.random.default_rng(0)))
-    log("samples of the map made")
-    for name, train_net in (("VAE", digits.vae), ("GAN", digits.gan)):
-        net = train_net(train, LATENT, BASE, EPOCHS, log)
-        torch.manual_seed(3)
-        images[name] = digits.applied(net, torch.randn(SAMPLES, LATENT))
+    images.update(others)
     generators = {name: ruler(made) for name, made in images.items()}
     log("samples measured")
 

@@ -50,7 +50,7 @@ def write(out: pathlib.Path, name: str, results: dict[str, Any], tables: str) ->
 
     The marks are comments: ``<!-- NAME -->`` and ``<!-- /NAME -->``.
     """
-    (out / f"{name}.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / f"{name}.json").write_text(json.dumps(results, indent=1, allow_nan=False) + "\n")
     page = out.with_suffix(".md")
     if page.exists():
         page.write_text(spliced(page.read_text(), name, tables))

@@ -59,10 +59,12 @@ def adversarial(data: Distribution, wasserstein: bool, seed: int) -> list[Rows]:
         return list(generator(noise(SAMPLES)).numpy().astype(np.float64))
 
 
-def score(data: Distribution, runs: list[Rows], fresh: Rows) -> dict[str, list[float]]:
+def score(data: Distribution, runs: list[Rows], fresh: Rows) -> dict[str, list[float | None]]:
     """Every number, run by run."""
     scores = [{**data.score(rows), "w2": distributions.distance(rows[:PAIRED], fresh)} for rows in runs]
-    return {name: [round(one[name], 5) for one in scores] for name in scores[0]}
+    return {
+        name: [None if one[name] is None else round(one[name], 5) for one in scores] for name in scores[0]
+    }
 
 
 def singular(model: brenier.Model, data: Distribution) -> tuple[Rows, Any, Any]:
@@ -102,7 +104,9 @@ def draw(sets: list[tuple[Distribution, dict[str, Rows], tuple[Rows, Any, Any]]]
 
 
 def tables(results: dict[str, Any]) -> str:
-    def cell(values: list[float], form: str) -> str:
+    def cell(values: list[float | None], form: str) -> str:
+        if None in values:
+            return "none in a run"
         low, mean, high = (format(f(values), form) for f in (min, np.mean, max))
         return mean if low == high else f"{mean} ({low} .. {high})"
 
