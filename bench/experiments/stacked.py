@@ -1,0 +1,124 @@
+"""Stacked MNIST: three digits as the channels of an image, 1,000 modes.
+
+    python bench/experiments/stacked.py --data mnist/ --out docs/experiments [--model stacked.safetensors]
+
+Which modes do 26,000 samples fall into, by a classifier of digits that looks at each channel, and how evenly:
+the measure of Srivastava et al., VEEGAN (2017), in the number of samples of Lin et al., PacGAN (2018).
+``--data`` is the folder of MNIST's four files, ``.gz``; ``--model`` and ``--judge`` keep the model and the
+classifier for other runs.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import digits
+import figures
+import numpy as np
+import report
+import torch
+from digits import Judge
+from numpy.typing import NDArray
+
+from brenier import evaluation
+
+STACKS, SAMPLES, EPOCHS = 20_000, 26_000, 10
+LATENT, BASE = 64, 32
+EXTENSIONS = {
+    "cell": {"mode": "cell"},
+    "pair, 25 %": {"mode": "pair", "theta": 0.25},
+    "simplex, 25 %": {"mode": "simplex", "theta": 0.25},
+    "simplex, 50 %": {"mode": "simplex", "theta": 0.5},
+    "simplex, no filter": {"mode": "simplex", "theta": 1.0},
+}
+
+
+def stacked(images: NDArray[np.uint8], n: int, seed: int) -> NDArray[np.uint8]:
+    """n stacks ``[n, 3, 28, 28]`` of digits ``[m, 1, 28, 28]`` drawn at random."""
+    return images[np.random.default_rng(seed).integers(len(images), size=(n, 3)), 0]
+
+
+def mode_of(chances: NDArray[np.float32]) -> NDArray[np.int64]:
+    """0 .. 999, of the classifier's probabilities ``[n, 3, 10]``."""
+    return chances.argmax(axis=2) @ np.array([100, 10, 1])
+
+
+def measure(judge: Judge, stacks: NDArray[np.float32]) -> dict[str, float]:
+    _, chances = judge(stacks.reshape(-1, 1, 28, 28))
+    chances = chances.reshape(-1, 3, 10)
+    shares = evaluation.modes(np.arange(1000), mode_of(chances))
+    return {
+        "modes": shares["covered"],
+        "kl": round(shares["kl"], 5),
+        "unclear": round(float((chances.max(axis=2) < digits.SURE).any(axis=1).mean()), 4),
+    }
+
+
+def draw(rows: dict[str, NDArray[np.float32]], path: Any, columns: int = 20) -> None:
+    plt = figures.pyplot()
+    figure, axes = plt.subplots(len(rows), 1, figsize=(7.5, 0.36 * len(rows)))
+    for axis, (name, stacks) in zip(axes, rows.items()):
+        axis.imshow(np.concatenate(list(stacks[:columns].transpose(0, 2, 3, 1)), axis=1))
+        axis.set(xticks=[], yticks=[])
+        axis.set_frame_on(False)
+        axis.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=7)
+    figure.subplots_adjust(left=0.2, right=1, top=1, bottom=0, hspace=0.02)
+    figures.save(figure, path, dpi=120, colours=128)
+
+
+def tables(results: dict[str, Any]) -> str:
+    rows = [
+        [name, str(r["modes"]), f"{r['kl']:.4f}", f"{100 * r['unclear']:.1f}"]
+        for name, r in results["generators"].items()
+    ]
+    return report.table(["generator", "modes of 1,000", "KL", "unclear, %"], rows)
+
+
+def main() -> None:
+    options = report.arguments(
+        __doc__,
+        data={"required": True, "help": "folder of MNIST's files"},
+        judge={"help": "the classifier's file; trained and written there if there is none"},
+        model={"help": "the model's file; trained and written there if there is none"},
+    )
+    torch.set_num_threads(options.threads)
+    log = report.Log()
+    train, train_labels = digits.read(options.data, "train")
+    test, _ = digits.read(options.data, "t10k")
+    judge = Judge(train, train_labels, options.judge)
+    log("classifier trained")
+    stacks = stacked(train, STACKS, seed=0)
+    model = digits.model_of(
+        stacks,
+        options.model,
+        options.threads,
+        log,
+        latent=LATENT,
+        base=BASE,
+        epochs=EPOCHS,
+        weights="float16",
+    )
+    net = digits.gan(stacks, LATENT, BASE, EPOCHS, log)
+    generators, rows = {}, {}
+    for name in ("real digits", *EXTENSIONS, "GAN"):
+        if name == "real digits":
+            made = stacked(test, SAMPLES, seed=1).astype(np.float32) / 255
+        elif name == "GAN":
+            torch.manual_seed(3)
+            made = digits.applied(net, torch.randn(SAMPLES, LATENT))
+        else:
+            made = model.sample(SAMPLES, seed=1, **EXTENSIONS[name])
+        generators[name], rows[name] = measure(judge, made), made[:20]
+        log(f"{name}: {generators[name]}")
+    draw(rows, options.out / "stacked.png")
+    results = {
+        "settings": {"stacks": STACKS, "samples": SAMPLES, "epochs": EPOCHS, "latent": LATENT, "base": BASE},
+        "generators": generators,
+        "fit": digits.certificate(model),
+        "seconds": log.seconds,
+    }
+    report.write(options.out, "stacked", results, tables(results))
+
+
+if __name__ == "__main__":
+    main()
