@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 import brenier
-from brenier.training import data as images_of
+from brenier import datasets
 from brenier.training import networks as brenier_networks
 
 Images = NDArray[np.float32]
@@ -28,9 +27,8 @@ SURE = 0.9  # a digit is clear if the classifier gives its class as much
 def read(folder: str, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Images ``[n, 1, 28, 28]`` and labels ``[n]`` of ``part``, "train" or "t10k", from MNIST's own files."""
     base = pathlib.Path(folder)
-    images = images_of.read(base / f"{part}-images-idx3-ubyte.gz")
-    labels = gzip.decompress((base / f"{part}-labels-idx1-ubyte.gz").read_bytes())[8:]
-    return images, np.frombuffer(labels, np.uint8).astype(np.int64)
+    images = datasets.images(base / f"{part}-images-idx3-ubyte.gz")
+    return images, datasets.labels(base / f"{part}-labels-idx1-ubyte.gz")
 
 
 def tensor(images: NDArray[np.uint8]) -> torch.Tensor:
