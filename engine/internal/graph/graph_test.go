@@ -263,7 +263,7 @@ func TestFaults(t *testing.T) {
 		{1, `"axis":-2`, `"axis":0`, "", nil, `node "n8" (Concat): axis: want 1 to 3, got 0; axis 0 is the batch`},
 		{1, `["h","b","d"]`, `["h","a","d"]`, "", nil, `node "n8" (Concat): inputs h [4 2 2] and a [16] differ beside axis 2`},
 		{1, `"min":0.25`, `"min":0.8`, "", nil, `node "n10" (Clip): min 0.8 is above max 0.75`},
-		{1, `{"name":"n10","op":"Clip","inputs":["k"],"output":"image","attributes":{"min":0.25,"max":0.75}}`, `{"name":"n10","op":"Flatten","inputs":["j"],"output":"image"}`, "", nil, `output "image": want [C,H,W], got [48]`},
+		{1, `{"name":"n10","op":"Clip","inputs":["k"],"output":"image","attributes":{"min":0.25,"max":0.75}}`, `{"name":"n10","op":"Flatten","inputs":["k"],"output":"image"}`, "", nil, `output "image": want [C,H,W], got [48]`},
 	} {
 		if c.old != "" && strings.Count(soundGraphs[c.graph], c.old) != 1 {
 			t.Fatalf("%q is not once in the sound graph", c.old)
