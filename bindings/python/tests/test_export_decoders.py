@@ -59,6 +59,15 @@ def test_torch(case: Any, tmp_path: pathlib.Path) -> None:
     agree(decoded(tmp_path / "m", z), want)
 
 
+def test_program(case: Any, tmp_path: pathlib.Path) -> None:
+    if not hasattr(torch, "export"):
+        pytest.skip("this PyTorch has no torch.export")
+    _, decoder, z, want = case
+    program = torch.export.export(decoder, (z,))
+    brenier.export(tmp_path / "m", program, output_range=(float(want.min()), float(want.max())))
+    agree(decoded(tmp_path / "m", z), want)
+
+
 def test_onnx(case: Any, tmp_path: pathlib.Path) -> None:
     pytest.importorskip("onnx", reason="onnx is not installed: the export of ONNX models is not tested")
     _, decoder, z, want = case

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ExportError
 from .functional import pair
 from .graph import Activation, Builder, Constant, Unknown, Unsupported
-from .layers import LAYERS, code_shape, parameters
+from .layers import LAYERS, UNTOLD, code_shape, parameters
 
 LayerLike = Union[str, tuple[Any, ...]]
 Layers = Union[str, Sequence[LayerLike]]
@@ -81,7 +81,7 @@ def input_shape(layers: Sequence[Layer]) -> tuple[int, ...] | None:
     """What the first layer that tells reads; None if none does."""
     for layer in layers:
         shape = code_shape(layer.kind, layer.arguments)
-        if shape is not None or layer.kind in ("Conv2d", "Upsample", "GroupNorm"):
+        if shape is not None or layer.kind in UNTOLD:
             return shape
     return None
 

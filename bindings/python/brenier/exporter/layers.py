@@ -209,6 +209,10 @@ LAYERS: dict[str, Callable[..., Activation]] = {
 }
 
 
+# Layers that read images and leave their rows and columns open: what comes after them does not tell either.
+UNTOLD = ("Conv2d", "Upsample", "UpsamplingNearest2d", "GroupNorm")
+
+
 def parameters(kind: str) -> list[str]:
     """The constructor's named arguments, in order."""
     return [
