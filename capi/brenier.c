@@ -218,6 +218,12 @@ brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes,
     return status;
 }
 
+brenier_status brenier_encode(brenier_model *model, const brenier_buffer *images, size_t n,
+                              const brenier_buffer *codes) {
+    FORWARD(capiEncode(MODEL(model), BUFFER(images), n, BUFFER(codes)));
+    return status;
+}
+
 brenier_status brenier_generate(brenier_model *model, uint64_t seed, uint64_t first, size_t n,
                                 const brenier_extension *extension, const brenier_buffer *images) {
     FORWARD(capiGenerate(MODEL(model), seed, first, n, EXTENSION(extension), BUFFER(images)));

@@ -5,6 +5,7 @@
  * A model file holds N points y_i in R^d (the codes of a data set), N heights h_i and a decoder.
  * Noise x goes to the power cell that holds it, the i with the highest score <x,y_i> + h_i; the
  * points of that cell and of its admissible neighbours make a code z; the decoder makes z an image.
+ * Where the file holds an encoder too, it makes codes of images.
  *
  * Rules that hold for every function
  *   Result     A brenier_status; BRENIER_OK is 0. On failure nothing was written to the outputs
@@ -26,9 +27,10 @@
  *              brenier_potential allocate nothing, and brenier_field_read only for a tile that comes
  *              into its cache where none of the same size goes.
  *   Strings    UTF-8. Those handed out live as long as the function says; nobody frees them.
- *   Bits       Noise, cells, scores and codes depend on the model, seed and index alone: the same
- *              bits on every device, for any batch and thread count. Images have the same bits from
- *              run to run and for any batch on one device and instruction set. The caller's
+ *   Bits       Noise, cells, scores and codes of noise depend on the model, seed and index alone: the
+ *              same bits on every device, for any batch and thread count. Images, and codes of images,
+ *              have the same bits from run to run and for any batch on one device and instruction
+ *              set. The caller's
  *              floating-point environment (rounding, flush-to-zero, traps) changes none of them and
  *              is as it was after each call.
  *   Process    The library brings a runtime with threads and signal handlers of its own, and stays
@@ -124,10 +126,11 @@ typedef struct brenier_buffer {
 
 typedef struct brenier_engine brenier_engine;
 
-/* The type of a decoder's activations on a CUDA device; its sums are float32 in all. It decides how
- * far an element of an image may lie from a float64 decode, as a share of the output's range; noise,
- * cells, scores and codes do not depend on it. The CPU computes in float32 always, within 1e-5, and
- * takes any of these. */
+/* The type of the networks' activations on a CUDA device; sums are float32 in all. It decides how far an
+ * element of an image may lie from a float64 decode, as a share of the output's range, and an element
+ * of an image's code from a float64 encoding, as a share of the codes' range; noise, cells, scores and
+ * codes of noise do not depend on it. The CPU computes in float32 always, within 1e-5, and takes any of
+ * these. */
 typedef int32_t brenier_precision;
 enum {
     BRENIER_PRECISION_DEFAULT = 0, /* F16 */
@@ -146,7 +149,7 @@ typedef struct brenier_engine_options {
     void *cuda_stream;  /* a CUstream that all work of the engine is ordered in; NULL: its own */
     size_t cuda_memory; /* bytes that the engine may allocate on the device; 0: what is free, less a
                            reserve */
-    brenier_precision precision; /* of decoders on a CUDA device */
+    brenier_precision precision; /* of decoders and encoders on a CUDA device */
     uint64_t job_processors; /* bit i lets job workers run on processor i; 0: on all */
     int32_t job_workers;     /* threads that do jobs; 0: as many as `threads`, one on a CUDA device;
                                 -1: none, jobs wait for brenier_run */
@@ -223,10 +226,12 @@ typedef struct brenier_model_properties {
     double low;             /* the range of an image's values */
     double high;
     const char *source;     /* "gaussian": N(0,I), or "uniform": on [-1/2,1/2]^d */
-    const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit */
+    const char *metadata;   /* all of the file's metadata as JSON: graph, extension, output, fit,
+                               encoder */
     const char *kernels;    /* JSON: which kernel serves each part where the device has several,
                                {"kernels": [{"part": .., "kernel": ..}], "notes": [..]}; a note is on
                                a kernel that failed its self-check */
+    int32_t has_encoder;    /* 1: brenier_encode makes codes of images */
 } brenier_model_properties;
 
 /* Describes the model. The strings live until it is closed.
@@ -307,12 +312,22 @@ brenier_status brenier_codes(brenier_model *model, uint64_t seed, uint64_t first
 
 /* Images of codes.
  *   codes   [n,d] F32, finite
- *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written. The one array that may be
- *           on the engine's CUDA device; if the engine was given a stream, then the images are there
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout; F32, F16 or U8; written. Images alone may be on
+ *           the engine's CUDA device; if the engine was given a stream, then the images are there
  *           in the stream's order, which the call does not wait for
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the row), SHORT_BUFFER, UNSUPPORTED. */
 brenier_status brenier_decode(brenier_model *model, const brenier_buffer *codes, size_t n,
                               const brenier_buffer *images);
+
+/* Codes of images: what the model's encoder makes of them.
+ *   images  [n,C,H,W] or [n,H,W,C] by its layout, of the decoder's size, as brenier_decode writes them:
+ *           U8 stands for the output's range; F32 and F16 are finite. Images may be on the engine's CUDA
+ *           device, where NaN and infinities are not looked for; if the engine was given a stream, they
+ *           are read in the stream's order
+ *   codes   [n,d] F32, written
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the image), SHORT_BUFFER, UNSUPPORTED. */
+brenier_status brenier_encode(brenier_model *model, const brenier_buffer *images, size_t n,
+                              const brenier_buffer *codes);
 
 /* Images of samples first .. first+n-1 of `seed`: every stage in one.
  *   images  as in brenier_decode
@@ -532,8 +547,9 @@ typedef struct brenier_fit_options {
     uint64_t seed;        /* same seed, same points: same heights */
     brenier_progress_callback progress; /* may be NULL */
     void *user;
-    brenier_model *decoder; /* its decoder and output go into the result, and the mean and deviation of
-                               2,048 of the result's images, for fields; may be NULL, and of any engine */
+    brenier_model *decoder; /* its decoder, output and encoder go into the result, and the mean and
+                               deviation of 2,048 of the result's images, for fields; may be NULL, and
+                               of any engine */
     const brenier_buffer *start; /* heights [N] F32 to start from; may be NULL */
     const char *checkpoint; /* a file that the state is kept in, every 20 s and whole at any time, and
                                taken up from where it is there; NULL: none */

@@ -113,6 +113,25 @@ func capiDecode(k C.uintptr_t, codes *C.brenier_buffer, n C.size_t, images *C.br
 	return
 }
 
+//export capiEncode
+func capiEncode(k C.uintptr_t, images *C.brenier_buffer, n C.size_t, codes *C.brenier_buffer) (status C.brenier_status) {
+	var c call
+	defer c.end(&status)
+	m := c.useModel(k)
+	if m == nil {
+		return
+	}
+	from, err := m.image(images, n)
+	if c.err = err; err != nil {
+		return
+	}
+	to, err := float32s("codes", codes, n, m.info.Dimension)
+	if c.err = err; err == nil {
+		c.err = m.Encode(from, to)
+	}
+	return
+}
+
 //export capiGenerate
 func capiGenerate(k C.uintptr_t, seed, first C.uint64_t, n C.size_t, extension *C.brenier_extension, images *C.brenier_buffer) (status C.brenier_status) {
 	var c call

@@ -100,6 +100,9 @@ func addModel(owner *openEngine, m *engine.Model) (token, error) {
 	if info.HasCentroids {
 		o.properties.has_centroids = 1
 	}
+	if info.HasEncoder {
+		o.properties.has_encoder = 1
+	}
 	if err := o.openJobs(); err != nil {
 		o.close()
 		return 0, err

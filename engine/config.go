@@ -30,7 +30,7 @@ type CUDAConfig struct {
 	Stream uintptr
 	// Memory is how many bytes the engine may allocate on the device.
 	Memory int
-	// Precision is the type of a decoder's activations: "f16", which "" means too, "bf16" or "f32".
+	// Precision is the type of the networks' activations: "f16", which "" means too, "bf16" or "f32".
 	// Sums are float32 in all. Every element of an image is within 2e-3 of the output's range of a
 	// float64 decode for f16, 1.6e-2 for bf16 (6e-3 on the trained decoders of the tests), 1e-5 for
 	// f32. bf16 is for decoders whose activations leave float16's range, +-65504. f32 is done by the

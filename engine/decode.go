@@ -26,8 +26,8 @@ const (
 	NHWC = backend.NHWC
 )
 
-// Image is the memory that images are written to, one after another without a gap: the caller's,
-// aligned to the element, at least as long as the result.
+// Image is the memory that images are written to or read from, one after another without a gap: the
+// caller's, aligned to the element, at least as long as the images.
 type Image struct {
 	Data   []byte       // on the host; nil: on the device
 	Device DeviceMemory // of the engine's CUDA device
@@ -65,6 +65,7 @@ func (i images) from(at int) backend.Image {
 	return out
 }
 
+// images checks the memory of n images.
 func (m *Model) images(out Image, n int) (images, error) {
 	s := m.parts
 	var size int

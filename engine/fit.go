@@ -215,7 +215,7 @@ func massTensor(masses []float64, n int) (*modelfile.Tensor, error) {
 	return t, nil
 }
 
-// lendDecoder puts the model's decoder and output into another one, which shares their memory.
+// lendDecoder puts the model's decoder, output and encoder into another one, which shares their memory.
 func (m *Model) lendDecoder(to *modelfile.Model) error {
 	if err := m.gate.enter(); err != nil {
 		return err
@@ -229,6 +229,7 @@ func (m *Model) lendDecoder(to *modelfile.Model) error {
 		return fault.Invalid("points: the decoder reads codes of dimension %d, the points have %d", m.parts.d, got)
 	}
 	to.Graph, to.Weights, to.Output = from.Graph, from.Weights, from.Output
+	to.Encoder, to.EncoderWeights = from.Encoder, from.EncoderWeights
 	return nil
 }
 

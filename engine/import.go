@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"brenier/engine/internal/fault"
+	"brenier/engine/internal/graph"
 	"brenier/engine/internal/layers"
 	"brenier/engine/internal/modelfile"
 	"brenier/engine/internal/safetensors"
 )
 
-// DecoderImport names a trained decoder: a PyTorch nn.Sequential's state dict and its layers.
+// DecoderImport names a trained decoder, with its encoder or without: a PyTorch nn.Sequential's state
+// dict and its layers.
 type DecoderImport struct {
 	StateDict string     // path of a safetensors file
 	Prefix    string     // of the decoder's tensors in it, "decoder."; others are left out
@@ -18,9 +20,12 @@ type DecoderImport struct {
 	Input     []int      // the code's shape without the batch, mostly [d]
 	Range     [2]float64 // low and high end of its images; both 0: from the last layer (Tanh, Sigmoid, Clip)
 	Weights   DType      // how the model file keeps them, F32 or F16
+
+	EncoderLayers string // as Layers, of the encoder in the same state dict; "": none
+	EncoderPrefix string // of its tensors, "encoder."
 }
 
-// ImportDecoder makes a model that is a decoder alone; [Engine.Fit] gives it a map. BatchNorm stays
+// ImportDecoder makes a model without a map; [Engine.Fit] gives it a map. BatchNorm stays
 // as it is in the model and is folded when the model is prepared.
 func (e *Engine) ImportDecoder(o DecoderImport) (*Model, error) {
 	if err := e.gate.enter(); err != nil {
@@ -36,17 +41,20 @@ func (e *Engine) ImportDecoder(o DecoderImport) (*Model, error) {
 		return nil, err
 	}
 	defer file.Close()
-	model := &modelfile.Model{Weights: map[string]*modelfile.Tensor{}}
+	model := &modelfile.Model{}
 	if model.Graph, err = layers.FromSequential(list, o.Prefix, o.Input, file.Shapes()); err != nil {
 		return nil, fault.Invalid("%s: %w", o.StateDict, err)
 	}
-	for _, name := range model.Graph.Tensors() {
-		from := file.Tensor(layers.StateName(o.Prefix, name))
-		values, err := from.Float32s()
-		if err != nil {
-			return nil, fault.Invalid("%s: %w", o.StateDict, err)
+	if model.Weights, err = importWeights(file, o.Prefix, model.Graph); err != nil {
+		return nil, fault.Invalid("%s: %w", o.StateDict, err)
+	}
+	if model.Output, err = importOutput(model, o); err != nil {
+		return nil, err
+	}
+	if o.EncoderLayers != "" {
+		if err := importEncoder(model, file, o); err != nil {
+			return nil, fault.Invalid("%s: encoder: %w", o.StateDict, err)
 		}
-		model.Weights[name] = &modelfile.Tensor{Shape: from.Shape, Data: values}
 	}
 	switch o.Weights {
 	case F32:
@@ -55,10 +63,35 @@ func (e *Engine) ImportDecoder(o DecoderImport) (*Model, error) {
 	default:
 		return nil, fault.Invalid("weights: want them kept as F32 or F16, got %d", o.Weights)
 	}
-	if model.Output, err = importOutput(model, o); err != nil {
-		return nil, err
-	}
 	return e.assemble(model)
+}
+
+// importWeights are the tensors that a graph reads, which the state dict has by names with a prefix.
+func importWeights(file *safetensors.File, prefix string, g *graph.Graph) (map[string]*modelfile.Tensor, error) {
+	weights := map[string]*modelfile.Tensor{}
+	for _, name := range g.Tensors() {
+		from := file.Tensor(layers.StateName(prefix, name))
+		values, err := from.Float32s()
+		if err != nil {
+			return nil, err
+		}
+		weights[name] = &modelfile.Tensor{Shape: from.Shape, Data: values}
+	}
+	return weights, nil
+}
+
+// importEncoder reads the encoder of images as the model's decoder makes them.
+func importEncoder(model *modelfile.Model, file *safetensors.File, o DecoderImport) error {
+	list, err := layers.List(o.EncoderLayers)
+	if err != nil {
+		return err
+	}
+	image := []int{model.Output.Channels, model.Output.Height, model.Output.Width}
+	if model.Encoder, err = layers.Encoder(list, o.EncoderPrefix, image, file.Shapes()); err != nil {
+		return err
+	}
+	model.EncoderWeights, err = importWeights(file, o.EncoderPrefix, model.Encoder)
+	return err
 }
 
 func importOutput(model *modelfile.Model, o DecoderImport) (*modelfile.Output, error) {

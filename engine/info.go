@@ -1,22 +1,27 @@
 package engine
 
-import "brenier/engine/internal/backend"
+import (
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/modelfile"
+)
 
 // ModelInfo describes a [Model].
 type ModelInfo struct {
-	Points       int // N; 0: no map
-	Dimension    int // d
-	HasCentroids bool
-	HasMasses    bool
-	HasAngles    bool // a table for [Quantile]
-	Mode         Mode // of an [Extension] that names none
-	Channels     int  // of an image; 0: no decoder
-	Height       int
-	Width        int
-	Low, High    float64 // the range of an image's values
-	Parameters   int     // of the decoder
-	Source       string  // "gaussian" or "uniform"
-	Metadata     string  // all of the file's metadata, as JSON
+	Points            int // N; 0: no map
+	Dimension         int // d
+	HasCentroids      bool
+	HasMasses         bool
+	HasAngles         bool // a table for [Quantile]
+	Mode              Mode // of an [Extension] that names none
+	Channels          int  // of an image; 0: no decoder
+	Height            int
+	Width             int
+	Low, High         float64 // the range of an image's values
+	Parameters        int     // of the decoder
+	HasEncoder        bool
+	EncoderParameters int
+	Source            string // "gaussian" or "uniform"
+	Metadata          string // all of the file's metadata, as JSON
 }
 
 // Kernel says which of the device's kernels serves a part of a model.
@@ -40,16 +45,22 @@ func (m *Model) Info() ModelInfo {
 		source = "uniform"
 	}
 	own := m.file.Extension()
-	parameters := 0
-	for _, t := range m.file.Model().Weights {
-		parameters += len(t.Data)
-	}
 	return ModelInfo{
 		Points: s.n, Dimension: s.d, HasCentroids: s.centroids, HasMasses: m.file.Masses() != nil,
 		HasAngles: len(own.Cosines) > 0, Mode: Cell + Mode(own.BackendMode()),
-		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high, Parameters: parameters,
+		Channels: s.c, Height: s.h, Width: s.w, Low: s.low, High: s.high,
+		Parameters: parameters(m.file.Model().Weights),
+		HasEncoder: s.encoder, EncoderParameters: parameters(m.file.Model().EncoderWeights),
 		Source: source, Metadata: m.file.MetadataJSON(),
 	}
+}
+
+func parameters(weights map[string]*modelfile.Tensor) int {
+	sum := 0
+	for _, t := range weights {
+		sum += len(t.Data)
+	}
+	return sum
 }
 
 // Tensor returns a copy of a tensor of the map, widened to float32, or nil if the model has none

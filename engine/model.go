@@ -11,7 +11,7 @@ import (
 // MaxK is the largest number of cells that locate returns for a sample.
 const MaxK = 32
 
-// Model is a map, a decoder or both, prepared on an engine's device. Its methods may be called
+// Model is a map, a decoder with or without an encoder, or both, prepared on an engine's device. Its methods may be called
 // from any goroutine, many at once; they allocate nothing once as many workspaces exist as there
 // are callers.
 type Model struct {
@@ -35,6 +35,7 @@ type shape struct {
 	n, d      int // points and dimension; n is 0 without a map
 	centroids bool
 	decoder   bool
+	encoder   bool
 	c, h, w   int
 	low, high float64
 	source    backend.Source
@@ -42,7 +43,7 @@ type shape struct {
 
 func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 	p := file.Parts()
-	s := shape{d: p.Dim, centroids: p.Centroids != nil, decoder: p.Decoder != nil, source: p.Source}
+	s := shape{d: p.Dim, centroids: p.Centroids != nil, decoder: p.Decoder != nil, encoder: p.Encoder != nil, source: p.Source}
 	s.n = len(p.Heights)
 	if out := file.Output(); out != nil {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
@@ -135,6 +136,13 @@ func (m *Model) needMap() error {
 func (m *Model) needDecoder() error {
 	if !m.parts.decoder {
 		return fault.New(fault.ErrUnsupported, "the model has no decoder; import one, or ask for codes")
+	}
+	return nil
+}
+
+func (m *Model) needEncoder() error {
+	if !m.parts.encoder {
+		return fault.New(fault.ErrUnsupported, "the model has no encoder; import one with the decoder, or encode the images elsewhere")
 	}
 	return nil
 }

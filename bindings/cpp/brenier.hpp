@@ -163,9 +163,29 @@ private:
     brenier_buffer buffer_;
 };
 
+// Where images are read from: as Images, which it also takes, of memory that may be const.
+class ConstImages {
+public:
+    template <class T>
+    ConstImages(const T* data, std::size_t size, Layout layout = Layout::nchw) noexcept
+        : buffer_(Array<const T>(data, size).buffer()) {
+        buffer_.layout = static_cast<brenier_layout>(layout);
+    }
+    template <class Container, class = decltype(std::declval<Container&>().data())>
+    explicit ConstImages(Container&& container, Layout layout = Layout::nchw) noexcept
+        : ConstImages(container.data(), container.size(), layout) {}
+    explicit ConstImages(const brenier_buffer& buffer) noexcept : buffer_(buffer) {}
+    ConstImages(const Images& images) noexcept : buffer_(images.buffer()) {}
+
+    const brenier_buffer& buffer() const noexcept { return buffer_; }
+
+private:
+    brenier_buffer buffer_;
+};
+
 // ---- Settings
 
-// Of a decoder's activations on a CUDA device.
+// Of a decoder's and an encoder's activations on a CUDA device.
 enum class Precision : brenier_precision {
     engine_default = BRENIER_PRECISION_DEFAULT,
     f16 = BRENIER_PRECISION_F16,
@@ -469,6 +489,11 @@ public:
         const brenier_buffer b = codes.buffer();
         detail::set(error, brenier_decode(handle_, &b, n, &images.buffer()));
     }
+    void encode(std::size_t n, const ConstImages& images, Array<float> codes,
+                std::error_code& error) const noexcept {
+        const brenier_buffer b = codes.buffer();
+        detail::set(error, brenier_encode(handle_, &images.buffer(), n, &b));
+    }
     void generate(std::size_t n, Samples samples, const Extension& extension, const Images& images,
                   std::error_code& error) const noexcept {
         detail::set(error, brenier_generate(handle_, samples.seed, samples.first, n, extension.get(),
@@ -549,6 +574,9 @@ public:
     }
     void decode(std::size_t n, Array<const float> codes, const Images& images) const {
         throwing([&](std::error_code& e) { decode(n, codes, images, e); });
+    }
+    void encode(std::size_t n, const ConstImages& images, Array<float> to) const {
+        throwing([&](std::error_code& e) { encode(n, images, to, e); });
     }
     void generate(std::size_t n, Samples samples, const Extension& extension, const Images& images) const {
         throwing([&](std::error_code& e) { generate(n, samples, extension, images, e); });

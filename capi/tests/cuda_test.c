@@ -59,7 +59,7 @@ static brenier_engine *engine_on(const char *device, void *context, void *stream
 
 static brenier_model *open_on(brenier_engine *engine) {
     uint8_t file[8192];
-    const size_t bytes = tiny_model(file, sizeof file, 3);
+    const size_t bytes = tiny_model(file, sizeof file, 7);
     brenier_model *model = NULL;
     CHECK_OK(brenier_model_open_memory(engine, file, bytes, &model));
     return model;
@@ -87,6 +87,8 @@ static void as_the_cpu(brenier_model *cuda, brenier_model *cpu) {
     CHECK_OK(brenier_decode(cuda, &b_codes, N, &b_image));
     for (int i = 0; i < N; i++)
         for (int p = 0; p < TINY_PIXELS; p++) CHECK(image[i][p] == tiny_pixel(codes[i], p));
+    CHECK_OK(brenier_encode(cuda, &b_image, N, &b_want));
+    CHECK(memcmp(codes, want, sizeof codes) == 0);
 }
 
 /* Images as near as the engine was asked for, by kernels of that type. */
@@ -116,14 +118,18 @@ static void precisions(void) {
         CHECK_OK(brenier_decode(model, &b_z, 1, &b_image));
         for (int p = 0; p < TINY_PIXELS; p++)
             CHECK(fabs((double)image[p] - (double)tiny_pixel(z, p)) <= cases[i].within * (m.high - m.low));
+        CHECK(strstr(m.kernels, "\"part\":\"encoder linear\""));
+        CHECK_OK(brenier_encode(model, &b_image, 1, &b_z));
+        for (int k = 0; k < TINY_D; k++)
+            CHECK(fabs((double)z[k] - (double)tiny_code(image, k)) <= cases[i].within * 8);
         CHECK_OK(brenier_engine_destroy(engine));
     }
 }
 
-/* A device buffer is written in the order of the caller's stream. */
+/* A device buffer is written, and read, in the order of the caller's stream. */
 static void device_buffers(brenier_model *model, void *stream) {
-    float host[N][TINY_PIXELS], device[N][TINY_PIXELS];
-    const brenier_buffer b_host = F32_BUFFER(host);
+    float host[N][TINY_PIXELS], device[N][TINY_PIXELS], codes[N][TINY_D], want[N][TINY_D];
+    const brenier_buffer b_host = F32_BUFFER(host), b_codes = F32_BUFFER(codes), b_want = F32_BUFFER(want);
     address memory = 0;
     CHECK(cu_alloc(&memory, sizeof device) == 0);
     brenier_buffer b = buffer_of((void *)(uintptr_t)memory, sizeof device, BRENIER_F32);
@@ -131,12 +137,17 @@ static void device_buffers(brenier_model *model, void *stream) {
     for (uint64_t seed = 0; seed < 3; seed++) {
         CHECK_OK(brenier_generate(model, seed, 5, N, NULL, &b_host));
         CHECK_OK(brenier_generate(model, seed, 5, N, NULL, &b));
+        CHECK_OK(brenier_encode(model, &b, N, &b_codes));
+        CHECK_OK(brenier_encode(model, &b_host, N, &b_want));
+        CHECK(memcmp(codes, want, sizeof codes) == 0);
         CHECK(cu_synchronize(stream) == 0 && cu_to_host(device, memory, sizeof device) == 0);
         CHECK(memcmp(host, device, sizeof host) == 0);
     }
     CHECK_STATUS(brenier_generate(model, 0, 0, N + 1, NULL, &b), BRENIER_SHORT_BUFFER);
+    CHECK_STATUS(brenier_encode(model, &b, N + 1, &b_codes), BRENIER_SHORT_BUFFER);
     CHECK_FAILS(brenier_noise(model, 0, 0, 1, &b), BRENIER_UNSUPPORTED, "location");
     b.data = host;
+    CHECK_FAILS(brenier_encode(model, &b, 1, &b_codes), BRENIER_INVALID_ARGUMENT, "no memory of a CUDA device");
     CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &b), BRENIER_INVALID_ARGUMENT, "no memory of a CUDA device");
     CHECK(cu_free(memory) == 0);
 }

@@ -29,6 +29,7 @@ static void model_functions(brenier_model *wrong) {
     CHECK_FAILS(brenier_extend(wrong, NULL, NULL, 1, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_codes(wrong, 0, 0, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_decode(wrong, NULL, 1, NULL), BRENIER_INVALID_HANDLE, text);
+    CHECK_FAILS(brenier_encode(wrong, NULL, 1, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_generate(wrong, 0, 0, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_potential(wrong, NULL, 1, NULL, NULL), BRENIER_INVALID_HANDLE, text);
     brenier_field *field = NULL;
@@ -118,6 +119,10 @@ static void null_pointers(void) {
     CHECK_FAILS(brenier_extend(model, &b, NULL, 1, 1, NULL, &b), invalid, "cells");
     CHECK_FAILS(brenier_codes(model, 0, 0, 1, NULL, NULL), invalid, "codes");
     CHECK_FAILS(brenier_decode(model, &b, 1, NULL), invalid, "images");
+    float image[TINY_PIXELS] = {0};
+    const brenier_buffer b_image = F32_BUFFER(image);
+    CHECK_FAILS(brenier_encode(model, NULL, 1, &b), invalid, "images: want a struct, got NULL");
+    CHECK_FAILS(brenier_encode(model, &b_image, 1, NULL), invalid, "codes: want a struct, got NULL");
     CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, NULL), invalid, "images");
     CHECK_FAILS(brenier_potential(model, NULL, 1, NULL, NULL), invalid, "x");
     CHECK_FAILS(brenier_fit(engine, NULL, 1, 1, NULL, NULL, &none), invalid, "points");
@@ -150,7 +155,7 @@ static void struct_sizes(void) {
         bad.struct_size = wrong[i];
         CHECK_FAILS(brenier_noise(model, 0, 0, 1, &bad), invalid, "x: struct_size: want 40");
         brenier_model_properties p = {.struct_size = wrong[i]};
-        CHECK_FAILS(brenier_model_info(model, &p), invalid, "properties: struct_size: want 80");
+        CHECK_FAILS(brenier_model_info(model, &p), invalid, "properties: struct_size: want 88");
         brenier_engine_properties q = {.struct_size = wrong[i]};
         CHECK_FAILS(brenier_engine_info(engine, &q), invalid, "properties: struct_size: want 48");
         brenier_engine_options o = {.struct_size = wrong[i]};
@@ -160,12 +165,64 @@ static void struct_sizes(void) {
         brenier_model *fitted = NULL;
         CHECK_FAILS(brenier_fit(engine, &b, 1, 2, NULL, &f, &fitted), invalid, "options: struct_size: want 88");
     }
+    for (size_t older = offsetof(brenier_model_properties, kernels); older < sizeof(brenier_model_properties); older += 8) {
+        brenier_model_properties p = {.struct_size = older, .has_encoder = 7};
+        CHECK_OK(brenier_model_info(model, &p)); /* of an older header: what it does not have is not written */
+        CHECK(p.points == TINY_N && p.has_encoder == 7);
+    }
     struct {
         brenier_model_properties known;
         double later;
     } longer = {.known = {.struct_size = sizeof longer}, .later = 1};
     CHECK_OK(brenier_model_info(model, &longer.known));
     CHECK(longer.later == 0 && longer.known.struct_size == sizeof longer && longer.known.points == TINY_N);
+}
+
+/* The images that encode reads are checked as those that decode writes. */
+static void encoded_buffers(void) {
+    _Alignas(8) uint8_t memory[64] = {0};
+    float z[2][TINY_D] = {{7, 7}, {7, 7}};
+    const brenier_status invalid = BRENIER_INVALID_ARGUMENT;
+    brenier_buffer codes = F32_BUFFER(z), images = buffer_of(memory, 2 * TINY_PIXELS - 1, BRENIER_U8);
+    CHECK_FAILS(brenier_encode(model, &images, 2, &codes), BRENIER_SHORT_BUFFER, "images: 2 rows of 4 U8 do not fit in 7 bytes");
+    CHECK_FAILS(brenier_encode(model, &images, SIZE_MAX, &codes), BRENIER_SHORT_BUFFER, "images:");
+    const brenier_dtype dtypes[] = {BRENIER_I64, BRENIER_F64, BRENIER_U16, -1, 99};
+    for (size_t i = 0; i < sizeof dtypes / sizeof *dtypes; i++) {
+        images = buffer_of(memory, sizeof memory, dtypes[i]);
+        CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: want dtype BRENIER_F32 (0), BRENIER_F16 (1) or BRENIER_U8 (2)");
+    }
+    images = buffer_of(memory, sizeof memory, BRENIER_U8);
+    images.layout = 2;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: want layout");
+    images.layout = BRENIER_NCHW;
+    images.location = 2;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: want location");
+    images.location = BRENIER_CUDA_DEVICE;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), BRENIER_UNSUPPORTED, "location");
+    images = buffer_of(memory + 1, sizeof memory - 1, BRENIER_F16);
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: want data aligned to its elements of 2 bytes");
+    images = buffer_of(NULL, 64, BRENIER_F32);
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: want memory, got data NULL");
+    images.struct_size = 1;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "images: struct_size: want 40");
+    images = buffer_of(memory, sizeof memory, BRENIER_F32);
+    codes.bytes--;
+    CHECK_FAILS(brenier_encode(model, &images, 2, &codes), BRENIER_SHORT_BUFFER, "codes: 2 rows of 2 F32 do not fit in 15 bytes");
+    codes = F32_BUFFER(z);
+    codes.dtype = BRENIER_F16;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), invalid, "codes: want dtype BRENIER_F32 (0), got 1");
+    codes = F32_BUFFER(z);
+    codes.location = BRENIER_CUDA_DEVICE;
+    CHECK_FAILS(brenier_encode(model, &images, 1, &codes), BRENIER_UNSUPPORTED, "codes: want location");
+    codes = F32_BUFFER(z);
+    const float bad[] = {NAN, INFINITY, -INFINITY};
+    for (int i = 0; i < 3; i++) {
+        memcpy(memory + sizeof(float) * (TINY_PIXELS + 2), &bad[i], sizeof *bad);
+        CHECK_FAILS(brenier_encode(model, &images, 2, &codes), invalid, "images: element 2 of image 1 is a NaN or an infinity; want finite values");
+    }
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < TINY_D; k++) CHECK(z[i][k] == 7); /* nothing was written */
+    CHECK_OK(brenier_encode(model, &images, 1, &codes)); /* the one before it is sound */
 }
 
 static void buffers(void) {
@@ -207,6 +264,7 @@ static void buffers(void) {
     CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &images), invalid, "data NULL");
     images = buffer_of((void *)(UINTPTR_MAX - 7), SIZE_MAX, BRENIER_F32);
     CHECK_FAILS(brenier_generate(model, 0, 0, 1, NULL, &images), invalid, "beyond the end of memory");
+    encoded_buffers();
     b.dtype = BRENIER_F64;
     CHECK_FAILS(brenier_noise(model, 0, 0, 1, &b), invalid, "x: want dtype BRENIER_F32 (0), got 4");
     b.dtype = 99;
@@ -266,6 +324,8 @@ static void parts_that_are_missing(void) {
     CHECK_FAILS(brenier_decode(map, &b, 1, &b_image), BRENIER_UNSUPPORTED, "no decoder");
     CHECK_FAILS(brenier_generate(map, 0, 0, 1, NULL, &b_image), BRENIER_UNSUPPORTED, "no decoder");
     CHECK_FAILS(brenier_generate(map, 0, 0, SIZE_MAX, NULL, &b_image), BRENIER_UNSUPPORTED, "no decoder");
+    CHECK_FAILS(brenier_encode(map, &b_image, 1, &b), BRENIER_UNSUPPORTED, "no encoder");
+    CHECK_FAILS(brenier_encode(decoder, &b_image, 1, &b), BRENIER_UNSUPPORTED, "no encoder");
     CHECK_FAILS(brenier_locate(decoder, &b, 1, 1, &b_cell, NULL), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_extend(decoder, &b, &b_cell, 1, 1, NULL, &b), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_codes(decoder, 0, 0, 1, NULL, &b), BRENIER_UNSUPPORTED, "no map");
@@ -273,13 +333,18 @@ static void parts_that_are_missing(void) {
     CHECK_FAILS(brenier_potential(decoder, &b, 1, NULL, NULL), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_model_tensor(decoder, "ot.points", &b), BRENIER_UNSUPPORTED, "no ot.points");
     CHECK_FAILS(brenier_model_tensor(map, "decoder.weight", &b), BRENIER_INVALID_ARGUMENT, "name: want ot.points");
+    CHECK_FAILS(brenier_model_tensor(model, "encoder.weight", &b), BRENIER_INVALID_ARGUMENT, "name: want ot.points");
+    uint8_t file[8192];
+    brenier_model *none = NULL;
+    const size_t bytes = tiny_model(file, sizeof file, 5);
+    CHECK_FAILS(brenier_model_open_memory(engine, file, bytes, &none), BRENIER_BAD_MODEL, "encoder: there is no decoder whose images it would read");
     CHECK_OK(brenier_model_close(map));
     CHECK_OK(brenier_model_close(decoder));
 }
 
 static void files(void) {
     uint8_t file[8192];
-    const size_t bytes = tiny_model(file, sizeof file, 3);
+    const size_t bytes = tiny_model(file, sizeof file, 7);
     brenier_model *none = NULL;
     CHECK_FAILS(brenier_model_open(engine, "no/such/file", &none), BRENIER_IO, "no/such/file");
     CHECK_FAILS(brenier_model_save(model, "no/such/directory/file"), BRENIER_IO, "no/such/directory");
@@ -391,7 +456,7 @@ int main(void) {
     brenier_engine_options_init(&options);
     options.device = "cpu";
     CHECK_OK(brenier_engine_create(&options, &engine));
-    model = open_parts(3);
+    model = open_parts(7);
     handles();
     engine_with_open_models();
     null_pointers();

@@ -15,7 +15,8 @@ enum { N = 300 };
 
 /* Everything that a model says, in one piece of memory. */
 typedef struct {
-    float x[N][TINY_D], z[N][TINY_D], image[N][TINY_PIXELS];
+    float x[N][TINY_D], z[N][TINY_D], image[N][TINY_PIXELS], back[N][TINY_D], of_bytes[N][TINY_D];
+    uint8_t bytes[N][TINY_PIXELS];
     int64_t cells[N][4];
     double scores[N][4], u[N], phi[N];
 } answers;
@@ -28,6 +29,7 @@ typedef struct {
     __typeof__(brenier_locate) *locate;
     __typeof__(brenier_extend) *extend;
     __typeof__(brenier_decode) *decode;
+    __typeof__(brenier_encode) *encode;
     __typeof__(brenier_potential) *potential;
 } functions;
 
@@ -39,7 +41,7 @@ static void *function(void *library, const char *name) {
 
 static void ask(const functions *f, answers *a) {
     uint8_t file[8192];
-    const size_t bytes = tiny_model(file, sizeof file, 3);
+    const size_t bytes = tiny_model(file, sizeof file, 7);
     brenier_engine *engine = NULL;
     brenier_model *model = NULL;
     const brenier_engine_options options = {.struct_size = sizeof options, .threads = 4};
@@ -47,7 +49,9 @@ static void ask(const functions *f, answers *a) {
                                  .angle = BRENIER_ANGLE_RADIANS, .theta = 1.1};
     const brenier_buffer b_x = F32_BUFFER(a->x), b_z = F32_BUFFER(a->z), b_image = F32_BUFFER(a->image),
                          b_cells = I64_BUFFER(a->cells), b_scores = F64_BUFFER(a->scores),
-                         b_u = F64_BUFFER(a->u), b_phi = F64_BUFFER(a->phi);
+                         b_u = F64_BUFFER(a->u), b_phi = F64_BUFFER(a->phi), b_back = F32_BUFFER(a->back),
+                         b_bytes = buffer_of(a->bytes, sizeof a->bytes, BRENIER_U8),
+                         b_of_bytes = F32_BUFFER(a->of_bytes);
     CHECK(f->engine_create(&options, &engine) == BRENIER_OK);
     CHECK(f->model_open_memory(engine, file, bytes, &model) == BRENIER_OK);
     CHECK(f->noise(model, 3, 4, N, &b_x) == BRENIER_OK);
@@ -57,6 +61,9 @@ static void ask(const functions *f, answers *a) {
     CHECK(f->extend(model, &b_x, &b_cells, N, 4, &e, &b_z) == BRENIER_OK);
     a->z[2][0] = 1e-42f, a->z[2][1] = 0;
     CHECK(f->decode(model, &b_z, N, &b_image) == BRENIER_OK);
+    CHECK(f->encode(model, &b_image, N, &b_back) == BRENIER_OK);
+    CHECK(f->decode(model, &b_z, N, &b_bytes) == BRENIER_OK);
+    CHECK(f->encode(model, &b_bytes, N, &b_of_bytes) == BRENIER_OK);
     CHECK(f->potential(model, &b_x, N, &b_u, &b_phi) == BRENIER_OK);
     CHECK(f->engine_destroy(engine) == BRENIER_OK);
 }
@@ -83,6 +90,7 @@ int main(void) {
     *(void **)&f.locate = function(library, "brenier_locate");
     *(void **)&f.extend = function(library, "brenier_extend");
     *(void **)&f.decode = function(library, "brenier_decode");
+    *(void **)&f.encode = function(library, "brenier_encode");
     *(void **)&f.potential = function(library, "brenier_potential");
     ask(&f, &under_theirs);
 #if defined(__x86_64__)

@@ -46,7 +46,8 @@ PLACE(brenier_model_properties, high, 48);
 PLACE(brenier_model_properties, source, 56);
 PLACE(brenier_model_properties, metadata, 64);
 PLACE(brenier_model_properties, kernels, 72);
-SIZE(brenier_model_properties, 80);
+PLACE(brenier_model_properties, has_encoder, 80);
+SIZE(brenier_model_properties, 88);
 
 PLACE(brenier_extension, mode, 8);
 PLACE(brenier_extension, k, 12);

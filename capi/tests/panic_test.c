@@ -8,11 +8,11 @@
 static uint8_t file[8192];
 static size_t file_bytes;
 
-enum { FUNCTIONS = 16 };
+enum { FUNCTIONS = 17 };
 
 /* Calls one of the functions that work on an engine or model. */
 static brenier_status function(int which, brenier_engine *engine, brenier_model *model) {
-    float x[TINY_D] = {0}, image[TINY_PIXELS], points[TINY_N * TINY_D];
+    float x[TINY_D] = {0}, image[TINY_PIXELS] = {0}, points[TINY_N * TINY_D];
     int64_t cell[1] = {0};
     double u[1];
     brenier_engine_properties e = {.struct_size = sizeof e};
@@ -40,6 +40,7 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
         case 12: return brenier_potential(model, &b, 1, &b_u, NULL);
         case 13: return brenier_field_create(model, NULL, &field);
         case 14: return brenier_run(engine, 0, NULL);
+        case 15: return brenier_encode(model, &b_image, 1, &b);
         default: return brenier_fit(engine, &b, 1, TINY_D, NULL, NULL, &opened);
     }
 }
@@ -94,7 +95,7 @@ static void beside_a_queue(int32_t where, const char *text) {
 }
 
 int main(void) {
-    file_bytes = tiny_model(file, sizeof file, 3);
+    file_bytes = tiny_model(file, sizeof file, 7);
     brenier_engine *bystander = NULL;
     brenier_model *sound = NULL;
     CHECK_OK(brenier_engine_create(NULL, &bystander));

@@ -46,11 +46,13 @@ static void info(void) {
     CHECK(strcmp(m.source, "uniform") == 0);
     CHECK(strstr(m.metadata, "Gemm") != NULL);
 
+    CHECK(m.has_encoder == 1 && strstr(m.metadata, "Flatten") != NULL);
+
     brenier_model *map = open_parts(1), *decoder = open_parts(2);
     CHECK_OK(brenier_model_info(map, &m));
     CHECK(m.points == TINY_N && m.channels == 0);
     CHECK_OK(brenier_model_info(decoder, &m));
-    CHECK(m.points == 0 && m.dimension == TINY_D && m.channels == 1);
+    CHECK(m.points == 0 && m.dimension == TINY_D && m.channels == 1 && m.has_encoder == 0);
     CHECK_OK(brenier_model_close(map));
     CHECK_OK(brenier_model_close(decoder));
 }
@@ -202,6 +204,46 @@ static void decode(void) {
         }
 }
 
+/* Images of every kind, one channel of which both layouts order alike. */
+static void encode(void) {
+    static float z[ROWS][TINY_D], codes[ROWS][TINY_D], image[ROWS][TINY_PIXELS];
+    static uint8_t bytes[ROWS][TINY_PIXELS];
+    static uint16_t halves[ROWS][TINY_PIXELS];
+    for (int i = 0; i < ROWS; i++) z[i][0] = (float)(i % 17 - 8) / 8, z[i][1] = (float)(i % 11 - 5) / 8;
+    const brenier_buffer in = F32_BUFFER(z), out = F32_BUFFER(codes);
+    brenier_buffer images[] = {F32_BUFFER(image), buffer_of(halves, sizeof halves, BRENIER_F16),
+                               buffer_of(bytes, sizeof bytes, BRENIER_U8)};
+    for (int layout = BRENIER_NCHW; layout <= BRENIER_NHWC; layout++) {
+        for (int kind = 0; kind < 3; kind++) {
+            images[kind].layout = layout;
+            CHECK_OK(brenier_decode(model, &in, ROWS, &images[kind]));
+            memset(codes, 0, sizeof codes);
+            CHECK_OK(brenier_encode(model, &images[kind], ROWS, &out));
+            for (int i = 0; i < ROWS; i++)
+                for (int k = 0; k < TINY_D; k++)
+                    if (kind < 2) {
+                        CHECK(codes[i][k] == z[i][k]); /* exact in floats of either width */
+                    } else {
+                        float pixels[TINY_PIXELS];
+                        for (int p = 0; p < TINY_PIXELS; p++) pixels[p] = (float)(bytes[i][p] * 8.0 / 255 - 4);
+                        CHECK(fabs(codes[i][k] - tiny_code(pixels, k)) <= 4e-6);
+                    }
+        }
+    }
+    /* Of images that are nobody's decode; one alone; no further than it must be; none at all. */
+    for (int i = 0; i < ROWS; i++)
+        for (int p = 0; p < TINY_PIXELS; p++) image[i][p] = (float)((i * 7 + p * 13) % 65 - 32) / 8;
+    CHECK_OK(brenier_encode(model, &images[0], ROWS, &out));
+    for (int i = 0; i < ROWS; i++)
+        for (int k = 0; k < TINY_D; k++) CHECK(codes[i][k] == tiny_code(image[i], k));
+    float few[2][TINY_D] = {{0}, {7, 7}};
+    const brenier_buffer b_few = F32_BUFFER(few), one = buffer_of(image[321], sizeof image[321], BRENIER_F32),
+                         nothing = buffer_of(NULL, 0, BRENIER_F32);
+    CHECK_OK(brenier_encode(model, &one, 1, &b_few));
+    CHECK(memcmp(few[0], codes[321], sizeof few[0]) == 0 && few[1][0] == 7 && few[1][1] == 7);
+    CHECK_OK(brenier_encode(model, &nothing, 0, &nothing));
+}
+
 static void generate(void) {
     static float x[ROWS][TINY_D], codes[ROWS][TINY_D], again[ROWS][TINY_D];
     static float image[ROWS][TINY_PIXELS], expected[ROWS][TINY_PIXELS], nhwc[ROWS][TINY_PIXELS];
@@ -272,6 +314,12 @@ static void save(void) {
     CHECK_OK(brenier_generate(copy, 1, 2, 9, NULL, &b_image));
     CHECK_OK(brenier_generate(model, 1, 2, 9, NULL, &b_expected));
     CHECK(memcmp(image, expected, sizeof image) == 0);
+    float z[9][TINY_D], encoded[9][TINY_D];
+    const brenier_buffer b_z = F32_BUFFER(z), b_encoded = F32_BUFFER(encoded);
+    CHECK_OK(brenier_codes(copy, 1, 2, 9, NULL, &b_z));
+    CHECK_OK(brenier_encode(copy, &b_image, 9, &b_encoded));
+    for (int i = 0; i < 9; i++)
+        for (int k = 0; k < TINY_D; k++) CHECK(fabsf(encoded[i][k] - z[i][k]) <= 1e-6f);
     CHECK_OK(brenier_model_close(copy));
     remove(path);
 }
@@ -285,13 +333,14 @@ int main(void) {
     options.device = "cpu";
     options.threads = 2;
     CHECK_OK(brenier_engine_create(&options, &engine));
-    model = open_parts(3);
+    model = open_parts(7);
     info();
     tensors();
     noise(x);
     locate(x, cells);
     extend(x, cells);
     decode();
+    encode();
     generate();
     potential(x);
     save();

@@ -13,28 +13,36 @@ import (
 // readArray reads an array from FILE.npy, from FILE.safetensors (the only tensor in it) or
 // FILE.safetensors:NAME, or as .npy from standard input where path is "-".
 func readArray(c *console, path string) (values []float32, shape []int, err error) {
+	values, shape, _, err = readTyped(c, path)
+	return values, shape, err
+}
+
+// readTyped is readArray, and what the elements were: "f4" of float32, "u1" of bytes, as .npy has it.
+func readTyped(c *console, path string) (values []float32, shape []int, kind string, err error) {
 	file, name, _ := strings.Cut(path, ".safetensors:")
+	if file == path && strings.HasSuffix(path, ".safetensors") {
+		file, name = strings.TrimSuffix(path, ".safetensors"), ""
+	}
 	switch {
 	case path == "-":
-		values, shape, err = readNpy(c.stdin)
+		values, shape, kind, err = readNpy(c.stdin)
 		path = "standard input"
 	case file != path:
-		return engine.ReadTensor(file+".safetensors", name)
-	case strings.HasSuffix(path, ".safetensors"):
-		return engine.ReadTensor(path, "")
+		values, shape, err = engine.ReadTensor(file+".safetensors", name)
+		return values, shape, "f4", err // a tensor of whole numbers is refused
 	default:
-		values, shape, err = openNpy(path)
+		values, shape, kind, err = openNpy(path)
 	}
 	if err != nil && !os.IsNotExist(err) {
 		err = fmt.Errorf("%s: %w", path, err)
 	}
-	return values, shape, err
+	return values, shape, kind, err
 }
 
-func openNpy(path string) (values []float32, shape []int, err error) {
+func openNpy(path string) (values []float32, shape []int, kind string, err error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	defer file.Close()
 	return readNpy(file)

@@ -296,7 +296,7 @@ func TestSampleFrames(t *testing.T) {
 	t.Run("npy", func(t *testing.T) {
 		out := filepath.Join(directory, "x.npy")
 		cli(t, exitDone, append(flags, "--out", out)...)
-		values, shape, err := openNpy(out)
+		values, shape, _, err := openNpy(out)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -404,7 +404,7 @@ func TestLocate(t *testing.T) {
 	t.Run("npy", func(t *testing.T) {
 		out, scoresOut := filepath.Join(t.TempDir(), "c.npy"), filepath.Join(t.TempDir(), "s.npy")
 		cli(t, exitDone, "locate", path, file, "-k", "3", "--out", out, "--scores", scoresOut)
-		got, shape, err := openNpy(out)
+		got, shape, _, err := openNpy(out)
 		if err != nil || !slices.Equal(shape, []int{n, k}) {
 			t.Fatal(shape, err)
 		}
@@ -413,7 +413,7 @@ func TestLocate(t *testing.T) {
 				t.Fatalf("cell %d is %v, want %d", i, v, cells[i])
 			}
 		}
-		if got, _, err = openNpy(scoresOut); err != nil || got[0] != float32(scores[0]) {
+		if got, _, _, err = openNpy(scoresOut); err != nil || got[0] != float32(scores[0]) {
 			t.Error(got, err)
 		}
 	})
@@ -450,7 +450,7 @@ func TestDecode(t *testing.T) {
 	file, out := filepath.Join(t.TempDir(), "codes.safetensors"), filepath.Join(t.TempDir(), "out.npy")
 	writeSafetensors(t, file, []string{"a", "z"}, [][]int{{1}, {n, testDim}}, [][]float32{{1}, z})
 	cli(t, exitDone, "decode", path, file+":z", "--out", out)
-	got, shape, err := openNpy(out)
+	got, shape, _, err := openNpy(out)
 	if err != nil || !slices.Equal(shape, []int{n, 1, testHeight, testWidth}) {
 		t.Fatal(shape, err)
 	}

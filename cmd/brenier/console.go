@@ -29,7 +29,7 @@ func newConsole(flags *flag.FlagSet, stdin io.Reader, stdout, stderr io.Writer) 
 	flags.StringVar(&c.config.Device, "device", "", "run on `device`: cpu, cuda, cuda:1")
 	flags.IntVar(&c.config.Threads, "threads", 0, "use `n` CPU threads; 0: all processors")
 	flags.StringVar(&c.config.Path, "cpu", "", "use the instruction `set` portable, avx2 or avx512; else the best")
-	flags.StringVar(&c.config.CUDA.Precision, "precision", "", "decode on a GPU in `type` f16, bf16 or f32; else f16")
+	flags.StringVar(&c.config.CUDA.Precision, "precision", "", "decode and encode on a GPU in `type` f16, bf16 or f32; else f16")
 	flags.BoolVar(&c.json, "json", false, "print the result as JSON")
 	return c
 }

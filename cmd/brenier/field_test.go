@@ -68,7 +68,7 @@ func TestField(t *testing.T) {
 				t.Fatal(err)
 			}
 			if name == "f.npy" {
-				_, shape, err := readNpy(bytes.NewReader(got))
+				_, shape, _, err := readNpy(bytes.NewReader(got))
 				if err != nil || fmt.Sprint(shape) != "[520 33]" {
 					t.Errorf("shape %v, %v; want [520 33]", shape, err)
 				}

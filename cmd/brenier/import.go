@@ -14,10 +14,11 @@ import (
 
 var importCommand = command{
 	name: "import", argument: "STATE_DICT", least: 1, most: 1,
-	summary: "Make a model of a PyTorch decoder's state dict (safetensors) and its layer list",
+	summary: "Make a model of a PyTorch autoencoder's or decoder's state dict (safetensors) and its layer lists",
 	examples: []string{
 		"import autoencoder.safetensors --layers decoder.txt --prefix decoder. --input 64 --out decoder.safetensors",
 		"import autoencoder.safetensors --layers decoder.txt --points latents.safetensors:latents --fit --out digits.safetensors",
+		"import autoencoder.safetensors --layers decoder.txt --encoder-layers encoder.txt --points latents.npy --fit --out digits.safetensors",
 		"import autoencoder.safetensors --layers decoder.txt --points latents.safetensors --count 10000 --fit --weights f16 --points-dtype f16 --out small.safetensors",
 		"import autoencoder.safetensors --layers decoder.txt --points latents.safetensors --heights heights.safetensors --out digits.safetensors",
 	},
@@ -31,6 +32,8 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 	)
 	layersPath := flags.String("layers", "", "`file` with a layer a line, as PyTorch prints an nn.Sequential, or a JSON list of strings")
 	flags.StringVar(&decoder.Prefix, "prefix", "decoder.", "the decoder's tensors are those of the state dict that begin with `text`")
+	encoderPath := flags.String("encoder-layers", "", "`file` with the layers of an encoder in the same state dict, from images in their range to codes; none: the model has no encoder")
+	flags.StringVar(&decoder.EncoderPrefix, "encoder-prefix", "encoder.", "the encoder's tensors are those of the state dict that begin with `text`")
 	input := flags.String("input", "", "`shape` of a code, as 64 or 64,1,1; else [d] of --points")
 	rangeText := flags.String("range", "", "the images' `low,high`; else from the last layer")
 	weights := flags.String("weights", "f32", "keep weights as `type` f32 or f16")
@@ -60,6 +63,14 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 			return err
 		}
 		decoder.Layers = string(text)
+		if *encoderPath != "" {
+			if text, err = os.ReadFile(*encoderPath); err != nil {
+				return err
+			}
+			if decoder.EncoderLayers = string(text); strings.TrimSpace(decoder.EncoderLayers) == "" {
+				return fmt.Errorf("%s: want the encoder's layers, got an empty file", *encoderPath)
+			}
+		}
 		var known bool
 		if decoder.Weights, known = dtypes[*weights]; !known {
 			return usagef("--weights: want f32 or f16, got %q", *weights)

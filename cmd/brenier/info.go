@@ -30,11 +30,24 @@ var infoCommand = command{
 type metadata struct {
 	Extension extension `json:"extension"`
 	Fit       *report   `json:"fit"`
-	Graph     struct {
-		Nodes []struct {
-			Op string `json:"op"`
-		} `json:"nodes"`
-	} `json:"graph"`
+	Graph     network   `json:"graph"`
+	Encoder   network   `json:"encoder"`
+}
+
+// network is the graph of a decoder or an encoder.
+type network struct {
+	Nodes []struct {
+		Op string `json:"op"`
+	} `json:"nodes"`
+}
+
+// operators are its nodes' in order.
+func (n network) operators() string {
+	var operators []string
+	for _, node := range n.Nodes {
+		operators = append(operators, node.Op)
+	}
+	return strings.Join(operators, " ")
 }
 
 type extension struct {
@@ -140,6 +153,7 @@ func runInfo(c *console, f figure, arguments []string) error {
 				"has_centroids": info.HasCentroids, "has_masses": info.HasMasses,
 				"channels": info.Channels, "height": info.Height, "width": info.Width,
 				"range": []float64{info.Low, info.High}, "parameters": info.Parameters,
+				"has_encoder": info.HasEncoder, "encoder_parameters": info.EncoderParameters,
 				"metadata": json.RawMessage(info.Metadata),
 				"kernels":  kernelsJSON(kernels), "notes": notes,
 			},
@@ -203,12 +217,12 @@ func printModel(c *console, info engine.ModelInfo) {
 		printReport(c, *m.Fit)
 	}
 	if info.Channels > 0 {
-		var operators []string
-		for _, node := range m.Graph.Nodes {
-			operators = append(operators, node.Op)
-		}
 		c.printf("%-10s %d -> %dx%dx%d in [%g,%g], %s parameters\n", "decoder", info.Dimension, info.Channels, info.Height, info.Width, info.Low, info.High, thousands(uint64(info.Parameters)))
-		c.printf("%-10s %s\n", "", strings.Join(operators, " "))
+		c.printf("%-10s %s\n", "", m.Graph.operators())
+	}
+	if info.HasEncoder {
+		c.printf("%-10s %dx%dx%d -> %d, %s parameters\n", "encoder", info.Channels, info.Height, info.Width, info.Dimension, thousands(uint64(info.EncoderParameters)))
+		c.printf("%-10s %s\n", "", m.Encoder.operators())
 	}
 }
 

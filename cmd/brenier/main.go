@@ -31,7 +31,7 @@ type command struct {
 	setup    func(flags *flag.FlagSet) func(c *console, arguments []string) error
 }
 
-var commands = []command{infoCommand, sampleCommand, fieldCommand, locateCommand, decodeCommand, fitCommand, importCommand, benchCommand}
+var commands = []command{infoCommand, sampleCommand, fieldCommand, locateCommand, decodeCommand, encodeCommand, fitCommand, importCommand, benchCommand}
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 

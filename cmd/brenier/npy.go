@@ -31,35 +31,36 @@ var (
 	npyShape   = regexp.MustCompile(`'shape'\s*:\s*\(([0-9,\s]*)\)`)
 )
 
-// readNpy reads an array of float16, float32, float64 or integers as float32.
-func readNpy(r io.Reader) (values []float32, shape []int, err error) {
+// readNpy reads an array of float16, float32, float64 or integers as float32; kind is "f2", "u1" and so on.
+func readNpy(r io.Reader) (values []float32, shape []int, kind string, err error) {
 	descr, shape, err := readNpyHeader(r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
 	n := 1
 	for _, extent := range shape {
 		if extent > 0 && n > maxElements/extent {
-			return nil, nil, fmt.Errorf("shape %v is too large", shape)
+			return nil, nil, "", fmt.Errorf("shape %v is too large", shape)
 		}
 		n *= extent
 	}
-	width, convert, err := npyElement(descr)
+	kind = strings.TrimLeft(descr, "<|")
+	width, convert, err := npyElement(kind)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", fmt.Errorf("dtype %q; %w", descr, err)
 	}
 	// The file may be shorter than it says, so memory grows with what is read.
 	buffer := make([]byte, 1<<16)
 	for len(values) < n {
 		part := buffer[:min(len(buffer), width*(n-len(values)))]
 		if _, err := io.ReadFull(r, part); err != nil {
-			return nil, nil, fmt.Errorf("the data ends before the %d values of shape %v", n, shape)
+			return nil, nil, "", fmt.Errorf("the data ends before the %d values of shape %v", n, shape)
 		}
 		for ; len(part) > 0; part = part[width:] {
 			values = append(values, convert(part))
 		}
 	}
-	return values, shape, nil
+	return values, shape, kind, nil
 }
 
 func readNpyHeader(r io.Reader) (descr string, shape []int, err error) {
@@ -106,9 +107,9 @@ func readNpyHeader(r io.Reader) (descr string, shape []int, err error) {
 }
 
 // npyElement returns the bytes of an element and how one becomes a float32.
-func npyElement(descr string) (width int, convert func([]byte) float32, err error) {
+func npyElement(kind string) (width int, convert func([]byte) float32, err error) {
 	order := binary.LittleEndian
-	switch strings.TrimLeft(descr, "<|") {
+	switch kind {
 	case "f2":
 		return 2, func(b []byte) float32 { return float16.Frombits(order.Uint16(b)).Float32() }, nil
 	case "f4":
@@ -122,7 +123,7 @@ func npyElement(descr string) (width int, convert func([]byte) float32, err erro
 	case "i8":
 		return 8, func(b []byte) float32 { return float32(int64(order.Uint64(b))) }, nil
 	}
-	return 0, nil, fmt.Errorf("dtype %q; want little-endian float16, float32, float64, uint8, int32 or int64", descr)
+	return 0, nil, errors.New("want little-endian float16, float32, float64, uint8, int32 or int64")
 }
 
 // writeNpyHeader writes what precedes the data of an array of the given element type ("<f4").

@@ -24,8 +24,8 @@ func TestReadNpy(t *testing.T) {
 		if (len(file)-len(data))%64 != 0 {
 			t.Fatalf("%s: the test's header is %d bytes", descr, len(file)-len(data))
 		}
-		values, shape, err := readNpy(strings.NewReader(file))
-		if err != nil || !slices.Equal(shape, []int{2, 2}) || !slices.Equal(values, want) {
+		values, shape, kind, err := readNpy(strings.NewReader(file))
+		if err != nil || kind != descr[1:] || !slices.Equal(shape, []int{2, 2}) || !slices.Equal(values, want) {
 			t.Errorf("%s: %v %v %v", descr, values, shape, err)
 		}
 	}
@@ -47,7 +47,7 @@ func TestReadNpyFaults(t *testing.T) {
 		"longer_header":     {"\x93NUMPY\x02\x00\xff\xff\xff\xff" + good[10:], "a header of 4294967295 bytes"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if _, _, err := readNpy(strings.NewReader(c.file)); err == nil || !strings.Contains(err.Error(), c.says) {
+			if _, _, _, err := readNpy(strings.NewReader(c.file)); err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want %q", err, c.says)
 			}
 		})

@@ -1,4 +1,4 @@
-// Float32 to the caller's pixels.
+// Float32 to the caller's pixels and back.
 #pragma once
 #include "image.h"
 #include "ptx/half.cuh"
@@ -18,6 +18,15 @@ __device__ inline void store_pixel(const brenier_cuda_out &out, int at, float v)
 	case BRENIER_CUDA_OUT_F32: ((float *)out.data)[at] = v; break;
 	case BRENIER_CUDA_OUT_F16: ((uint16_t *)out.data)[at] = half_bits(v); break;
 	default: ((uint8_t *)out.data)[at] = byte_of(fmaf(v, out.scale, out.shift)); break;
+	}
+}
+
+// Reads one element of the caller's pixels.
+__device__ inline float load_pixel(const brenier_cuda_out &in, int at) {
+	switch (in.kind) {
+	case BRENIER_CUDA_OUT_F32: return ((const float *)in.data)[at];
+	case BRENIER_CUDA_OUT_F16: return half_value(((const uint16_t *)in.data)[at]);
+	default: return fmaf((float)((const uint8_t *)in.data)[at], in.scale, in.shift);
 	}
 }
 

@@ -1,6 +1,7 @@
 // The wrapper under -fno-exceptions -fno-rtti: every failure is an error code.
 #include "brenier.hpp"
 
+#include <cmath>
 #include <cstdio>
 #include <vector>
 
@@ -22,7 +23,7 @@ int main() {
     const brenier::Engine engine({}, error);
     CHECK(engine && !error);
     std::vector<std::uint8_t> file(8192);
-    file.resize(tiny_model(file.data(), file.size(), 3));
+    file.resize(tiny_model(file.data(), file.size(), 7));
     const brenier::Model model = engine.open(file.data(), file.size(), error);
     if (!model || error) {
         std::fprintf(stderr, "%s\n", brenier_last_error());
@@ -37,6 +38,9 @@ int main() {
     for (std::size_t i = 0; i < 3; i++)
         for (int p = 0; p < TINY_PIXELS; p++)
             CHECK(images[i * TINY_PIXELS + static_cast<std::size_t>(p)] == tiny_pixel(&codes[i * TINY_D], p));
+    std::vector<float> encoded(codes.size());
+    model.encode(3, brenier::ConstImages(images), encoded, error);
+    CHECK(!error && std::fabs(encoded[0] - codes[0]) <= 1e-6f);
     model.generate(4, {}, {}, brenier::Images(images), error);
     CHECK(error == brenier::Status::short_buffer && error.message() == "BRENIER_SHORT_BUFFER");
     CHECK(brenier::last_error().find("images") == 0);

@@ -21,6 +21,7 @@ static int made, failed;
         if (!(condition)) failed++, std::fprintf(stderr, "%s:%d: failed: %s\n", __FILE__, __LINE__, #condition); \
     } while (0)
 
+using brenier::ConstImages;
 using brenier::Engine;
 using brenier::Error;
 using brenier::Extension;
@@ -46,7 +47,7 @@ static Status thrown(Call&& call, const char* sentence) {
 
 static std::vector<std::uint8_t> tiny() {
     std::vector<std::uint8_t> file(8192);
-    file.resize(tiny_model(file.data(), file.size(), 3));
+    file.resize(tiny_model(file.data(), file.size(), 7));
     return file;
 }
 
@@ -109,6 +110,9 @@ static void answers() {
     for (std::size_t i = 0; i < n; i++)
         for (int p = 0; p < TINY_PIXELS; p++)
             CHECK(images[i * TINY_PIXELS + static_cast<std::size_t>(p)] == tiny_pixel(&codes[i * TINY_D], p));
+    CHECK(model.properties().has_encoder == 1);
+    model.encode(n, Images(images), again);
+    for (std::size_t i = 0; i < n * TINY_D; i++) CHECK(std::fabs(again[i] - codes[i]) <= 1e-6f);
     model.potential(n, x, u, phi);
     for (std::size_t i = 0; i < n; i++) CHECK(u[i] == scores[3 * i]);
     model.potential(n, x, u);
@@ -118,6 +122,21 @@ static void answers() {
     std::vector<std::uint16_t> halves(n * TINY_PIXELS);
     model.generate(n, {9, 100}, pair, Images(halves));
     model.generate(n, {9, 100}, Images(bytes.data(), bytes.size()));
+
+    // Images of every kind, from memory that is const too.
+    const std::vector<float> eighths = {1, -2.5, 0.125, 3, -4, 0, 4, 0.5};
+    std::vector<float> z(2 * TINY_D), others(2 * TINY_D);
+    model.encode(2, ConstImages(eighths), z);
+    for (std::size_t i = 0; i < 2; i++)
+        for (int k = 0; k < TINY_D; k++)
+            CHECK(z[i * TINY_D + static_cast<std::size_t>(k)] == tiny_code(&eighths[i * TINY_PIXELS], k));
+    model.encode(2, ConstImages(eighths.data(), eighths.size(), brenier::Layout::nhwc), others);
+    CHECK(others == z);
+    const std::array<std::uint8_t, 8> ends = {0, 255, 255, 0, 255, 0, 0, 255};
+    const std::vector<float> same = {-4, 4, 4, -4, 4, -4, -4, 4};
+    model.encode(2, ConstImages(ends), z);
+    model.encode(2, ConstImages(same), others);
+    CHECK(others == z);
 
     std::array<float, TINY_N> heights;
     model.tensor("ot.heights", heights);
@@ -149,6 +168,12 @@ static void errors() {
     CHECK(error == Status::short_buffer && &error.category() == &brenier::error_category());
     std::vector<float> x(TINY_D);
     model.noise(1, {}, x, error);
+    CHECK(!error);
+    const std::vector<float> image(TINY_PIXELS);
+    CHECK(thrown([&] { model.encode(2, ConstImages(image), x); }, "images:") == Status::short_buffer);
+    model.encode(1, ConstImages(image), small, error);
+    CHECK(error == Status::short_buffer);
+    model.encode(1, ConstImages(image), x, error);
     CHECK(!error);
 }
 

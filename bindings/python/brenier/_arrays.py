@@ -37,6 +37,21 @@ def rows(name: str, value: ArrayLike, dimension: int) -> NDArray[np.float32]:
     return array
 
 
+def images(name: str, value: ArrayLike, shape: tuple[int, int, int]) -> NDArray[Any]:
+    """Images ``[n, *shape]`` as uint8, float16 or float32, C-contiguous; other floats become float32."""
+    array = np.asarray(value)
+    if array.dtype != np.uint8 and array.dtype.kind != "f":
+        raise InvalidArgumentError(f"{name}: want uint8, or floats in the output's range, got {array.dtype}")
+    kept = array.dtype if array.dtype.name in ("uint8", "float16") else np.dtype(np.float32)
+    array = _converted(name, array, kept.newbyteorder("="), "fu")
+    if array.ndim != 4 or array.shape[1:] != shape:
+        hint = f"; one image is {name}[None]" if array.shape == shape else ""
+        raise InvalidArgumentError(
+            f"{name}: want [n, {', '.join(map(str, shape))}], got {list(array.shape)}{hint}"
+        )
+    return array
+
+
 def cells(name: str, value: ArrayLike, n: int) -> NDArray[np.int64]:
     """Cells as int64 ``[n, k]``, C-contiguous; ``[n]`` is taken as k = 1."""
     array = _converted(name, value, np.dtype(np.int64), "iu")

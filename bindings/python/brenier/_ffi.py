@@ -115,6 +115,7 @@ class ModelProperties(ctypes.Structure):
         ("source", c_char_p),
         ("metadata", c_char_p),
         ("kernels", c_char_p),
+        ("has_encoder", c_int32),
     ]
 
 
@@ -232,6 +233,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     ),
     "brenier_codes": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_decode": (Status, [_model, _buffer, c_size_t, _buffer]),
+    "brenier_encode": (Status, [_model, _buffer, c_size_t, _buffer]),
     "brenier_generate": (Status, [_model, c_uint64, c_uint64, c_size_t, _extension, _buffer]),
     "brenier_potential": (Status, [_model, _buffer, c_size_t, _buffer, _buffer]),
     "brenier_field_options_init": (None, [POINTER(FieldOptions)]),

@@ -127,7 +127,7 @@ class Engine:
     cuda : CudaOptions, optional
         How a CUDA device is used.
     precision : {"float16", "bfloat16", "float32"}, optional
-        The type of a decoder's activations on a CUDA device. Every value of an image is within
+        The type of the networks' activations on a CUDA device. Every value of an image is within
         2e-3, 1.6e-2 or 1e-5 of the output's range of a float64 decode. ``"bfloat16"`` is for
         decoders whose activations leave float16's range; ``"float32"`` does without tensor cores.
         Default: ``"float16"``. The CPU always computes in float32.

@@ -49,12 +49,14 @@ class ModelInfo:
         Whether ``mode="simplex"`` can be asked for.
     channels, height, width : int
         Of an image; 0 if the model has no decoder.
+    has_encoder : bool
+        Whether it makes codes of images.
     low, high : float
         The range of an image's values.
     source : str
         The noise: ``"gaussian"``, N(0, I), or ``"uniform"``, on [-1/2, 1/2]^d.
     metadata : dict
-        The file's metadata: ``graph``, ``extension``, ``output``, ``fit`` and so on.
+        The file's metadata: ``graph``, ``encoder``, ``extension``, ``output``, ``fit``.
     kernels : list of dict
         Which kernel serves each part, where the device has several: ``{"part": .., "kernel": ..}``.
     notes : list of str
@@ -69,6 +71,7 @@ class ModelInfo:
     channels: int
     height: int
     width: int
+    has_encoder: bool
     low: float
     high: float
     source: str
@@ -103,6 +106,7 @@ def model_info(model: Any, engine: EngineInfo) -> ModelInfo:
         channels=int(properties.channels),
         height=int(properties.height),
         width=int(properties.width),
+        has_encoder=bool(properties.has_encoder),
         low=float(properties.low),
         high=float(properties.high),
         source=_call.text(properties.source),

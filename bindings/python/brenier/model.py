@@ -12,12 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from . import _arrays, _call, _ffi, job
+from . import _arrays, _call, _ffi, interpolation, job
 from .engine import CudaOptions, Engine, Handle, JobOptions, Precision, shared
 from .errors import InvalidArgumentError, UnsupportedError
 from .field import Field, FieldDType, OctaveLike
 from .field import options as field_options
 from .info import ModelInfo, model_info
+from .interpolation import Along
 from .job import Job
 
 Mode = Literal["cell", "simplex", "pair"]
@@ -300,6 +301,171 @@ class Model:
             ctypes.byref(_call.buffer(images, _LAYOUTS[layout])),
         )
         return images
+
+    def encode(
+        self, images: ArrayLike, *, layout: Layout = "NCHW", out: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Codes of images, by the model's encoder: the way back from :meth:`decode`.
+
+        Parameters
+        ----------
+        images : array_like ``[n, C, H, W]`` or ``[n, H, W, C]``
+            As :meth:`decode` makes them: ``uint8``, 0 .. 255 for the output's range, or finite floats in
+            that range.
+        layout : {"NCHW", "NHWC"}
+        out : array, optional
+            ``[n, d]`` float32 to write to.
+
+        Returns
+        -------
+        array ``[n, d]`` float32
+
+        Raises
+        ------
+        InvalidArgumentError
+            A wrong shape or dtype; a NaN or infinity, by its image.
+        UnsupportedError
+            The model has no encoder.
+        """
+        array = self._given("images", images, layout)
+        z = _arrays.output(out, (len(array), self._info.dimension), np.float32)
+        _call.call(
+            "brenier_encode",
+            self.pointer,
+            ctypes.byref(_call.buffer(array, _LAYOUTS[layout])),
+            len(array),
+            ctypes.byref(_call.buffer(z)),
+        )
+        return z
+
+    def reconstruct(
+        self,
+        images: ArrayLike,
+        *,
+        dtype: ImageDType | None = None,
+        layout: Layout = "NCHW",
+        out: NDArray[Any] | None = None,
+    ) -> NDArray[Any]:
+        """What of images their codes keep: :meth:`decode` of :meth:`encode`.
+
+        Parameters
+        ----------
+        images, layout
+            As in :meth:`encode`.
+        dtype, out
+            As in :meth:`sample`; left at None, ``dtype`` is that of ``images``.
+
+        Returns
+        -------
+        array of the images' shape
+        """
+        array = self._given("images", images, layout)
+        z = self.encode(array, layout=layout)
+        return self.decode(z, dtype=_dtype(dtype, array), layout=layout, out=out)
+
+    def interpolate(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        steps: int,
+        *,
+        along: Along = "map",
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+        dtype: ImageDType | None = None,
+        layout: Layout = "NCHW",
+    ) -> NDArray[Any]:
+        """Images on the way from each of ``a`` to that of ``b``: :meth:`decode` of
+        :meth:`interpolate_codes` of :meth:`encode`. The first and last are the reconstructions.
+
+        Parameters
+        ----------
+        a, b, layout
+            As ``images`` in :meth:`encode`, as many in b as in a.
+        steps, along, mode, theta, theta_radians, k, blend
+            As in :meth:`interpolate_codes`.
+        dtype
+            As in :meth:`sample`; left at None, that of ``a``.
+
+        Returns
+        -------
+        array ``[n, steps, C, H, W]`` or ``[n, steps, H, W, C]``
+
+        Examples
+        --------
+        >>> model.interpolate(images[:8], images[8:16], 9).shape      # doctest: +SKIP
+        (8, 9, 1, 28, 28)
+        """
+        first, last = self._given("a", a, layout), self._given("b", b, layout)
+        ends = self.encode(first, layout=layout), self.encode(last, layout=layout)
+        z = self.interpolate_codes(
+            *ends, steps, along=along, mode=mode, theta=theta, theta_radians=theta_radians, k=k, blend=blend
+        )
+        flat = z.reshape(-1, z.shape[2])
+        images = self.decode(flat, dtype=_dtype(dtype, first), layout=layout)
+        return images.reshape(*z.shape[:2], *images.shape[1:])
+
+    def interpolate_codes(
+        self,
+        a: ArrayLike,
+        b: ArrayLike,
+        steps: int,
+        *,
+        along: Along = "map",
+        mode: Mode | None = None,
+        theta: float | None = None,
+        theta_radians: float | None = None,
+        k: int | None = None,
+        blend: float | None = None,
+    ) -> NDArray[np.float32]:
+        """Codes on the way from each row of ``a`` to that of ``b``, at equal steps, the ends included.
+
+        ``along="line"`` is z(t) = (1-t) a + t b, which may lead through codes that no data are near.
+
+        ``along="map"`` goes where the model generates. Let y_i and y_j be the points nearest to a and b, and
+        c_i and c_j the mass centres of their cells, which lie in them, for cells are convex: noise that
+        the map sends to y_i and y_j. The way runs straight through the noise, x(t) = (1-t) c_i + t c_j, and
+        with G(x) for the code that the model makes of noise x (:meth:`locate`, then :meth:`extend`)
+
+            z(t) = G(x(t)) + (1-t) (a - G(c_i)) + t (b - G(c_j)).
+
+        So the ends are a and b, and what they have beside the points fades from one into the other; for
+        codes of data the model was fitted to that is nothing. Because the Brenier potential is convex,
+        T = grad u meets every cell of the way once and <T(x(t)), c_j - c_i> never falls. Where the way
+        crosses the singular set, z jumps: it does not pass between modes. docs/theory.md has more.
+
+        Parameters
+        ----------
+        a, b : array_like ``[n, d]``
+            Finite.
+        steps : int
+            2 or more.
+        along : {"map", "line"}
+        mode, theta, theta_radians, k, blend
+            Of G, as in :meth:`sample`.
+
+        Returns
+        -------
+        array ``[n, steps, d]`` float32
+
+        Raises
+        ------
+        UnsupportedError
+            ``along="map"``, and the model has no map or no mass centres.
+        """
+        first = _arrays.rows("a", a, self._info.dimension)
+        last = _arrays.rows("b", b, self._info.dimension)
+        if len(first) != len(last):
+            raise InvalidArgumentError(f"b: want as many as a, {len(first)}, got {len(last)}")
+        if not (np.isfinite(first).all() and np.isfinite(last).all()):
+            raise InvalidArgumentError("a, b: want finite codes")
+        return interpolation.between(
+            self, first, last, _arrays.count("steps", steps, 2), along, mode=mode, theta=theta,
+            theta_radians=theta_radians, k=k, blend=blend,
+        )  # fmt: skip
 
     def sample(
         self,
@@ -652,10 +818,25 @@ class Model:
         name = np.dtype(dtype).name
         if name not in _IMAGE_DTYPES:
             raise InvalidArgumentError(f"dtype: want one of {', '.join(_IMAGE_DTYPES)}, got {name}")
+        return _arrays.output(out, (n, *self._image_shape(layout)), name)
+
+    def _given(self, name: str, images: ArrayLike, layout: str) -> NDArray[Any]:
+        """Images to encode."""
+        if not self._info.has_encoder:
+            raise UnsupportedError(
+                "the model has no encoder; export one with the decoder, or encode the images elsewhere"
+            )
+        return _arrays.images(name, images, self._image_shape(layout))
+
+    def _image_shape(self, layout: str) -> tuple[int, int, int]:
+        i = self._info
         if layout not in _LAYOUTS:
             raise InvalidArgumentError(f"layout: want NCHW or NHWC, got {layout!r}")
-        shape = (i.channels, i.height, i.width) if layout == "NCHW" else (i.height, i.width, i.channels)
-        return _arrays.output(out, (n, *shape), name)
+        return (i.channels, i.height, i.width) if layout == "NCHW" else (i.height, i.width, i.channels)
+
+
+def _dtype(asked: ImageDType | None, images: NDArray[Any]) -> Any:
+    return images.dtype.name if asked is None else asked
 
 
 def _extension(
@@ -708,8 +889,9 @@ def load(
     cuda : CudaOptions, optional
         How a CUDA device is used.
     precision : {"float16", "bfloat16", "float32"}, optional
-        The type of a decoder's activations on a CUDA device. Every value of an image is within
-        2e-3, 1.6e-2 or 1e-5 of the output's range of a float64 decode. ``"bfloat16"`` is for
+        The type of the networks' activations on a CUDA device. Every value of an image is within
+        2e-3, 1.6e-2 or 1e-5 of the output's range of a float64 decode, and of a code of an image within
+        the same of the codes' range of a float64 encoding. ``"bfloat16"`` is for
         decoders whose activations leave float16's range; ``"float32"`` does without tensor cores.
         Default: ``"float16"``. The CPU always computes in float32.
     jobs : JobOptions, optional

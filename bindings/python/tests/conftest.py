@@ -1,4 +1,4 @@
-"""What several tests share: a small map and a small decoder, in one model file."""
+"""What several tests share: a small map, decoder and encoder, in one model file."""
 
 from __future__ import annotations
 
@@ -29,11 +29,14 @@ class Parts:
     cosines: Any
     weight: Any
     bias: Any
+    encoder_weight: Any
+    encoder_bias: Any
 
 
 @pytest.fixture(scope="session")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
-    """100 points in R^6 and a decoder that is one linear layer to [2, 3, 4] in [-1, 1]."""
+    """100 points in R^6, a decoder that is one linear layer to [2, 3, 4] in [-1, 1], and an encoder
+    that is another one back."""
     rng = np.random.default_rng(1)
     n, d, shape = 100, 6, (2, 3, 4)
     points = rng.standard_normal((n, d), np.float32)
@@ -42,6 +45,8 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
     cosines = np.linspace(0.95, -0.5, 101)
     weight = rng.standard_normal((24, d), np.float32)
     bias = rng.standard_normal(24, np.float32)
+    encoder_weight = rng.standard_normal((d, 24), np.float32)
+    encoder_bias = rng.standard_normal(d, np.float32)
     graph = {
         "input": {"name": "z", "shape": [d]},
         "output": "image",
@@ -63,6 +68,20 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
             },
         ],
     }
+    encoder = {
+        "input": {"name": "image", "shape": shape},
+        "output": "code",
+        "nodes": [
+            {"name": "flat", "op": "Flatten", "inputs": ["image"], "output": "flat"},
+            {
+                "name": "linear",
+                "op": "Gemm",
+                "inputs": ["flat", "encoder.weight", "encoder.bias"],
+                "output": "code",
+                "attributes": {"transB": 1},
+            },
+        ],
+    }
     path = modelfile.write(
         tmp_path_factory.mktemp("model") / "small.safetensors",
         {
@@ -71,14 +90,17 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Parts:
             "ot.centroids": centroids,
             "decoder.weight": weight,
             "decoder.bias": bias,
+            "encoder.weight": encoder_weight,
+            "encoder.bias": encoder_bias,
         },
         {
             "graph": graph,
+            "encoder": encoder,
             "output": {"range": [-1, 1], "channels": 2, "height": 3, "width": 4},
             "extension": {"mode": "simplex", "k": 8, "quantile": 0.25, "cosines": cosines.tolist()},
         },
     )
-    return Parts(path, points, heights, centroids, cosines, weight, bias)
+    return Parts(path, points, heights, centroids, cosines, weight, bias, encoder_weight, encoder_bias)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     start = 8 + int.from_bytes(raw[:8], "little")
     entries = json.loads(raw[8:start])
     metadata = entries.pop("__metadata__", {})
-    for key in ("graph", "extension", "output", "fit"):
+    for key in ("graph", "encoder", "extension", "output", "fit"):
         if key in metadata:
             metadata[key] = json.loads(metadata[key])
     dtypes = {"I64": "int64", **{v: k for k, v in _DTYPES.items()}}

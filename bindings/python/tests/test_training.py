@@ -89,21 +89,24 @@ def test_a_checkpoint_of_other_settings_or_images_is_refused(tmp_path: pathlib.P
 
 @pytest.mark.parametrize("kind", ["transpose", "upsample"])
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 29, 50), (3, 64, 64), (1, 256, 256)])
-def test_the_engine_decodes_what_every_size_s_decoder_makes(
+def test_the_engine_decodes_and_encodes_as_every_size_s_networks(
     kind: str, shape: tuple[int, int, int], tmp_path: pathlib.Path
 ) -> None:
     torch.manual_seed(0)
     decoder = networks.decoder(*shape, 6, 2, kind)
     encoder = networks.encoder(*shape, 6, 2)
-    assert encoder(torch.rand(2, *shape)).shape == (2, 6)
-    decoder(torch.randn(8, 6))  # statistics other than 0 and 1
-    brenier.export(tmp_path / "m", decoder)
+    images = torch.rand(8, *shape)
+    assert encoder(images).shape == (8, 6)  # statistics other than 0 and 1, as the decoder's
+    decoder(torch.randn(8, 6))
+    brenier.export(tmp_path / "m", decoder, encoder=encoder)
     z = torch.randn(3, 6)
     with torch.no_grad():
         want = decoder.eval().double()(z.double()).numpy()
+        codes = encoder.eval().double()(images.double()).numpy()
     assert want.shape == (3, *shape)
     with brenier.load(tmp_path / "m") as model:
-        np.testing.assert_allclose(model.decode(z.numpy()), want, atol=2e-5)
+        np.testing.assert_allclose(model.decode(z.numpy()), want, atol=1e-5)
+        np.testing.assert_allclose(model.encode(images.numpy()), codes, atol=1e-5 * np.ptp(codes))
 
 
 @pytest.mark.parametrize("loss", ["mse", "l1", "bce"])
@@ -138,6 +141,14 @@ def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.Capt
         np.testing.assert_allclose(model.decode(points[:8]), want, atol=1e-5)
         codes = result.encoder(torch.from_numpy(blobs(48, 32, 3)).float() / 255).numpy()
         np.testing.assert_allclose(codes, points, atol=1e-4)
+        array = blobs(48, 32, 3)
+        encoded = model.encode(array)
+        np.testing.assert_allclose(encoded, codes, atol=1e-5 * np.ptp(codes))
+        kept = result.decoder(torch.from_numpy(codes)).numpy()
+        np.testing.assert_allclose(model.reconstruct(array, dtype="float32"), kept, atol=2e-5)
+        way = model.interpolate(array[:3], array[3:6], 5)
+        assert way.shape == (3, 5, 3, 32, 32) and way.dtype == np.uint8
+        np.testing.assert_array_equal(way[:, 0], model.reconstruct(array[:3]))
         assert model.sample(2, seed=1).shape == (2, 3, 32, 32)
     with brenier.load(out, device="cpu") as again:
         (tmp_path / "first").write_bytes(first)

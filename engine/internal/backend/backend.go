@@ -28,9 +28,12 @@ type Parts struct {
 	Centroids []float32 // c [N,d], or nil
 	Decoder   *graph.Graph
 	Tensors   map[string]Tensor // the decoder's weights by name
+
+	Encoder        *graph.Graph // or nil; its images are the decoder's, its codes have Dim values
+	EncoderTensors map[string]Tensor
 }
 
-// Tensor is a weight of the decoder, widened to float32.
+// Tensor is a weight of a network, widened to float32.
 type Tensor struct {
 	Shape []int
 	Data  []float32
@@ -74,7 +77,7 @@ type Shared interface {
 
 // Kernel says which of a device's kernels serves a part of a model.
 type Kernel struct {
-	Part string // "locate", or a step of the decoder
+	Part string // "locate", or a step of a network
 	Name string
 }
 
@@ -118,8 +121,8 @@ const (
 	NHWC
 )
 
-// Image is where decode writes: n images one after another. The memory is the caller's, aligned to
-// the element.
+// Image is where decode writes and encode reads: n images one after another. The memory is the
+// caller's, aligned to the element.
 type Image struct {
 	Data    unsafe.Pointer // on the host; nil: on the device
 	Address uint64         // on the device
@@ -129,9 +132,9 @@ type Image struct {
 	High    float64
 }
 
-// Workspace holds one batch of samples on the device, from noise to image. A stage reads what the
-// stage before it left, or what a Put brought. n is at most the batch the workspace was made for.
-// One goroutine at a time.
+// Workspace holds one batch of samples on the device, from noise to image and back to the code. A
+// stage reads what the stage before it left, or what a Put brought. n is at most the batch the
+// workspace was made for. One goroutine at a time.
 type Workspace interface {
 	Noise(n int, seed, first uint64) error // (seed, first..first+n-1) -> x
 	PutNoise(x []float32) error            // x [n,d], finite
@@ -147,6 +150,7 @@ type Workspace interface {
 	GetCodes(z []float32) error
 
 	Decode(n int, out Image) error // z -> images
+	Encode(n int, in Image) error  // images, finite where on the host -> z
 
 	// Generate is Noise, Locate with e.K cells, Extend and Decode, all in one.
 	Generate(n int, seed, first uint64, e Extension, out Image) error

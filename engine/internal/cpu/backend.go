@@ -41,7 +41,7 @@ func (v *device) Close() error {
 	return nil
 }
 
-// Prepare packs the points and folds the decoder for this processor.
+// Prepare packs the points and folds the networks for this processor.
 func (v *device) Prepare(p backend.Parts) (backend.Model, error) {
 	m := &model{device: v, source: p.Source, d: p.Dim}
 	var err error
@@ -57,6 +57,12 @@ func (v *device) Prepare(p backend.Parts) (backend.Model, error) {
 			return nil, err
 		}
 	}
+	if p.Encoder != nil {
+		m.encoder, err = NewEncoder(v.pool, v.path, p.Encoder, p.EncoderTensors)
+		if err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
 }
 
@@ -66,7 +72,8 @@ type model struct {
 	source    backend.Source
 	d         int
 	transport *Map     // nil without a map
-	decoder   *Decoder // nil without a decoder
+	decoder   *Network // nil without a decoder
+	encoder   *Network // nil without an encoder
 }
 
 // Alone implements [backend.Shared].
@@ -79,6 +86,9 @@ func (m *model) Alone() backend.Model {
 	}
 	if m.decoder != nil {
 		alone.decoder = m.decoder.on(device.pool)
+	}
+	if m.encoder != nil {
+		alone.encoder = m.encoder.on(device.pool)
 	}
 	return alone
 }

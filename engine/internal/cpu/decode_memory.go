@@ -2,10 +2,10 @@ package cpu
 
 import "brenier/engine/internal/lower"
 
-// memoryPlan places a decoder's values in one arena, all in floats per image. Values that are
+// memoryPlan places a network's values in one arena, all in floats per image. Values that are
 // never needed at the same time share memory.
 type memoryPlan struct {
-	at         []int // of each value; the code, value 0, has none
+	at         []int // of each value; the input, value 0, has none
 	sizes      []int // of each value
 	size       int   // of the arena
 	widest     int   // the most that one step reads and writes

@@ -28,7 +28,7 @@ func onEveryPath(t *testing.T, f func(t *testing.T, pool *Pool, path kernels.Pat
 }
 
 // decodeF32 decodes to [n,C,H,W] float32.
-func decodeF32(t testing.TB, d *Decoder, s *DecodeScratch, z []float32, n int) []float32 {
+func decodeF32(t testing.TB, d *Network, s *NetworkScratch, z []float32, n int) []float32 {
 	c, h, w := d.OutputShape()
 	x := make([]float32, n*c*h*w)
 	if err := d.Decode(s, z, n, backend.Image{Data: unsafe.Pointer(&x[0])}); err != nil {

@@ -8,7 +8,7 @@ import (
 	kernels "brenier/kernels/cpu"
 )
 
-// imageStep turns the decoder's last value, [H,W,C] float32, into pixels in the caller's memory.
+// imageStep turns a network's last value, [H,W,C] float32, into pixels in the caller's memory.
 type imageStep struct {
 	path         kernels.Path
 	out          backend.Image
@@ -21,7 +21,7 @@ type imageStep struct {
 }
 
 // set takes over the caller's wishes for one Decode.
-func (s *imageStep) set(d *Decoder, out backend.Image) error {
+func (s *imageStep) set(d *Network, out backend.Image) error {
 	*s = imageStep{
 		path: d.path, out: out, channels: d.shape.C, size: d.shape.Size(),
 		planar: out.Layout == backend.NCHW && d.shape.C > 1 && d.shape.Pixels() > 1,

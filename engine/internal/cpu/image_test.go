@@ -14,7 +14,7 @@ import (
 )
 
 // identity is a decoder whose image is its code, [c,h,w] in ONNX's order.
-func identity(t *testing.T, pool *Pool, path kernels.Path, c, h, w int) *Decoder {
+func identity(t *testing.T, pool *Pool, path kernels.Path, c, h, w int) *Network {
 	g := &graph.Graph{
 		Input: graph.Value{Name: "z", Shape: []int{c * h * w}}, Output: "y",
 		Nodes: []graph.Node{{Name: "image", Op: graph.Reshape, Inputs: []string{"z"}, Output: "y",

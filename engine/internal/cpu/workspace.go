@@ -13,7 +13,8 @@ type workspace struct {
 	cells  []int32   // [batch,k], rows of the last Locate or PutCells
 	scores []float64 // [batch,k]
 	locate *LocateScratch
-	decode *DecodeScratch
+	decode *NetworkScratch
+	encode *NetworkScratch // nil before the first Encode
 
 	rotated *Rotated // nil before the first rotated draw
 }
@@ -103,9 +104,20 @@ func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out
 	return w.Decode(n, out)
 }
 
-// onHost refuses memory that no processor can write to.
-func onHost(out backend.Image) error {
-	if out.Address != 0 {
+func (w *workspace) Encode(n int, in backend.Image) error {
+	if err := onHost(in); err != nil {
+		return err
+	}
+	m := w.model
+	if w.encode == nil {
+		w.encode = m.encoder.NewScratch(len(w.z) / m.d)
+	}
+	return m.encoder.Encode(w.encode, in, n, w.z[:n*m.d])
+}
+
+// onHost refuses memory that no processor can read or write.
+func onHost(i backend.Image) error {
+	if i.Address != 0 {
 		return fault.New(fault.ErrUnsupported, "images: their location is a CUDA device, and this engine runs on the CPU; give memory of the host")
 	}
 	return nil

@@ -325,20 +325,20 @@ func BenchmarkDecode(b *testing.B) {
 					b.Fatal(err)
 				}
 				defer d.close()
-				noise, err := newNoise(v, backend.Gaussian, d.dim)
+				noise, err := newNoise(v, backend.Gaussian, d.in.Size())
 				if err != nil {
 					b.Fatal(err)
 				}
 				operations := 2 * float64(d.program.MACs()) * float64(batch)
 				floor := max(operations/tensorRate, nodeTime*float64(len(d.steps)))
 				var p plan
-				z, image := p.reserve(bytesOf(batch, d.dim, 4)), p.reserve(bytesOf(batch, d.elements(), 2))
+				z, image := p.reserve(bytesOf(batch, d.in.Size(), 4)), p.reserve(bytesOf(batch, d.elements(), 2))
 				scratch := d.newScratch(&p, batch)
 				base := scratchOn(b, v, p.bytes)
 				out := target{address: image.at(base), dtype: backend.F16, layout: backend.NCHW}
 				onStream(b, v, func(q *driver.Stream) error { return noise.launch(q, z.at(base), batch, 1, 0) })
 				run := recorded(b, v, func(q *driver.Stream) error {
-					return d.launch(q, scratch, base, z.at(base), batch, out)
+					return d.launch(q, scratch, base, codesAt(z.at(base)), batch, out)
 				})
 				measure(b, v, floor, run)
 			})

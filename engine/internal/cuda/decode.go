@@ -17,26 +17,29 @@ import (
 	"brenier/engine/internal/lower"
 )
 
-// decoder is a decoder lowered to steps, its weights packed on the device. It is read-only once
-// made, so any number of streams may decode with it, each with its own scratch.
-type decoder struct {
+// network is a decoder or an encoder lowered to steps, its weights packed on the device. It is read-only
+// once made, so any number of streams may run it, each with its own scratch.
+//
+// What goes in and what comes out are both images; a code is one of a single pixel, float32.
+type network struct {
 	v       *device
 	element element
 	program *lower.Program // until settle
-	dim     int            // of the code
-	shape   lower.Shape
-	steps   []decodeStep
-	memory  decodeMemory
-	input   decoderInput // where the code may lie as the first step reads it; nothing where steps differ
+	encodes bool
+	in      lower.Shape // of the input
+	shape   lower.Shape // of the output
+	steps   []networkStep
+	memory  networkMemory
+	input   decoderInput // where a code may lie as the first step reads it; nothing where steps differ
 	widest  int          // the most bytes per image that one step reads and writes
-	most    int          // the most elements per image of a value or the image
+	most    int          // the most elements per image of a value, the input or the output
 	owned   []driver.Address
 	plain   bool // every convolution by the plain kernel
 }
 
-// decodeStep is one step, the values that it reads and the one that it makes; out is -1 where it
-// writes the image.
-type decodeStep struct {
+// networkStep is one step, the values that it reads and the one that it makes; out is -1 where it
+// writes the output.
+type networkStep struct {
 	name string
 	in   []int
 	out  int
@@ -65,27 +68,45 @@ type stepWork struct {
 	n     int // images
 	in    [maxInputs]driver.Address
 	out   driver.Address
-	image *imageTarget // where the step's output is the image
+	from  *imageTarget // the network's input
+	image *imageTarget // where the step's output is the network's
 }
 
 // maxInputs is how many values a launch reads; a Concat of more is several launches.
 const maxInputs = 2
 
-// newDecoder lowers a graph over its tensors and packs the weights, for activations of the given
+// newDecoder lowers a decoder's graph over its tensors and packs the weights, for activations of the given
 // element type. Errors are those of lower.Lower, fault.ErrOutOfMemory, and the device's. The tensors
 // stay in memory until settle.
-func newDecoder(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+func newDecoder(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*network, error) {
 	return newDecoderOf(v, e, v.capability() < leastMMA, g, tensors)
 }
 
 // newDecoderOf is newDecoder on whatever card; with plain, or for float32, every convolution is done
 // by the plain kernel.
-func newDecoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[string]backend.Tensor) (*decoder, error) {
+func newDecoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[string]backend.Tensor) (*network, error) {
 	p, err := lower.Lower(g, tensors)
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{v: v, element: e, program: p, dim: p.Values[0], shape: p.Shape}
+	return newNetwork(v, e, plain, false, p)
+}
+
+// newEncoder is newDecoder for an encoder's graph. Errors are those of lower.LowerEncoder and the device's.
+func newEncoder(v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) (*network, error) {
+	return newEncoderOf(v, e, v.capability() < leastMMA, g, tensors)
+}
+
+func newEncoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[string]backend.Tensor) (*network, error) {
+	p, err := lower.LowerEncoder(g, tensors)
+	if err != nil {
+		return nil, err
+	}
+	return newNetwork(v, e, plain, true, p)
+}
+
+func newNetwork(v *device, e element, plain, encodes bool, p *lower.Program) (*network, error) {
+	d := &network{v: v, element: e, program: p, encodes: encodes, in: p.Input, shape: p.Shape}
 	if err := d.build(plain || e == f32); err != nil {
 		d.close()
 		return nil, err
@@ -94,10 +115,10 @@ func newDecoderOf(v *device, e element, plain bool, g *graph.Graph, tensors map[
 }
 
 // settle drops what only another choice of kernels would need.
-func (d *decoder) settle() { d.program = nil }
+func (d *network) settle() { d.program = nil }
 
 // build turns the program's steps into launches, in place of those that there are.
-func (d *decoder) build(plain bool) error {
+func (d *network) build(plain bool) error {
 	d.close()
 	d.plain, d.steps, d.input = plain, nil, decoderInput{}
 	p := d.program
@@ -113,49 +134,62 @@ func (d *decoder) build(plain bool) error {
 	if err := b.finish(); err != nil {
 		return err
 	}
-	d.memory = planDecodeMemory(b.values, d.steps, d.element.bytes())
+	d.memory = planNetworkMemory(b.values, d.steps, d.element.bytes())
 	d.widest = d.memory.widest
 	return nil
 }
 
 // close frees the weights.
-func (d *decoder) close() {
+func (d *network) close() {
 	for _, a := range d.owned {
 		d.v.free(a)
 	}
 	d.owned = nil
 }
 
-// elements is the size of an image.
-func (d *decoder) elements() int { return d.shape.Size() }
+// elements is the size of an output.
+func (d *network) elements() int { return d.shape.Size() }
 
-// kernels says which kernel serves each step.
-func (d *decoder) kernels() []backend.Kernel {
+// what is what an error calls it.
+func (d *network) what() string {
+	if d.encodes {
+		return "encoder"
+	}
+	return "decoder"
+}
+
+// kernels says which kernel serves each step. The two networks' steps may have the same names.
+func (d *network) kernels() []backend.Kernel {
 	list := make([]backend.Kernel, len(d.steps))
 	for i, s := range d.steps {
-		list[i] = backend.Kernel{Part: s.name, Name: s.kernel()}
+		part := s.name
+		if d.encodes {
+			part = "encoder " + part
+		}
+		list[i] = backend.Kernel{Part: part, Name: s.kernel()}
 	}
 	return list
 }
 
-// decodeScratch is the memory of one decode at a time.
-type decodeScratch struct {
-	d     *decoder
+// networkScratch is the memory of one run at a time.
+type networkScratch struct {
+	d     *network
 	chunk int // images at once, at most
 	arena span
 
 	// What a launch tells its steps, here so that it allocates nothing.
 	work  stepWork
+	from  imageTarget
 	image imageTarget
 }
 
-// newScratch plans memory for batches of up to batch images; more are decoded too, in chunks.
-func (d *decoder) newScratch(p *plan, batch int) *decodeScratch {
+// newScratch plans memory for batches of up to batch images; more are taken too, in chunks.
+func (d *network) newScratch(p *plan, batch int) *networkScratch {
 	// Twice the second-level cache: the steps of a chunk find there most of what the step before
 	// wrote, and there are enough tiles to fill the chip several times.
 	fitting := max(leastChunk, 2*d.v.info.L2Bytes/max(1, d.widest))
 	addressable := max(1, maxElements/d.most)
-	s := &decodeScratch{d: d, chunk: max(1, min(batch, fitting, addressable))}
+	s := &networkScratch{d: d, chunk: max(1, min(batch, fitting, addressable))}
 	s.arena = p.reserve(bytesOf(s.chunk, d.memory.bytes))
 	return s
 }
@@ -165,15 +199,18 @@ const (
 	maxElements = 1 << 30 // of a value of a chunk: kernels count elements in 32 bits
 )
 
-// launch decodes codes z [n,dim] to n images at out. base is where the memory of s's plan begins.
-// fault.ErrInvalidArgument where out's element does not fit.
-func (d *decoder) launch(q *driver.Stream, s *decodeScratch, base, z driver.Address, n int, out target) error {
-	return d.launchInput(q, s, base, z, 0, n, out)
+// launch runs the network from n images to n others. base is where the memory of s's plan begins.
+// fault.ErrInvalidArgument where the elements at either end do not fit.
+func (d *network) launch(q *driver.Stream, s *networkScratch, base driver.Address, from target, n int, out target) error {
+	return d.launchInput(q, s, base, from, 0, n, out)
 }
 
 // launchInput is launch for codes that lie at input too, as d.input says, unless that is 0.
-func (d *decoder) launchInput(q *driver.Stream, s *decodeScratch, base, z, input driver.Address, n int, out target) error {
+func (d *network) launchInput(q *driver.Stream, s *networkScratch, base driver.Address, from target, input driver.Address, n int, out target) error {
 	var err error
+	if s.from, err = newImageSource(d.in, from); err != nil {
+		return err
+	}
 	if s.image, err = newImageTarget(d.shape, out); err != nil {
 		return err
 	}
@@ -186,17 +223,16 @@ func (d *decoder) launchInput(q *driver.Stream, s *decodeScratch, base, z, input
 		first := chunk * n / chunks
 		w := &s.work
 		w.n = (chunk+1)*n/chunks - first
-		s.image.first = first
+		s.from.first, s.image.first = first, first
 		for i := range d.steps {
 			step := &d.steps[i]
 			if input != 0 && step.out == d.input.value {
 				continue // it would only convert the code
 			}
-			w.in, w.out, w.image = [maxInputs]driver.Address{}, 0, nil
+			w.in, w.out, w.from, w.image = [maxInputs]driver.Address{}, 0, &s.from, nil
 			for k, v := range step.in {
 				switch {
-				case v == codeValue:
-					w.in[k] = z + driver.Address(4*first*d.dim)
+				case v == inputValue: // its step reads w.from
 				case input != 0 && v == d.input.value:
 					w.in[k] = input + driver.Address(first*d.input.bytes())
 				default:
@@ -217,12 +253,12 @@ func (d *decoder) launchInput(q *driver.Stream, s *decodeScratch, base, z, input
 }
 
 // value is where a value of a chunk is.
-func (d *decoder) value(arena driver.Address, v, chunk int) driver.Address {
+func (d *network) value(arena driver.Address, v, chunk int) driver.Address {
 	return arena + driver.Address(d.memory.at[v]*chunk)
 }
 
 // own keeps memory until close.
-func (d *decoder) own(a driver.Address, err error) (driver.Address, error) {
+func (d *network) own(a driver.Address, err error) (driver.Address, error) {
 	if err == nil {
 		d.owned = append(d.owned, a)
 	}
@@ -230,7 +266,7 @@ func (d *decoder) own(a driver.Address, err error) (driver.Address, error) {
 }
 
 // uploadTo uploads values that the decoder keeps.
-func uploadTo[T any](d *decoder, values []T) (driver.Address, error) {
+func uploadTo[T any](d *network, values []T) (driver.Address, error) {
 	return d.own(uploadValues(d.v, values))
 }
 

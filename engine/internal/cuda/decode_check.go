@@ -15,10 +15,10 @@ import (
 	"brenier/engine/internal/reference"
 )
 
-// checks asks every kernel that the decoder uses: each decodes a small graph of its own, whose
+// checks asks every kernel that the network uses: each runs a small graph of its own, whose
 // numbers are small integers, so that the answer is known bit for bit. Group normalisation alone is
 // compared within the tolerance of its elements.
-func (d *decoder) checks() []check {
+func (d *network) checks() []check {
 	var list []check
 	var asked []string
 	for _, s := range d.steps {
@@ -41,6 +41,7 @@ type question struct {
 	graph   *graph.Graph
 	tensors map[string]backend.Tensor
 	within  float64 // 0: the same bits
+	encodes bool    // the graph is an encoder's
 }
 
 // questionOf is the question to a kernel, as a step's kernel() names it.
@@ -63,6 +64,10 @@ func questionOf(kernel string) question {
 	case named("group_norm"):
 		q := newQuestion(12, 4, 5, graph.GroupNormalization, graph.Attributes{NumGroups: 3}, []int{12}, []int{12})
 		q.within = 0.05 // of values up to 10, rounded to 8 bits or more
+		return q
+	case named("pixels"):
+		q := newQuestion(11, 2, 3, graph.Relu, graph.Attributes{})
+		q.graph.Input, q.graph.Nodes, q.encodes = graph.Value{Name: "x", Shape: []int{11, 2, 3}}, q.graph.Nodes[1:], true
 		return q
 	case named("gather"):
 		return newQuestion(11, 2, 3, graph.Resize, graph.Attributes{Scales: []float64{2, 3}})
@@ -107,22 +112,27 @@ func smallIntegers(n, values, seed int) []float32 {
 	return x
 }
 
-// ask has a kernel decode its question and compares the answer, for the tensor cores once with every
+// ask has a kernel answer its question and compares the answer, for the tensor cores once with every
 // shape of tile. It runs inside do.
-func (d *decoder) ask(q *driver.Stream, kernel string) error {
+func (d *network) ask(q *driver.Stream, kernel string) error {
 	const n = 2
 	asked := questionOf(kernel)
-	other, err := newDecoderOf(d.v, d.element, strings.Contains(kernel, "plain"), asked.graph, asked.tensors)
+	build := newDecoderOf
+	if asked.encodes {
+		build = newEncoderOf
+	}
+	other, err := build(d.v, d.element, strings.Contains(kernel, "plain"), asked.graph, asked.tensors)
 	if err != nil {
 		return err
 	}
 	defer other.close()
-	z := smallIntegers(n*other.dim, 5, 9)
+	dim := other.in.Size()
+	z := smallIntegers(n*dim, 5, 9)
 	var want []float64
 	for i := range n {
-		code := make([]float64, other.dim)
+		code := make([]float64, dim)
 		for k := range code {
-			code[k] = float64(z[i*other.dim+k])
+			code[k] = float64(z[i*dim+k])
 		}
 		y, err := reference.Decode(asked.graph, asked.tensors, code)
 		if err != nil {
@@ -146,7 +156,7 @@ func (d *decoder) ask(q *driver.Stream, kernel string) error {
 		if err := q.Clear(answer.at(base), answer.bytes); err != nil {
 			return err
 		}
-		if err := other.launch(q, scratch, base, codes.at(base), n, target{address: answer.at(base)}); err != nil {
+		if err := other.launch(q, scratch, base, codesAt(codes.at(base)), n, target{address: answer.at(base)}); err != nil {
 			return err
 		}
 		if err := q.Synchronize(); err != nil {
@@ -167,7 +177,7 @@ func (d *decoder) ask(q *driver.Stream, kernel string) error {
 
 // eachTile calls f with every convolution on the tensor cores confined to one shape of tile, for all
 // shapes in turn; tile says which. It calls f once where there is no such convolution.
-func (d *decoder) eachTile(f func(tile string) error) error {
+func (d *network) eachTile(f func(tile string) error) error {
 	chosen := false
 	for _, s := range d.steps {
 		c, ok := s.operation.(*convMMA)

@@ -26,7 +26,7 @@ type convPacking struct {
 }
 
 // newConv packs a convolution for the tensor cores where it suits them, else for the plain kernel.
-func (d *decoder) newConv(k *convPacking) (operation, error) {
+func (d *network) newConv(k *convPacking) (operation, error) {
 	if d.plain || !k.suitsMMA() {
 		return d.newConvPlain(k)
 	}
@@ -180,7 +180,7 @@ func (k *convPacking) each(p *packedPhase, f func(tap, group, channel, row int, 
 
 // convMMA is a convolution on the tensor cores: launches of up to 16 phases.
 type convMMA struct {
-	d        *decoder
+	d        *network
 	name     string
 	tiles    []convTile
 	launches []convLaunch
@@ -195,7 +195,7 @@ type convLaunch struct {
 
 // newConvMMA packs the weights as conv.h says. A row is scaled by a power of two to within 1..2, so
 // that 16 bits serve any weights; the kernel scales back.
-func (d *decoder) newConvMMA(k *convPacking) (operation, error) {
+func (d *network) newConvMMA(k *convPacking) (operation, error) {
 	c := k.conv
 	phases := k.phases()
 	rows := k.outChannels()

@@ -22,7 +22,7 @@ type convPlain struct {
 }
 
 // newConvPlain packs the weights as [phase][tap][channel][row] float32.
-func (d *decoder) newConvPlain(k *convPacking) (operation, error) {
+func (d *network) newConvPlain(k *convPacking) (operation, error) {
 	f, err := d.v.kernel("conv_plain", "brenier_cuda_conv_plain_"+d.element.String(), 0)
 	if err != nil {
 		return nil, err

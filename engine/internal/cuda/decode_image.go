@@ -14,7 +14,7 @@ import (
 	"brenier/engine/internal/lower"
 )
 
-// imageTarget is the caller's memory as the kernels write it.
+// imageTarget is the caller's memory as the kernels write it, or read it.
 type imageTarget struct {
 	out   C.brenier_cuda_out // of image 0
 	size  int                // elements of an image
@@ -57,6 +57,15 @@ func newImageTarget(s lower.Shape, t target) (imageTarget, error) {
 	return i, nil
 }
 
+// newImageSource is newImageTarget for images that are read.
+func newImageSource(s lower.Shape, t target) (imageTarget, error) {
+	i, err := newImageTarget(s, t)
+	if t.dtype == backend.U8 {
+		i.out.scale, i.out.shift = C.float((t.high-t.low)/255), C.float(t.low)
+	}
+	return i, err
+}
+
 // chunk is the output of a chunk that begins with image first.
 func (i *imageTarget) chunk() C.brenier_cuda_out {
 	out := i.out
@@ -79,7 +88,7 @@ type codeStep struct {
 	params C.brenier_cuda_code
 }
 
-func (d *decoder) newCode(to layout) (operation, error) {
+func (d *network) newCode(to layout) (operation, error) {
 	f, err := d.v.kernel("image", "brenier_cuda_code_"+d.element.String(), 0)
 	return &codeStep{f, to, C.brenier_cuda_code{
 		dim: C.int32_t(to.size), run: C.int32_t(to.run), pitch: C.int32_t(to.pitch()),
@@ -90,7 +99,29 @@ func (s *codeStep) kernel() string { return s.f.Name }
 
 func (s *codeStep) launch(q *driver.Stream, w *stepWork) error {
 	p := s.params
-	p.z, p.out, p.n = C.uint64_t(w.in[0]), C.uint64_t(w.out), C.int32_t(w.n)
+	p.z, p.out, p.n = w.from.chunk().data, C.uint64_t(w.out), C.int32_t(w.n)
+	return launchElements(q, s.f, w.n*s.to.elements(), threads, unsafe.Pointer(&p))
+}
+
+// pixelStep turns the caller's images into a value.
+type pixelStep struct {
+	f      *driver.Function
+	to     layout
+	params C.brenier_cuda_pixels
+}
+
+func (d *network) newPixels(to layout) (operation, error) {
+	f, err := d.v.kernel("image", "brenier_cuda_pixels_"+d.element.String(), 0)
+	return &pixelStep{f, to, C.brenier_cuda_pixels{
+		size: C.int32_t(to.size), channels: C.int32_t(d.in.C), run: C.int32_t(to.run), pitch: C.int32_t(to.pitch()),
+	}}, err
+}
+
+func (s *pixelStep) kernel() string { return s.f.Name }
+
+func (s *pixelStep) launch(q *driver.Stream, w *stepWork) error {
+	p := s.params
+	p.in, p.out, p.n = w.from.chunk(), C.uint64_t(w.out), C.int32_t(w.n)
 	return launchElements(q, s.f, w.n*s.to.elements(), threads, unsafe.Pointer(&p))
 }
 
@@ -101,7 +132,7 @@ type imageStep struct {
 	params C.brenier_cuda_image
 }
 
-func (d *decoder) newImage(from layout) (operation, error) {
+func (d *network) newImage(from layout) (operation, error) {
 	f, err := d.v.kernel("image", "brenier_cuda_image_"+d.element.String(), 0)
 	return &imageStep{f, from.size, C.brenier_cuda_image{
 		pixels: C.int32_t(d.shape.Pixels()), channels: C.int32_t(d.shape.C),

@@ -20,20 +20,20 @@ func (l layout) place(i int) int { return i/l.run*l.pitch() + i%l.run }
 // builder turns a program's steps into a decoder's. A value of the program may be several here: the
 // same elements in other layouts.
 type builder struct {
-	d      *decoder
+	d      *network
 	p      *lower.Program
 	wanted []int       // by value of the program: the run that its first demanding reader wants, or 0
 	made   []int       // by value of the program: the value here, as it was made
-	values []layout    // here; value 0 is the code as the caller has it
+	values []layout    // here; value 0 is the input as the caller has it
 	copies map[key]int // other layouts of values, by value here
 }
 
 type key struct{ value, run int }
 
-// codeValue is the code, float32 without padding.
-const codeValue = 0
+// inputValue is the input in the caller's memory.
+const inputValue = 0
 
-func newBuilder(d *decoder, p *lower.Program) *builder {
+func newBuilder(d *network, p *lower.Program) *builder {
 	b := &builder{
 		d: d, p: p, wanted: make([]int, len(p.Values)), made: make([]int, len(p.Values)),
 		values: []layout{{p.Values[0], p.Values[0]}}, copies: map[key]int{},
@@ -83,12 +83,12 @@ func (b *builder) checkSize() error {
 	for _, s := range b.p.Steps {
 		size := b.p.Values[s.Out]
 		if size > maxElements/octet {
-			return fault.New(fault.ErrOutOfMemory, "decoder: step %q makes %d elements for one image; at most %d are taken", s.Name, size, maxElements/octet)
+			return fault.New(fault.ErrOutOfMemory, "%s: step %q makes %d elements for one image; at most %d are taken", b.d.what(), s.Name, size, maxElements/octet)
 		}
 		total += size * b.d.element.bytes()
 	}
 	if total > maxImageBytes {
-		return fault.New(fault.ErrOutOfMemory, "decoder: one image takes %d MB of activations; at most %d MB are taken", total>>20, maxImageBytes>>20)
+		return fault.New(fault.ErrOutOfMemory, "%s: one image takes %d MB of activations; at most %d MB are taken", b.d.what(), total>>20, maxImageBytes>>20)
 	}
 	return nil
 }
@@ -117,9 +117,12 @@ func (b *builder) newValue(l layout) int {
 // or a copy.
 func (b *builder) read(value, run int) (int, error) {
 	v := b.made[value]
-	if v == codeValue { // as a value of the decoder's elements
+	if v == inputValue { // as a value of the network's elements
 		if run == 0 {
 			run = b.runOf(value)
+		}
+		if b.d.encodes {
+			return b.copy("pixels", v, run, func(from, to layout) (operation, error) { return b.d.newPixels(to) })
 		}
 		return b.copy("code", v, run, func(from, to layout) (operation, error) { return b.d.newCode(to) })
 	}
@@ -147,7 +150,7 @@ func (b *builder) copy(name string, v, run int, operation func(from, to layout) 
 	}
 	c := b.newValue(to)
 	b.copies[key{v, run}] = c
-	b.d.steps = append(b.d.steps, decodeStep{name, []int{v}, c, op})
+	b.d.steps = append(b.d.steps, networkStep{name, []int{v}, c, op})
 	return c, nil
 }
 
@@ -201,7 +204,7 @@ func (b *builder) append(s *lower.Step, op operation, err error, run int, in ...
 	if err != nil {
 		return err
 	}
-	b.d.steps = append(b.d.steps, decodeStep{s.Name, in, b.add(s.Out, run), op})
+	b.d.steps = append(b.d.steps, networkStep{s.Name, in, b.add(s.Out, run), op})
 	return nil
 }
 
@@ -246,7 +249,7 @@ func (b *builder) gather(s *lower.Step, source func(i int) (input, element int))
 		if err != nil {
 			return err
 		}
-		b.d.steps = append(b.d.steps, decodeStep{s.Name, []int{ins[k]}, out, made})
+		b.d.steps = append(b.d.steps, networkStep{s.Name, []int{ins[k]}, out, made})
 	}
 	if s.Activation.Kind == lower.None {
 		return nil
@@ -289,7 +292,7 @@ func (b *builder) conv(s *lower.Step, c *lower.Conv, image bool) error {
 		return err
 	}
 	if image {
-		b.d.steps = append(b.d.steps, decodeStep{s.Name, ins, imageValue, made})
+		b.d.steps = append(b.d.steps, networkStep{s.Name, ins, imageValue, made})
 		b.made[s.Out] = imageValue
 		return nil
 	}
@@ -303,14 +306,14 @@ const imageValue = -1
 func (b *builder) finish() error {
 	var codes []int // the code in the decoder's elements
 	for of, copied := range b.copies {
-		if of.value == codeValue {
+		if of.value == inputValue {
 			codes = append(codes, copied)
 		}
 	}
-	if len(codes) == 1 {
+	if len(codes) == 1 && !b.d.encodes {
 		b.d.input = decoderInput{layout: b.values[codes[0]], element: b.d.element, value: codes[0]}
 	}
-	b.d.most = max(b.d.most, b.p.Shape.Size())
+	b.d.most = max(b.d.most, b.p.Input.Size(), b.p.Shape.Size())
 	if b.made[b.p.Output] == imageValue {
 		return nil
 	}
@@ -322,6 +325,6 @@ func (b *builder) finish() error {
 	if err != nil {
 		return err
 	}
-	b.d.steps = append(b.d.steps, decodeStep{"image", []int{last}, imageValue, made})
+	b.d.steps = append(b.d.steps, networkStep{"image", []int{last}, imageValue, made})
 	return nil
 }

@@ -2,18 +2,18 @@
 
 package cuda
 
-// decodeMemory places a decoder's values in one arena, in bytes per image. Values that are never
+// networkMemory places a network's values in one arena, in bytes per image. Values that are never
 // needed at the same time share memory.
-type decodeMemory struct {
-	at     []int // of each value; the code has none
+type networkMemory struct {
+	at     []int // of each value; the input has none
 	bytes  int   // of the arena
 	widest int   // the most that one step reads and writes
 }
 
-// planDecodeMemory gives each value a slot from its first making to its last reading: the smallest
+// planNetworkMemory gives each value a slot from its first making to its last reading: the smallest
 // free one that is large enough, else the largest one, grown.
-func planDecodeMemory(values []layout, steps []decodeStep, elementBytes int) decodeMemory {
-	m := decodeMemory{at: make([]int, len(values))}
+func planNetworkMemory(values []layout, steps []networkStep, elementBytes int) networkMemory {
+	m := networkMemory{at: make([]int, len(values))}
 	size := func(v int) int { // whole lines, so that every value begins on one
 		return (values[v].elements()*elementBytes + spanAlignment - 1) / spanAlignment * spanAlignment
 	}
@@ -51,7 +51,7 @@ func planDecodeMemory(values []layout, steps []decodeStep, elementBytes int) dec
 		}
 		for _, v := range s.in {
 			width += size(v)
-			if v != codeValue && last[v] == i {
+			if v != inputValue && last[v] == i {
 				slots[slotOf[v]].value = -1
 			}
 		}

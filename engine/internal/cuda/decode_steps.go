@@ -24,7 +24,7 @@ type affineStep struct {
 	params C.brenier_cuda_affine
 }
 
-func (d *decoder) newAffine(l layout, op *lower.Pointwise, a lower.Activation) (operation, error) {
+func (d *network) newAffine(l layout, op *lower.Pointwise, a lower.Activation) (operation, error) {
 	f, err := d.v.kernel("pointwise", "brenier_cuda_affine_"+d.element.String(), 0)
 	if err != nil {
 		return nil, err
@@ -73,7 +73,7 @@ type binaryStep struct {
 	params C.brenier_cuda_binary
 }
 
-func (d *decoder) newBinary(l layout, op *lower.Binary, a lower.Activation) (operation, error) {
+func (d *network) newBinary(l layout, op *lower.Binary, a lower.Activation) (operation, error) {
 	f, err := d.v.kernel("pointwise", "brenier_cuda_binary_"+d.element.String(), 0)
 	s := &binaryStep{f: f, octets: l.elements() / octet}
 	s.params.activation = packActivation(a)
@@ -97,7 +97,7 @@ type groupNormStep struct {
 	params C.brenier_cuda_group_norm
 }
 
-func (d *decoder) newGroupNorm(op *lower.GroupNorm, a lower.Activation) (operation, error) {
+func (d *network) newGroupNorm(op *lower.GroupNorm, a lower.Activation) (operation, error) {
 	f, err := d.v.kernel("group_norm", "brenier_cuda_group_norm_"+d.element.String(), 0)
 	if err != nil {
 		return nil, err
@@ -146,7 +146,7 @@ type gatherStep struct {
 // newGather makes the step that brings those elements of an output that come from the given input:
 // source says which input's element its element i is. Octets are moved whole where all of them lie
 // so that they can be.
-func (d *decoder) newGather(to layout, from []layout, input int, source func(i int) (input, element int)) (operation, error) {
+func (d *network) newGather(to layout, from []layout, input int, source func(i int) (input, element int)) (operation, error) {
 	f, err := d.v.kernel("gather", "brenier_cuda_gather_units", 0)
 	if err != nil {
 		return nil, err

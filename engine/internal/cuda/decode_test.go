@@ -21,7 +21,7 @@ import (
 )
 
 // newTestDecoder makes a decoder until the test ends.
-func newTestDecoder(t testing.TB, v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) *decoder {
+func newTestDecoder(t testing.TB, v *device, e element, g *graph.Graph, tensors map[string]backend.Tensor) *network {
 	t.Helper()
 	d, err := newDecoderOf(v, e, false, g, tensors)
 	if err != nil {
@@ -32,7 +32,7 @@ func newTestDecoder(t testing.TB, v *device, e element, g *graph.Graph, tensors 
 }
 
 // decodeTo decodes codes z [n,dim] in one call, with scratch for `batch` images, to elements of T.
-func decodeTo[T any](t testing.TB, d *decoder, z []float32, n, batch int, out target) []T {
+func decodeTo[T any](t testing.TB, d *network, z []float32, n, batch int, out target) []T {
 	t.Helper()
 	var p plan
 	s := d.newScratch(&p, batch)
@@ -40,12 +40,12 @@ func decodeTo[T any](t testing.TB, d *decoder, z []float32, n, batch int, out ta
 	memory := onDevice(t, d.v, make([]T, n*d.elements()))
 	codes := onDevice(t, d.v, z)
 	out.address = memory
-	onStream(t, d.v, func(q *driver.Stream) error { return d.launch(q, s, base, codes, n, out) })
+	onStream(t, d.v, func(q *driver.Stream) error { return d.launch(q, s, base, codesAt(codes), n, out) })
 	return fromDevice[T](t, d.v, memory, n*d.elements())
 }
 
 // decodeF32 decodes to [n,C,H,W] float32.
-func decodeF32(t testing.TB, d *decoder, z []float32, n int) []float32 {
+func decodeF32(t testing.TB, d *network, z []float32, n int) []float32 {
 	t.Helper()
 	return decodeTo[float32](t, d, z, n, n, target{})
 }
@@ -109,7 +109,7 @@ func TestDecodeTrained(t *testing.T) {
 				for i := range want {
 					want[i] = float64(x[i])
 				}
-				worst := worstOf(t, decodeF32(t, d, z[:n*d.dim], n), want)
+				worst := worstOf(t, decodeF32(t, d, z[:n*d.in.Size()], n), want)
 				if !(worst <= tolerances[e]) {
 					t.Errorf("%v: off by %.2g of the range, want at most %.2g", e, worst, tolerances[e])
 				}
@@ -361,7 +361,7 @@ func TestDecodeRefuses(t *testing.T) {
 	} {
 		onStream(t, v, func(q *driver.Stream) error {
 			var p plan
-			if err := d.launch(q, d.newScratch(&p, 1), 256, 256, 1, out); !errors.Is(err, fault.ErrInvalidArgument) {
+			if err := d.launch(q, d.newScratch(&p, 1), 256, codesAt(256), 1, out); !errors.Is(err, fault.ErrInvalidArgument) {
 				t.Errorf("%s: %v", name, err)
 			}
 			return nil

@@ -47,7 +47,7 @@ type convTile struct {
 const leastMMA = 80
 
 // tiles are the shapes that this device has room for, loaded; few: those for at most 8 rows.
-func (d *decoder) tiles(few bool) ([]convTile, error) {
+func (d *network) tiles(few bool) ([]convTile, error) {
 	shipped := unsafe.Slice(C.conv_tiles(), C.conv_tile_count)
 	if few {
 		shipped = unsafe.Slice(C.conv_few_tiles(), C.conv_few_tile_count)

@@ -30,41 +30,49 @@ type delivery struct {
 
 // deliver chooses the way of n images to out. It runs inside do.
 func (w *workspace) deliver(n int, out backend.Image) (delivery, error) {
-	v := w.m.v
 	d := delivery{
-		first:  target{dtype: out.DType, layout: out.Layout, low: out.Low, high: out.High},
+		first:  targetOf(out),
 		out:    out.Data,
 		stride: w.m.decoder.elements() * bytesOfType(out.DType),
 		wait:   true,
 	}
-	p := uintptr(out.Address)
-	if p == 0 {
-		p = uintptr(out.Data)
-	}
-	memory, err := v.ctx.MemoryAt(p)
+	memory, err := w.m.v.memoryOf(out)
 	if err != nil {
 		return d, err
 	}
 	switch {
 	case out.Address != 0:
-		if memory.Kind == driver.Pageable {
-			return d, fault.Invalid("images: %#x is no memory of a CUDA device", p)
-		}
-		if memory.Kind == driver.OnDevice && memory.Device != v.info.Index {
-			return d, fault.Invalid("images: the memory is that of cuda:%d, and the engine runs on cuda:%d", memory.Device, v.info.Index)
-		}
 		d.first.address = memory.Address
 		d.wait = w.ownsStream // what the caller orders in its own stream comes after the images
 	case memory.Kind == driver.Pinned:
 		d.first.address = memory.Address
-	case memory.Kind == driver.OnDevice:
-		return d, fault.Invalid("images: %#x is memory of a CUDA device, given as the host's; say so with its location", p)
 	case n*d.stride <= len(w.staging):
 		d.way, d.first.address = staged, w.stagingAt
 	default:
 		d.way, d.first.address = copied, w.at(w.images)
 	}
 	return d, nil
+}
+
+// memoryOf is what the driver knows of the caller's memory. fault.ErrInvalidArgument where it is not
+// what the caller says.
+func (v *device) memoryOf(i backend.Image) (driver.Memory, error) {
+	p := uintptr(i.Address)
+	if p == 0 {
+		p = uintptr(i.Data)
+	}
+	memory, err := v.ctx.MemoryAt(p)
+	switch {
+	case err != nil:
+		return memory, err
+	case i.Address != 0 && memory.Kind == driver.Pageable:
+		return memory, fault.Invalid("images: %#x is no memory of a CUDA device", p)
+	case i.Address != 0 && memory.Kind == driver.OnDevice && memory.Device != v.info.Index:
+		return memory, fault.Invalid("images: the memory is that of cuda:%d, and the engine runs on cuda:%d", memory.Device, v.info.Index)
+	case i.Address == 0 && memory.Kind == driver.OnDevice:
+		return memory, fault.Invalid("images: %#x is memory of a CUDA device, given as the host's; say so with its location", p)
+	}
+	return memory, nil
 }
 
 // bytesOfType is the size of an element.
@@ -81,7 +89,7 @@ func bytesOfType(t backend.DType) int {
 // launchDecode decodes the codes of samples first .. first+n-1 of the batch to a place. in is where the
 // call's extend has left them for the decoder, or nowhere.
 func (w *workspace) launchDecode(q *driver.Stream, first, n int, in decoderInput, to target) error {
-	z := w.at(w.z) + driver.Address(4*first*w.m.d)
+	z := codesAt(w.at(w.z) + driver.Address(4*first*w.m.d))
 	input := in.address
 	if input != 0 {
 		input += driver.Address(first * in.bytes())

@@ -63,7 +63,7 @@ func TestLaunches(t *testing.T) {
 		defer d.close()
 		decode := func(q *driver.Stream, batch int, input driver.Address, dtype backend.DType) error {
 			var p plan
-			return d.launchInput(q, d.newScratch(&p, batch), 0, 0, input, batch, target{address: 1 << 20, dtype: dtype, high: 1})
+			return d.launchInput(q, d.newScratch(&p, batch), 0, codesAt(0), input, batch, target{address: 1 << 20, dtype: dtype, high: 1})
 		}
 		for _, batch := range benchDecode {
 			launches[fmt.Sprintf("Decode/%s/%d", name, batch)] = listed(t, func(q *driver.Stream) error {

@@ -22,7 +22,8 @@ type model struct {
 	locate    *locateStage
 	extend    *extendStage
 	fewMap    *fewMap
-	decoder   *decoder // nil without a decoder
+	decoder   *network // nil without a decoder
+	encoder   *network // nil without an encoder
 
 	rotating  rotated.Shape // of rotated draws; none without a map that has them
 	selfCheck bool
@@ -33,7 +34,7 @@ type model struct {
 	rotated *rotatedStage // nil before the first rotated draw
 }
 
-// prepare makes the stages of a model's parts, and a decoder of elements e.
+// prepare makes the stages of a model's parts, and networks of elements e.
 func (m *model) prepare(p backend.Parts, e element) (err error) {
 	if m.noise, err = newNoise(m.v, p.Source, p.Dim); err != nil {
 		return err
@@ -64,6 +65,13 @@ func (m *model) prepare(p backend.Parts, e element) (err error) {
 		defer m.decoder.settle()
 		stages = append(stages, m.decoder)
 	}
+	if p.Encoder != nil {
+		if m.encoder, err = newEncoder(m.v, e, p.Encoder, p.EncoderTensors); err != nil {
+			return err
+		}
+		defer m.encoder.settle()
+		stages = append(stages, m.encoder)
+	}
 	if !m.selfCheck {
 		return nil
 	}
@@ -84,7 +92,7 @@ func (m *model) SetHeights(h []float32) error {
 	return m.locate.setHeights(h)
 }
 
-// Kernels says which kernel serves locate and each step of the decoder.
+// Kernels says which kernel serves locate and each step of the networks.
 func (m *model) Kernels() []backend.Kernel {
 	var kernels []backend.Kernel
 	if m.locate != nil {
@@ -93,6 +101,9 @@ func (m *model) Kernels() []backend.Kernel {
 	}
 	if m.decoder != nil {
 		kernels = append(kernels, m.decoder.kernels()...)
+	}
+	if m.encoder != nil {
+		kernels = append(kernels, m.encoder.kernels()...)
 	}
 	return kernels
 }
@@ -108,6 +119,9 @@ func (m *model) Notes() []string {
 func (m *model) Close() error {
 	if m.decoder != nil {
 		m.decoder.close()
+	}
+	if m.encoder != nil {
+		m.encoder.close()
 	}
 	if m.locate != nil {
 		m.locate.close()

@@ -20,7 +20,7 @@ const (
 	mostImages = 64 << 20
 )
 
-// workspace holds one batch of samples on the device, from noise to image: one allocation, one
+// workspace holds one batch of samples on the device, from noise to image and back to the code: one allocation, one
 // stream, and pinned memory of the host for what goes to and fro.
 type workspace struct {
 	m    *model
@@ -33,8 +33,9 @@ type workspace struct {
 	locate *locateScratch
 	input  span // [batch] codes as the decoder reads them, between extend and decode of one call
 
-	decode      *decodeScratch
-	images      span // [imagesBatch,C,H,W] of the widest element, on their way to the host
+	decode      *networkScratch
+	encode      *networkScratch
+	images      span // [imagesBatch,C,H,W] of the widest element, on their way to the host or from it
 	imagesBatch int
 
 	staging    []byte         // pinned
@@ -75,6 +76,11 @@ func (m *model) NewWorkspace(batch, k int) (backend.Workspace, error) {
 		func(p *plan) {
 			if m.decoder != nil {
 				w.decode = m.decoder.newScratch(p, batch)
+			}
+		},
+		func(p *plan) {
+			if m.encoder != nil {
+				w.encode = m.encoder.newScratch(p, batch)
 			}
 		},
 	)

@@ -1,14 +1,15 @@
-// Package graph holds a decoder as the model file writes it: a list of nodes with ONNX's operator
-// names, attributes and meaning, in topological order, over named tensors.
+// Package graph holds a decoder or an encoder as the model file writes it: a list of nodes with ONNX's
+// operator names, attributes and meaning, in topological order, over named tensors.
 //
 // An activation is [batch, ...] with the batch first, as in ONNX, so that axis, shape and pads
 // read as they do there; the shapes written here leave the batch out.
 package graph
 
-// Graph is a decoder. Its JSON form is the `graph` entry of the model file's metadata.
+// Graph is a decoder or an encoder. Its JSON form is the entry `graph` or `encoder` of the model file's
+// metadata.
 type Graph struct {
-	Input  Value  `json:"input"`  // the code z
-	Output string `json:"output"` // the name of the value that is the image, [C,H,W]
+	Input  Value  `json:"input"`  // the code z; an encoder's: the image [C,H,W]
+	Output string `json:"output"` // the name of the value that is the image [C,H,W]; an encoder's: the code
 	Nodes  []Node `json:"nodes"`
 }
 

@@ -16,6 +16,23 @@ import (
 // activation over MaxElements, and an output that is not [C,H,W]. Each fault is one sentence that
 // names the node, of kind fault.ErrBadModel.
 func (g *Graph) Shapes(tensors map[string][]int) (map[string][]int, error) {
+	values, err := g.shapes(tensors)
+	if err == nil && len(values[g.Output]) != 3 {
+		err = fault.BadModel("graph: output %q: want [C,H,W], got %v", g.Output, values[g.Output])
+	}
+	return values, err
+}
+
+// EncoderShapes is Shapes for an encoder: the input is an image [C,H,W], the output of any shape.
+func (g *Graph) EncoderShapes(tensors map[string][]int) (map[string][]int, error) {
+	values, err := g.shapes(tensors)
+	if err == nil && len(g.Input.Shape) != 3 {
+		err = fault.BadModel("graph: input %q: want an image [C,H,W], got %v", g.Input.Name, g.Input.Shape)
+	}
+	return values, err
+}
+
+func (g *Graph) shapes(tensors map[string][]int) (map[string][]int, error) {
 	s := &scope{tensors: tensors, values: map[string][]int{}, used: map[string]bool{}}
 	if err := s.input(g.Input); err != nil {
 		return nil, err
@@ -232,12 +249,8 @@ func (s *scope) orderOperands(n *Node, in [][]int) error {
 }
 
 func (s *scope) output(g *Graph) error {
-	shape, made := s.values[g.Output]
-	if !made || g.Output == g.Input.Name {
+	if _, made := s.values[g.Output]; !made || g.Output == g.Input.Name {
 		return fault.BadModel("graph: output %q is made by no node", g.Output)
-	}
-	if len(shape) != 3 {
-		return fault.BadModel("graph: output %q: want [C,H,W], got %v", g.Output, shape)
 	}
 	if !s.used[g.Input.Name] {
 		return fault.BadModel("graph: input %q is used by no node", g.Input.Name)

@@ -1,5 +1,5 @@
-// Package layers makes a decoder's graph of a PyTorch nn.Sequential: its layers, as PyTorch prints
-// them, and the shapes of its state dict.
+// Package layers makes a decoder's or an encoder's graph of a PyTorch nn.Sequential: its layers, as
+// PyTorch prints them, and the shapes of its state dict.
 package layers
 
 import (
@@ -12,13 +12,17 @@ import (
 	"brenier/engine/internal/graph"
 )
 
-// Prefix is what the decoder's tensors are called by in a model file.
-const Prefix = "decoder."
+// What the tensors are called by in a model file.
+const (
+	Prefix        = "decoder."
+	EncoderPrefix = "encoder."
+)
 
 // StateName is the name in the state dict of a tensor of the graph, which FromSequential was given
 // prefix for.
 func StateName(prefix, tensor string) string {
-	return prefix + strings.TrimPrefix(tensor, Prefix)
+	_, rest, _ := strings.Cut(tensor, ".")
+	return prefix + rest
 }
 
 // FromSequential makes the graph of a Sequential. layers[i] is the i-th module, printed
@@ -31,14 +35,26 @@ func StateName(prefix, tensor string) string {
 // graph the tensors are called decoder.*, whatever the prefix; StateName leads back. The graph
 // has passed Shapes. Errors are fault.ErrInvalidArgument and name the layer.
 func FromSequential(layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
+	return fromSequential("z", Prefix, (*graph.Graph).Shapes, layers, prefix, input, tensors)
+}
+
+// Encoder is FromSequential for an encoder, whose input is an image's shape [C,H,W] and whose tensors
+// are called encoder.* in the graph.
+func Encoder(layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
+	return fromSequential("x", EncoderPrefix, (*graph.Graph).EncoderShapes, layers, prefix, input, tensors)
+}
+
+func fromSequential(name, own string, check func(*graph.Graph, map[string][]int) (map[string][]int, error),
+	layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
 	b := &builder{
-		graph:   &graph.Graph{Input: graph.Value{Name: "z", Shape: input}, Output: "z"},
+		graph:   &graph.Graph{Input: graph.Value{Name: name, Shape: input}, Output: name},
+		prefix:  own,
 		tensors: map[string][]int{},
 		shape:   input,
 	}
 	for name, shape := range tensors {
 		if rest, belongs := strings.CutPrefix(name, prefix); belongs {
-			b.tensors[Prefix+rest] = shape
+			b.tensors[own+rest] = shape
 		}
 	}
 	for i, text := range layers {
@@ -48,7 +64,7 @@ func FromSequential(layers []string, prefix string, input []int, tensors map[str
 			return nil, fault.Invalid("layer %d, %s: %v", i, fault.Excerpt(strings.TrimSpace(text)), err)
 		}
 	}
-	if _, err := b.graph.Shapes(b.tensors); err != nil {
+	if _, err := check(b.graph, b.tensors); err != nil {
 		return nil, fault.Invalid("layer list: %v", err)
 	}
 	if err := b.checkUnread(prefix, len(layers)); err != nil {
@@ -79,7 +95,8 @@ func OutputRange(g *graph.Graph) (low, high float64, known bool) {
 // builder appends nodes to the graph's end.
 type builder struct {
 	graph   *graph.Graph
-	tensors map[string][]int // the decoder's, by their names in the graph
+	prefix  string           // of its tensors and nodes
+	tensors map[string][]int // the network's, by their names in the graph
 	shape   []int            // of the graph's output so far
 	index   int              // of the layer at work
 }
@@ -113,7 +130,7 @@ func (b *builder) layer(text string) error {
 
 // tensor is the name of the layer's parameter.
 func (b *builder) tensor(parameter string) string {
-	return fmt.Sprintf("%s%d.%s", Prefix, b.index, parameter)
+	return fmt.Sprintf("%s%d.%s", b.prefix, b.index, parameter)
 }
 
 // parameter asks for a tensor of the layer in the shape that its arguments promise.
@@ -148,7 +165,7 @@ func (b *builder) bias(inputs []string, a *arguments, extent int) ([]string, err
 
 // operator appends a node of the layer's own: its activation, then tensors.
 func (b *builder) operator(op string, attributes graph.Attributes, tensors ...string) error {
-	name := fmt.Sprintf("%s%d", Prefix, b.index)
+	name := fmt.Sprintf("%s%d", b.prefix, b.index)
 	return b.append(graph.Node{Name: name, Op: op, Inputs: tensors, Output: name, Attributes: attributes})
 }
 

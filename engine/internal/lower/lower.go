@@ -8,14 +8,25 @@ import (
 	"brenier/engine/internal/graph"
 )
 
-// Lower checks the graph against its tensors and brings it to steps. The graph may be normalized
-// or not; it is not changed. Errors are those of [graph.Graph.Shapes], and fault.ErrUnsupported.
+// Lower checks a decoder's graph against its tensors and brings it to steps. The graph may be
+// normalized or not; it is not changed. Errors are those of [graph.Graph.Shapes], and
+// fault.ErrUnsupported.
 func Lower(g *graph.Graph, tensors map[string]backend.Tensor) (*Program, error) {
+	return lower(g, tensors, g.Shapes, false)
+}
+
+// LowerEncoder is Lower for an encoder, whose graph [graph.Graph.EncoderShapes] checks.
+func LowerEncoder(g *graph.Graph, tensors map[string]backend.Tensor) (*Program, error) {
+	return lower(g, tensors, g.EncoderShapes, true)
+}
+
+func lower(g *graph.Graph, tensors map[string]backend.Tensor,
+	check func(tensors map[string][]int) (map[string][]int, error), encoder bool) (*Program, error) {
 	shapes := make(map[string][]int, len(tensors))
 	for name, t := range tensors {
 		shapes[name] = t.Shape
 	}
-	values, err := g.Shapes(shapes)
+	values, err := check(shapes)
 	if err != nil {
 		return nil, err
 	}
@@ -34,17 +45,23 @@ func Lower(g *graph.Graph, tensors map[string]backend.Tensor) (*Program, error) 
 		}
 	}
 	input := shapeOf(g.Input.Shape)
-	l.values[g.Input.Name] = &value{id: l.newValue(input.Size()), shape: input, uses: l.uses[g.Input.Name], step: -1}
-	if input.C > 1 && input.Pixels() > 1 { // the code is in ONNX's order; see reorder
-		l.values[g.Input.Name] = l.reordered("input", l.values[g.Input.Name], flattened(input), input)
+	in := &value{id: l.newValue(input.Size()), shape: input, uses: l.uses[g.Input.Name], step: -1}
+	if !encoder && !plain(input) { // a code is in ONNX's order; see reorder
+		in = l.reordered("input", in, flattened(input), input)
 	}
+	l.values[g.Input.Name] = in
 	for i := range normal.Nodes {
 		if err := l.node(&normal.Nodes[i]); err != nil {
 			return nil, err
 		}
 	}
 	out := l.values[g.Output]
-	p := &Program{Values: l.sizes, Steps: l.steps, Output: out.id, Shape: out.shape}
+	if encoder {
+		out = l.reordered("output", out, out.shape, flattened(out.shape))
+	} else {
+		input = flattened(input)
+	}
+	p := &Program{Values: l.sizes, Steps: l.steps, Output: out.id, Input: input, Shape: out.shape}
 	p.dropUnused()
 	return p, nil
 }

@@ -1,4 +1,4 @@
-// Package lower turns a decoder's graph into the few steps that a device runs.
+// Package lower turns a decoder's or an encoder's graph into the few steps that a device runs.
 //
 // BatchNormalization and per-channel tensors are folded into the convolution before them, the
 // activation and a residual sum into the step that makes their input, nearest upsampling into the
@@ -8,12 +8,14 @@
 // An activation [C,H,W] lies in memory as [H,W,C], a vector [K] as [1,1,K].
 package lower
 
-// Program is a lowered decoder. Step s reads values made before it and makes one value.
+// Program is a lowered decoder or encoder. Step s reads values made before it and makes one value. A code
+// of d elements has the shape [d,1,1] and ONNX's order at both ends, an image lies as activations do.
 type Program struct {
-	Values []int // elements of each value, per image; value 0 is the code
+	Values []int // elements of each value, per image; value 0 is the input
 	Steps  []Step
-	Output int   // the value that is the image
-	Shape  Shape // of the image
+	Output int   // the value that is the output
+	Input  Shape // of the input
+	Shape  Shape // of the output
 }
 
 // Shape is an activation's [C,H,W]; a vector [K] is K channels of one pixel and [C,L] one row.

@@ -37,7 +37,10 @@ func (m *Model) check() error {
 	if err := m.checkMap(); err != nil {
 		return err
 	}
-	return m.checkDecoder()
+	if err := m.checkDecoder(); err != nil {
+		return err
+	}
+	return m.checkEncoder()
 }
 
 // check compares the shape with the data; dtypes are checked where a tensor is read or written.
@@ -149,31 +152,8 @@ func (m *Model) checkDecoder() error {
 		}
 		return nil
 	}
-	shapes := make(map[string][]int, len(m.Weights))
-	names := slices.Sorted(maps.Keys(m.Weights))
-	for _, name := range names {
-		if !strings.HasPrefix(name, "decoder.") {
-			return fmt.Errorf("%s: want the decoder's tensors to be called decoder.*", name)
-		}
-		shapes[name] = m.Weights[name].Shape
-	}
-	values, err := m.Graph.Shapes(shapes)
+	values, err := checkNetwork(m.Graph, m.Graph.Shapes, "decoder", m.Weights)
 	if err != nil {
-		return err
-	}
-	read := map[string]bool{}
-	for _, name := range m.Graph.Tensors() {
-		read[name] = true
-	}
-	for _, name := range names {
-		if !read[name] {
-			return fmt.Errorf("%s is used by no node of the graph", name)
-		}
-		if err := m.Weights[name].checkFinite(name); err != nil {
-			return err
-		}
-	}
-	if err := m.checkVariances(); err != nil {
 		return err
 	}
 	if d := size(m.Graph.Input.Shape); d > maxDim {
@@ -190,11 +170,73 @@ func (m *Model) checkDecoder() error {
 	return m.checkStatistics(values[m.Graph.Output])
 }
 
+// checkEncoder checks the network from the decoder's images to its codes.
+func (m *Model) checkEncoder() error {
+	if m.Encoder == nil {
+		if len(m.EncoderWeights) > 0 {
+			name := slices.Sorted(maps.Keys(m.EncoderWeights))[0]
+			return fmt.Errorf("%s is there, but the encoder that would read it is missing", name)
+		}
+		return nil
+	}
+	if m.Graph == nil {
+		return errors.New("encoder: there is no decoder whose images it would read; the graph is missing")
+	}
+	values, err := checkNetwork(m.Encoder, func(tensors map[string][]int) (map[string][]int, error) {
+		values, err := m.Encoder.EncoderShapes(tensors)
+		if err != nil {
+			err = fmt.Errorf("encoder: %w", err)
+		}
+		return values, err
+	}, "encoder", m.EncoderWeights)
+	if err != nil {
+		return err
+	}
+	in, code := m.Encoder.Input.Shape, values[m.Encoder.Output]
+	if want := []int{m.Output.Channels, m.Output.Height, m.Output.Width}; !slices.Equal(in, want) {
+		return fmt.Errorf("encoder: it reads images %v, but the decoder makes %v", in, want)
+	}
+	if size(code) != m.Dim() {
+		return fmt.Errorf("encoder: it makes codes %v, but the model's have %d values", code, m.Dim())
+	}
+	return nil
+}
+
+// checkNetwork checks a graph and its weights, which are called kind.*, and returns the activations'
+// shapes.
+func checkNetwork(g *graph.Graph, check func(map[string][]int) (map[string][]int, error), kind string, weights map[string]*Tensor) (map[string][]int, error) {
+	shapes := make(map[string][]int, len(weights))
+	names := slices.Sorted(maps.Keys(weights))
+	for _, name := range names {
+		if !strings.HasPrefix(name, kind+".") {
+			return nil, fmt.Errorf("%s: want the %s's tensors to be called %s.*", name, kind, kind)
+		}
+		shapes[name] = weights[name].Shape
+	}
+	values, err := check(shapes)
+	if err != nil {
+		return nil, err
+	}
+	read := map[string]bool{}
+	for _, name := range g.Tensors() {
+		read[name] = true
+	}
+	for _, name := range names {
+		if !read[name] {
+			return nil, fmt.Errorf("%s is used by no node of the graph", name)
+		}
+		if err := weights[name].checkFinite(name); err != nil {
+			return nil, err
+		}
+	}
+	return values, checkVariances(g, weights)
+}
+
 // checkVariances refuses a BatchNormalization whose variance and epsilon have no square root to
 // divide by.
-func (m *Model) checkVariances() error {
-	for i := range m.Graph.Nodes {
-		node := &m.Graph.Nodes[i]
+func checkVariances(g *graph.Graph, weights map[string]*Tensor) error {
+	for i := range g.Nodes {
+		node := &g.Nodes[i]
 		if node.Op != graph.BatchNormalization {
 			continue
 		}
@@ -203,7 +245,7 @@ func (m *Model) checkVariances() error {
 			epsilon = *node.Attributes.Epsilon
 		}
 		name := node.Inputs[4]
-		for k, variance := range m.Weights[name].Data {
+		for k, variance := range weights[name].Data {
 			if variance < 0 || float64(variance)+epsilon == 0 {
 				return fmt.Errorf("%s: element %d is %g, as a variance with epsilon %g for node %q; want it positive", name, k, variance, epsilon, node.Name)
 			}

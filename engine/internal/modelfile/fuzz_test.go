@@ -15,6 +15,7 @@ func FuzzParse(f *testing.F) {
 	f.Add(sound)
 	mapOnly, decoderOnly := *soundModel(), *soundModel()
 	mapOnly.Graph, mapOnly.Weights, mapOnly.Output, mapOnly.Mean, mapOnly.Deviation = nil, nil, nil, nil, nil
+	mapOnly.Encoder, mapOnly.EncoderWeights = nil, nil
 	decoderOnly.Points, decoderOnly.Heights, decoderOnly.Masses, decoderOnly.Centroids = nil, nil, nil, nil
 	decoderOnly.Extension, decoderOnly.Fit = nil, nil
 	for _, m := range []*Model{&mapOnly, &decoderOnly} {

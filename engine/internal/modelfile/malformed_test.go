@@ -178,7 +178,7 @@ func TestParse_malformed_bytes(t *testing.T) {
 		{"negative extent", withHeader([]byte(`{"a":{"dtype":"F32","shape":[-1],"data_offsets":[0,4]}}`), nil), `a: shape [-1] has the extent -1; want 0 to 2147483647`},
 		{"fractional extent", withHeader([]byte(`{"a":{"dtype":"F32","shape":[1.5],"data_offsets":[0,4]}}`), nil), `a: shape[0]: want an integer of 64 bits, got 1.5`},
 		{"sub-byte tensor", withHeader([]byte(`{"a":{"dtype":"F4","shape":[3],"data_offsets":[0,2]}}`), []byte{0, 0}), `a: F4 [3] ends within a byte`},
-		{"data cut short", sound[:len(sound)-1], `ot.points: data ends at 596, but the file holds 595 bytes of data: the file was cut short`},
+		{"data cut short", sound[:len(sound)-1], `ot.points: data ends at 800, but the file holds 799 bytes of data: the file was cut short`},
 		{"data goes on", append(bytes.Clone(sound), 0), `1 bytes follow the last tensor's data`},
 	} {
 		t.Run(c.name, func(t *testing.T) { wantFault(t, c.file, c.want) })
@@ -214,8 +214,8 @@ func TestParse_malformed_models(t *testing.T) {
 			d.last().Offsets[0] += 8
 			d.last().Offsets[1] += 8
 			d.data = append(d.data, make([]byte, 8)...)
-		}, `ot.points: data begins at 574, which leaves a hole after 566`},
-		{"overlap", func(d *draft) { d.last().Offsets[0] -= 8; d.last().Offsets[1] -= 8 }, `ot.points: data begins at 558 and overlaps the tensor that ends at 566`},
+		}, `ot.points: data begins at 778, which leaves a hole after 770`},
+		{"overlap", func(d *draft) { d.last().Offsets[0] -= 8; d.last().Offsets[1] -= 8 }, `ot.points: data begins at 762 and overlaps the tensor that ends at 770`},
 		{"offsets reversed", func(d *draft) { o := &d.tensors["ot.heights"].Offsets; o[0], o[1] = o[1], o[0] }, `ot.heights: data_offsets end at `},
 		{"offsets beyond the file", func(d *draft) { d.tensors["ot.heights"].Offsets[1] = 1 << 62 }, `ot.heights: F32 [5] takes 20 bytes, but its data_offsets `},
 		{"shape larger than the data", func(d *draft) { d.tensors["ot.heights"].Shape = []int64{6} }, `ot.heights: F32 [6] takes 24 bytes, but its data_offsets `},
@@ -241,7 +241,20 @@ func TestParse_malformed_models(t *testing.T) {
 		{"weight missing", func(d *draft) { d.drop("decoder.3.weight") }, `graph: node "decoder.3" (ConvTranspose): tensor decoder.3.weight is missing`},
 		{"weight unused", func(d *draft) { d.add("decoder.9.weight", "F32", 4, 1) }, `decoder.9.weight is used by no node of the graph`},
 		{"PyTorch's count of batches", func(d *draft) { d.add("decoder.1.num_batches_tracked", "I64", 8) }, `decoder.1.num_batches_tracked: want F32, F16 or BF16, got I64`},
-		{"unknown tensor", func(d *draft) { d.add("encoder.0.weight", "F32", 4, 1) }, `encoder.0.weight: no tensor of a model is called so`},
+		{"unknown tensor", func(d *draft) { d.add("discriminator.0.weight", "F32", 4, 1) }, `discriminator.0.weight: no tensor of a model is called so`},
+		{"encoder without a graph", func(d *draft) { delete(d.metadata, "encoder") }, `encoder.0.bias is there, but the encoder that would read it is missing`},
+		{"encoder without a decoder", func(d *draft) {
+			for name := range d.tensors {
+				if strings.HasPrefix(name, "decoder.") || strings.HasPrefix(name, "output.") {
+					d.drop(name)
+				}
+			}
+			delete(d.metadata, "graph")
+			delete(d.metadata, "output")
+		}, `encoder: there is no decoder whose images it would read; the graph is missing`},
+		{"encoder's weight missing", func(d *draft) { d.drop("encoder.0.weight") }, `encoder: graph: node "encoder.0" (Conv): tensor encoder.0.weight is missing`},
+		{"encoder's weight unused", func(d *draft) { d.add("encoder.9.weight", "F32", 4, 1) }, `encoder.9.weight is used by no node of the graph`},
+		{"encoder reads the decoder's weights", func(d *draft) { d.set(t, "encoder", `"encoder.0.bias"`, `"decoder.0.bias"`) }, `encoder: graph: node "encoder.0" (Conv): tensor decoder.0.bias is missing`},
 		{"graph reads the map", func(d *draft) { d.set(t, "graph", `"decoder.0.bias"`, `"ot.heights"`) }, `graph: node "decoder.0" (ConvTranspose): tensor ot.heights is missing`},
 		// What they hold.
 		{"heights of another length", func(d *draft) { d.drop("ot.heights"); d.add("ot.heights", "F32", 16, 4) }, `ot.heights: want [5], for ot.points is [5 3], got [4]; fit again`},
@@ -298,6 +311,19 @@ func TestParse_malformed_models(t *testing.T) {
 		{"fit with a duplicate unknown key", func(d *draft) { d.set(t, "fit", `"empty":0`, `"empty":0,"a":{"b":1,"b":2}`) }, `fit: a: duplicate key "b"`},
 		{"graph is not JSON", func(d *draft) { d.metadata["graph"] = "{" }, `graph: not valid JSON at byte 1: unexpected end of JSON input`},
 		{"graph asks for a huge image", func(d *draft) { d.set(t, "graph", `"strides":[2,2]`, `"strides":[100000,100000]`) }, `graph: node "decoder.3" (ConvTranspose): output [2 100002 100002]: want positive extents and at most 67108864 elements`},
+		{"encoder of other images", func(d *draft) { d.set(t, "encoder", `[2,4,4]`, `[2,4,5]`) }, `encoder: it reads images [2 4 5], but the decoder makes [2 4 4]`},
+		{"encoder of vectors", func(d *draft) {
+			d.metadata["encoder"] = `{"input":{"name":"x","shape":[3]},"output":"z","nodes":[{"name":"n","op":"Relu","inputs":["x"],"output":"z"}]}`
+			d.drop("encoder.0.weight")
+			d.drop("encoder.0.bias")
+		}, `encoder: graph: input "x": want an image [C,H,W], got [3]`},
+		{"encoder to other codes", func(d *draft) {
+			d.metadata["encoder"] = `{"input":{"name":"x","shape":[2,4,4]},"output":"z","nodes":[{"name":"n","op":"Flatten","inputs":["x"],"output":"z"}]}`
+			d.drop("encoder.0.weight")
+			d.drop("encoder.0.bias")
+		}, `encoder: it makes codes [32], but the model's have 3 values`},
+		{"encoder is not JSON", func(d *draft) { d.metadata["encoder"] = "{" }, `encoder: graph: not valid JSON at byte 1: unexpected end of JSON input`},
+		{"NaN weight of the encoder", func(d *draft) { d.putFloat("encoder.0.bias", 2, nan) }, `encoder.0.bias: element 2 is NaN; want finite values`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := takeApart(t, soundBytes(t))

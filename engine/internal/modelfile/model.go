@@ -7,6 +7,7 @@
 //	  source      "gaussian" or "uniform": the distribution of the noise
 //	  graph       JSON, see package graph      with a decoder
 //	  output      JSON, see Output             with a decoder
+//	  encoder     JSON, see package graph      with a decoder, optional: from its images to codes
 //	  extension   JSON, see Extension          with a map, optional
 //	  fit         JSON, see Fit                with a map, optional
 //	tensors
@@ -17,9 +18,12 @@
 //	  output.mean       [C,H,W]  F32, F16, BF16   optional, together: of the model's images
 //	  output.deviation  [C,H,W]  F32, F16, BF16
 //	  decoder.*                  F32, F16, BF16   as the graph reads them, and no other
+//	  encoder.*                  F32, F16, BF16   the same of the encoder
 package modelfile
 
 import (
+	"maps"
+
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/graph"
 	"brenier/engine/internal/safetensors"
@@ -61,6 +65,9 @@ type Model struct {
 	Output    *Output
 	Mean      *Tensor // [C,H,W]
 	Deviation *Tensor // [C,H,W]
+
+	Encoder        *graph.Graph       // from images [C,H,W] to codes of d values
+	EncoderWeights map[string]*Tensor // encoder.*
 }
 
 // Dim is d, the dimension of noise and codes.
@@ -72,7 +79,7 @@ func (m *Model) Dim() int {
 }
 
 // KeepAs sets the dtypes that Write keeps a model's large tensors in: points and centroids, and
-// the decoder's weights of two axes and more. Vectors (biases, running variances) stay in F32:
+// the networks' weights of two axes and more. Vectors (biases, running variances) stay in F32:
 // they are few, and a small variance would lose most of its digits in F16.
 func (m *Model) KeepAs(points, weights DType) {
 	for _, t := range []*Tensor{m.Points, m.Centroids} {
@@ -80,38 +87,42 @@ func (m *Model) KeepAs(points, weights DType) {
 			t.DType = points
 		}
 	}
-	for _, t := range m.Weights {
-		t.DType = F32
-		if len(t.Shape) >= 2 {
-			t.DType = weights
+	for _, network := range []map[string]*Tensor{m.Weights, m.EncoderWeights} {
+		for _, t := range network {
+			t.DType = F32
+			if len(t.Shape) >= 2 {
+				t.DType = weights
+			}
 		}
 	}
 }
 
 // Parts is the model as a backend takes it. It shares the model's arrays.
 func (m *Model) Parts() backend.Parts {
-	p := backend.Parts{Source: m.Source, Dim: m.Dim(), Decoder: m.Graph}
+	p := backend.Parts{Source: m.Source, Dim: m.Dim(), Decoder: m.Graph, Encoder: m.Encoder}
 	if m.Points != nil {
 		p.Points, p.Heights = m.Points.Data, m.Heights.Data
 	}
 	if m.Centroids != nil {
 		p.Centroids = m.Centroids.Data
 	}
-	if m.Graph != nil {
-		p.Tensors = make(map[string]backend.Tensor, len(m.Weights))
-		for name, t := range m.Weights {
-			p.Tensors[name] = backend.Tensor{Shape: t.Shape, Data: t.Data}
-		}
-	}
+	p.Tensors, p.EncoderTensors = tensors(m.Weights), tensors(m.EncoderWeights)
 	return p
+}
+
+func tensors(weights map[string]*Tensor) map[string]backend.Tensor {
+	all := make(map[string]backend.Tensor, len(weights))
+	for name, t := range weights {
+		all[name] = backend.Tensor{Shape: t.Shape, Data: t.Data}
+	}
+	return all
 }
 
 // named lists the tensors that are there by the names they have in the file.
 func (m *Model) named() map[string]*Tensor {
-	all := make(map[string]*Tensor, len(m.Weights)+6)
-	for name, t := range m.Weights {
-		all[name] = t
-	}
+	all := make(map[string]*Tensor, len(m.Weights)+len(m.EncoderWeights)+6)
+	maps.Copy(all, m.Weights)
+	maps.Copy(all, m.EncoderWeights)
 	for name, field := range m.fields() {
 		if *field != nil {
 			all[name] = *field

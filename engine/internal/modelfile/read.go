@@ -101,7 +101,7 @@ func (f *File) Close() error { return nil }
 // The metadata's keys.
 var (
 	plainKeys = []string{"format", "version", "source"}
-	jsonKeys  = []string{"graph", "output", "extension", "fit"}
+	jsonKeys  = []string{"graph", "output", "extension", "fit", "encoder"}
 )
 
 // read makes a checked model of a parsed safetensors file.
@@ -116,8 +116,10 @@ func read(raw *safetensors.File) (*File, error) {
 	if err := m.check(); err != nil {
 		return nil, err
 	}
-	if m.Graph != nil {
-		m.Graph.Normalize(raw.Shapes())
+	for _, g := range []*graph.Graph{m.Graph, m.Encoder} {
+		if g != nil {
+			g.Normalize(raw.Shapes())
+		}
 	}
 	return &File{m, raw.Metadata}, nil
 }
@@ -143,6 +145,12 @@ func (m *Model) readMetadata(metadata map[string]string) error {
 		var err error
 		if m.Graph, err = graph.Parse([]byte(text)); err != nil {
 			return err
+		}
+	}
+	if text, there := metadata["encoder"]; there {
+		var err error
+		if m.Encoder, err = graph.Parse([]byte(text)); err != nil {
+			return fmt.Errorf("encoder: %w", err)
 		}
 	}
 	if text, there := metadata["output"]; there {
@@ -192,7 +200,7 @@ func parseJSON(key, text string, into any, required ...string) error {
 // readTensors widens every tensor of the file. Memory taken is at most twice the file's size.
 func (m *Model) readTensors(raw *safetensors.File) error {
 	fields := m.fields()
-	m.Weights = map[string]*Tensor{}
+	m.Weights, m.EncoderWeights = map[string]*Tensor{}, map[string]*Tensor{}
 	for i := range raw.Tensors {
 		from := &raw.Tensors[i]
 		switch {
@@ -203,7 +211,8 @@ func (m *Model) readTensors(raw *safetensors.File) error {
 			return fmt.Errorf("%s: want F32, got %s", from.Name, from.DType)
 		}
 		field, known := fields[from.Name]
-		if !known && !strings.HasPrefix(from.Name, "decoder.") {
+		encodes := strings.HasPrefix(from.Name, "encoder.")
+		if !known && !encodes && !strings.HasPrefix(from.Name, "decoder.") {
 			return fmt.Errorf("%s: no tensor of a model is called so", fault.Excerpt(from.Name))
 		}
 		data, err := from.Float32s()
@@ -211,9 +220,12 @@ func (m *Model) readTensors(raw *safetensors.File) error {
 			return err
 		}
 		tensor := &Tensor{DType: from.DType, Shape: from.Shape, Data: data}
-		if known {
+		switch {
+		case known:
 			*field = tensor
-		} else {
+		case encodes:
+			m.EncoderWeights[from.Name] = tensor
+		default:
 			m.Weights[from.Name] = tensor
 		}
 	}

@@ -74,12 +74,15 @@ func TestRoundTrip_any_parts(t *testing.T) {
 		switch r.IntN(5) {
 		case 0:
 			m.Graph, m.Weights, m.Output, m.Mean, m.Deviation = nil, map[string]*Tensor{}, nil, nil, nil
+			m.Encoder, m.EncoderWeights = nil, map[string]*Tensor{}
 		case 1:
 			m.Points, m.Heights, m.Centroids, m.Extension, m.Fit = nil, nil, nil, nil, nil
 		case 2:
 			m.Centroids, m.Extension = nil, nil
 		case 3:
 			m.Mean, m.Deviation, m.Fit = nil, nil, nil
+		case 4:
+			m.Encoder, m.EncoderWeights = nil, map[string]*Tensor{}
 		}
 		data, err := Encode(m)
 		if err != nil {
@@ -89,7 +92,7 @@ func TestRoundTrip_any_parts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Graph, file.model.Graph = nil, nil // differ by the defaults filled in
+		m.Graph, file.model.Graph, m.Encoder, file.model.Encoder = nil, nil, nil, nil // differ by the defaults filled in
 		if !reflect.DeepEqual(file.model, m) {
 			t.Fatalf("got %+v\nwant %+v", file.model, m)
 		}
@@ -111,18 +114,23 @@ func TestFile_accessors(t *testing.T) {
 	if got := p.Decoder.Nodes[1].Attributes; !reflect.DeepEqual(got.KernelShape, []int{2, 2}) || !reflect.DeepEqual(got.Strides, []int{1, 1}) {
 		t.Errorf("defaults are not filled in: %+v", got)
 	}
+	if !reflect.DeepEqual(p.EncoderTensors["encoder.0.bias"].Data, m.EncoderWeights["encoder.0.bias"].Data) || len(p.EncoderTensors) != 2 ||
+		!reflect.DeepEqual(p.Encoder.Nodes[0].Attributes.KernelShape, []int{4, 4}) {
+		t.Errorf("the encoder: %+v", p.Encoder)
+	}
 	if file.Output().Low() != -1 || file.Output().High() != 1 || file.Extension().BackendMode() != backend.Simplex || len(file.Masses()) != 5 {
 		t.Error("accessors")
 	}
 	var metadata struct {
-		Format string
-		Graph  struct{ Nodes []struct{ Op string } }
-		Fit    struct{ Samples int64 }
+		Format  string
+		Graph   struct{ Nodes []struct{ Op string } }
+		Encoder struct{ Nodes []struct{ Op string } }
+		Fit     struct{ Samples int64 }
 	}
 	if err := json.Unmarshal([]byte(file.MetadataJSON()), &metadata); err != nil {
 		t.Fatal(err)
 	}
-	if metadata.Format != "brenier" || len(metadata.Graph.Nodes) != 6 || metadata.Fit.Samples != 1<<40 {
+	if metadata.Format != "brenier" || len(metadata.Graph.Nodes) != 6 || len(metadata.Encoder.Nodes) != 1 || metadata.Fit.Samples != 1<<40 {
 		t.Errorf("metadata: %s", file.MetadataJSON())
 	}
 }
@@ -185,6 +193,7 @@ func TestKeepAs(t *testing.T) {
 	for name, want := range map[string]DType{
 		"ot.points": F16, "ot.centroids": F16, "ot.heights": F32, "ot.masses": F32,
 		"decoder.0.weight": BF16, "decoder.3.weight": BF16, "decoder.0.bias": F32, "decoder.1.running_var": F32, "output.mean": F32,
+		"encoder.0.weight": BF16, "encoder.0.bias": F32,
 	} {
 		if got := m.named()[name].DType; got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
@@ -245,7 +254,7 @@ func TestWrite_leaves_the_old_file_on_failure(t *testing.T) {
 // 30,000 points of 64 and as many centroids, in F16: 3.8 million values to widen and check.
 func BenchmarkOpen(b *testing.B) {
 	m := soundModel()
-	m.Graph, m.Weights, m.Output, m.Mean, m.Deviation, m.Masses = nil, nil, nil, nil, nil, nil
+	m.Graph, m.Weights, m.Output, m.Mean, m.Deviation, m.Masses, m.Encoder, m.EncoderWeights = nil, nil, nil, nil, nil, nil, nil, nil
 	const n, d = 30000, 64
 	m.Points = &Tensor{Shape: []int{n, d}, Data: make([]float32, n*d)}
 	m.Centroids, m.Heights = m.Points, &Tensor{Shape: []int{n}, Data: make([]float32, n)}

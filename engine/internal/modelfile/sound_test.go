@@ -7,7 +7,7 @@ import (
 )
 
 // soundModel is a small model with every part: 5 points in R^3, a decoder with two kinds of
-// weights to an image of 2 channels and 4 x 4.
+// weights to an image of 2 channels and 4 x 4, and an encoder back.
 func soundModel() *Model {
 	r := rand.New(rand.NewPCG(1, 2))
 	tensor := func(dtype DType, shape ...int) *Tensor {
@@ -60,6 +60,17 @@ func soundModel() *Model {
 			{Name: "decoder.2", Op: graph.Relu, Inputs: []string{"b"}, Output: "c"},
 			{Name: "decoder.3", Op: graph.ConvTranspose, Inputs: []string{"c", "decoder.3.weight"}, Output: "d", Attributes: graph.Attributes{Strides: []int{2, 2}}},
 			{Name: "decoder.4", Op: graph.Tanh, Inputs: []string{"d"}, Output: "image"},
+		},
+	}
+	m.EncoderWeights = map[string]*Tensor{
+		"encoder.0.weight": tensor(F16, 3, 2, 4, 4),
+		"encoder.0.bias":   tensor(F32, 3),
+	}
+	m.Encoder = &graph.Graph{
+		Input:  graph.Value{Name: "x", Shape: []int{2, 4, 4}},
+		Output: "z",
+		Nodes: []graph.Node{
+			{Name: "encoder.0", Op: graph.Conv, Inputs: []string{"x", "encoder.0.weight", "encoder.0.bias"}, Output: "z"},
 		},
 	}
 	return m

@@ -105,6 +105,7 @@ func (m *Model) encode(w io.Writer) error {
 		"output":    {m.Output != nil, m.Output},
 		"extension": {m.Extension != nil, m.Extension},
 		"fit":       {m.Fit != nil, m.Fit},
+		"encoder":   {m.Encoder != nil, m.Encoder},
 	} {
 		if !value.there {
 			continue

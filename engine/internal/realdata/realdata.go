@@ -13,12 +13,18 @@ import (
 // Open opens a file by its name without folder and ending, until the test ends.
 func Open(t testing.TB, name string) *safetensors.File {
 	t.Helper()
-	f, err := safetensors.Open(filepath.Join(root(t), "..", "shared", "models", name+".safetensors"))
+	f, err := safetensors.Open(Path(t, filepath.Join("models", name+".safetensors")))
 	if err != nil {
 		t.Skipf("no real data beside the repository: %v", err)
 	}
 	t.Cleanup(func() { f.Close() })
 	return f
+}
+
+// Path is where a file of the real data would be.
+func Path(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(root(t), "..", "shared", name)
 }
 
 // root is the repository's folder, of which a test runs somewhere below.

@@ -1,4 +1,4 @@
-"""Export: a decoder, and a fitted map with it, as a model file."""
+"""Export: a decoder, with an encoder or without, and a fitted map with it, as a model file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,14 +24,17 @@ if TYPE_CHECKING:
 
 __all__ = ["LayerLike", "Layers", "export"]
 
-# How far the engine may be from the network's own library on the codes that an export is checked with,
-# as a share of the output's range: room for the arithmetic, none for a wrong operator.
+# A network as its author has it.
+Source = Union["torch.nn.Module", Mapping[str, Any], str, "os.PathLike[str]", bytes, "onnx.ModelProto"]
+
+# How far the engine may be from the network's own library on what an export is checked with, as a
+# share of the output's range: room for the arithmetic, none for a wrong operator.
 _TOLERANCE = {"float32": 1e-3, "float16": 5e-2}
 
 
 def export(
     path: str | os.PathLike[str],
-    decoder: torch.nn.Module | Mapping[str, Any] | str | os.PathLike[str] | bytes | onnx.ModelProto,
+    decoder: Source,
     points: ArrayLike | None = None,
     fit: Fit | ArrayLike | None = None,
     *,
@@ -41,12 +44,16 @@ def export(
     output_shape: Sequence[int] | None = None,
     weights: Literal["float32", "float16"] = "float32",
     prefix: str = "decoder",
+    encoder: Source | None = None,
+    encoder_layers: Layers | None = None,
+    encoder_prefix: str = "encoder",
 ) -> None:
-    """Writes a model file: a decoder, and a map if ``fit`` is given.
+    """Writes a model file: a decoder, an encoder if there is one, and a map if ``fit`` is given.
 
     The file is written beside ``path``, opened by the engine, for a module or an ONNX model also
-    compared on a few codes with PyTorch, or with ONNX Runtime (ONNX's reference evaluator without
-    it), and only then renamed: at ``path`` there is a file that works, or what was there before.
+    compared on a few codes or images with PyTorch, or with ONNX Runtime (ONNX's reference evaluator
+    without it), and only then renamed: at ``path`` there is a file that works, or what was there
+    before.
 
     Parameters
     ----------
@@ -81,6 +88,11 @@ def export(
     prefix : str
         What stands before the layers' keys in a state dict, ``"decoder"`` in
         ``decoder.0.weight``. A state dict without such keys is read without a prefix.
+    encoder : as ``decoder``, optional
+        From images ``[n, C, H, W]`` in ``output_range``, of the decoder's size, to codes of the decoder's
+        d values, of the same operators: what :meth:`Model.encode` does.
+    encoder_layers, encoder_prefix
+        As ``layers`` and ``prefix``, of the encoder. Both networks may be in one state dict.
 
     Raises
     ------
@@ -92,7 +104,8 @@ def export(
 
     Examples
     --------
-    >>> brenier.export("mnist.safetensors", net.decoder, fit=brenier.fit(codes))   # doctest: +SKIP
+    >>> brenier.export("mnist.safetensors", net.decoder, fit=brenier.fit(codes),   # doctest: +SKIP
+    ...                encoder=net.encoder)
     >>> brenier.export("mnist.safetensors", load_file("decoder.safetensors"),      # doctest: +SKIP
     ...                layers=["ConvTranspose2d(64, 1, kernel_size=(28, 28))", "Sigmoid()"])
     """
@@ -107,23 +120,39 @@ def export(
     tensors, metadata = _map(points, fit)
     dimension = tensors["ot.points"].shape[1] if tensors else None
     source = network.read("decoder", decoder, layers, prefix)
-    graph, decoder_tensors, image = network.graph(source, input_shape, output_shape, dimension)
+    graph, weight_tensors, image = network.decoder_graph(source, input_shape, output_shape, dimension)
     shape = tuple(graph["input"]["shape"])
     if dimension not in (None, math.prod(shape)):
         raise ExportError(f"points: {dimension} columns, but the decoder reads codes {list(shape)}")
-    for name, values in decoder_tensors.items():
-        tensors[name] = _kept(name, values, weights)
     metadata["graph"] = json.dumps(graph, separators=(",", ":"))
+    reader = None
+    if encoder is not None:
+        reader = network.read("encoder", encoder, encoder_layers, encoder_prefix)
+        graph, more = network.encoder_graph(reader, image, math.prod(shape))
+        weight_tensors.update(more)
+        metadata["encoder"] = json.dumps(graph, separators=(",", ":"))
+    elif encoder_layers is not None:
+        raise InvalidArgumentError("encoder_layers: there is no encoder that they are of; pass encoder")
+    for name, values in weight_tensors.items():
+        tensors[name] = _kept(name, values, weights)
     metadata["output"] = json.dumps(
         {"range": [low, high], "channels": image[0], "height": image[1], "width": image[2]}
     )
 
     def check(written: str) -> None:
+        random = np.random.default_rng(0)
+        z = random.standard_normal((3, math.prod(shape)), np.float32)
+        images = random.uniform(low, high, (3, *image)).astype(np.float32)
         with load(written, device="cpu") as model:
-            tolerance = _TOLERANCE["float16" if source.half else weights]
-            network.compare(source, model.decode, shape, image, (high - low) * tolerance)
+            network.compare(source, model.decode, z, shape, _share(source, weights), high - low)
+            if reader is not None:
+                network.compare(reader, model.encode, images, image, _share(reader, weights))
 
     safetensors.write(path, tensors, metadata, check)
+
+
+def _share(source: network.Network, weights: str) -> float:
+    return _TOLERANCE["float16" if source.half else weights]
 
 
 def _map(

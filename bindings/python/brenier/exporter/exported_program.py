@@ -1,4 +1,4 @@
-"""A decoder from a ``torch.export.ExportedProgram``, or from a module by way of ``torch.export``.
+"""A network from a ``torch.export.ExportedProgram``, or from a module by way of ``torch.export``.
 
 The graph is of ATen's operators; :mod:`.aten` makes nodes of them. What does not depend on the code is
 computed by PyTorch on the way, so that only operators on activations remain.
@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ..errors import ExportError, FileError
 from . import torch_module
 from .aten import ATEN
-from .code_input import CodeInput
 from .functional import BATCH, Batch, apply
 from .graph import Activation, Builder, Shape, Unknown, Unsupported
+from .model_input import ModelInput
 from .torch_module import called_at, flat, to_array
 
 # The operators whose second argument is a shape, the batch first.
@@ -29,20 +29,20 @@ _SHAPED = frozenset(["view", "reshape", "_unsafe_view", "expand"])
 
 @dataclass(frozen=True)
 class Program:
-    """An exported program of one code and one tensor of images.
+    """An exported program of one input and one output.
 
     Attributes
     ----------
     exported : torch.export.ExportedProgram
         As it was given.
-    input : CodeInput
+    input : ModelInput
         Its one input.
     dtype : torch.dtype
-        Of the code as the program takes it.
+        Of the input as the program takes it.
     """
 
     exported: Any
-    input: CodeInput
+    input: ModelInput
     dtype: torch.dtype
 
 
@@ -80,21 +80,21 @@ def read(exported: Any) -> Program:
     Raises
     ------
     ExportError
-        It has more inputs than the code, or more outputs than the images.
+        It has more inputs than one, or more outputs.
     """
     signature = exported.graph_signature
     inputs, outputs = signature.user_inputs, signature.user_outputs
     if len(inputs) != 1:
         names = ", ".join(map(str, inputs)) or "none"
-        raise ExportError(f"the program takes {len(inputs)} inputs, {names}; want the code alone")
+        raise ExportError(f"the program takes {len(inputs)} inputs, {names}; want one")
     if len(outputs) != 1:
-        raise ExportError(f"the program returns {len(outputs)} values; want one tensor of images")
+        raise ExportError(f"the program returns {len(outputs)} values; want one tensor")
     value = next(node for node in exported.graph.nodes if node.name == inputs[0]).meta["val"]
     if not isinstance(value, torch.Tensor) or not value.is_floating_point() or value.ndim < 2:
-        raise ExportError(f"the program reads {inputs[0]} as {value}; want floating-point codes [n, ...]")
+        raise ExportError(f"the program reads {inputs[0]} as {value}; want floating-point [n, ...]")
     # An extent that any number fits has a letter, whatever its type.
     batch, *extents = (int(str(extent)) if str(extent).isdigit() else None for extent in value.shape)
-    return Program(exported, CodeInput(inputs[0], tuple(extents), batch), value.dtype)
+    return Program(exported, ModelInput(inputs[0], tuple(extents), batch), value.dtype)
 
 
 def build(program: Program, builder: Builder) -> tuple[Activation | Unknown, list[str]]:
@@ -104,19 +104,19 @@ def build(program: Program, builder: Builder) -> tuple[Activation | Unknown, lis
     with torch.no_grad():
         output = walk.run()
     if not isinstance(output, (Activation, Unknown)):
-        raise ExportError("the program's output does not depend on the code")
+        raise ExportError("the program's output does not depend on its input")
     return output, walk.faults
 
 
 def run(program: Program, z: NDArray[np.float32], shape: Shape) -> NDArray[np.float32]:
-    """What PyTorch makes of codes ``z [n, d]``, given to the program as ``[n, *shape]``."""
+    """What PyTorch makes of rows ``z [n, d]``, given to the program as ``[n, *shape]``."""
     module = program.exported.module()
     tensors = [*program.exported.state_dict.values(), *program.exported.constants.values()]
     device = next((t.device for t in tensors if isinstance(t, torch.Tensor)), torch.device("cpu"))
 
-    def evaluate(codes: NDArray[np.float32]) -> NDArray[Any]:
+    def evaluate(rows: NDArray[np.float32]) -> NDArray[Any]:
         with torch.no_grad():
-            return torch_module.image_of(module(torch.from_numpy(codes).to(device, program.dtype)))
+            return torch_module.tensor_of(module(torch.from_numpy(rows).to(device, program.dtype)))
 
     return program.input.run(evaluate, z, shape)
 
@@ -139,7 +139,7 @@ def build_module(
     except ExportError as error:
         if traced.graph is None:
             raise ExportError(
-                f"the decoder cannot be traced by torch.fx: {traced.failure}; {error}"
+                f"the {builder.network} cannot be traced by torch.fx: {traced.failure}; {error}"
             ) from None
         return Unknown(), faults
     if traced.graph is not None and others:
@@ -148,18 +148,18 @@ def build_module(
 
 
 def _export(module: torch.nn.Module, shape: Shape) -> Program:
-    """The module's program for any batch, or for two codes if it tells them apart."""
+    """The module's program for any batch, or for two if it tells them apart."""
     _available()
     module = torch_module.single(module)
     first = next(module.parameters(), torch.zeros(()))
-    codes = torch.zeros(2, *shape, device=first.device, dtype=first.dtype)
+    example = torch.zeros(2, *shape, device=first.device, dtype=first.dtype)
     batch = ({0: getattr(torch.export.Dim, "AUTO", None) or torch.export.Dim("n")},)
     try:
         with torch_module.evaluating(module), torch.no_grad():
-            exported = torch.export.export(module, (codes,), dynamic_shapes=batch, strict=False)
+            exported = torch.export.export(module, (example,), dynamic_shapes=batch, strict=False)
     except Exception as error:
         raise ExportError(
-            f"nor can it by torch.export, of codes [n, {', '.join(map(str, shape))}]: {_sentence(error)}; "
+            f"nor can it by torch.export, of [n, {', '.join(map(str, shape))}]: {_sentence(error)}; "
             "its forward must not depend on the values of its input"
         ) from error
     return read(exported)

@@ -1,6 +1,6 @@
-"""Builds a decoder's graph as the model file writes it: ONNX's operators, over named tensors.
+"""Builds a network's graph as the model file writes it: ONNX's operators, over named tensors.
 
-Shapes leave the batch out, and each method infers its output's, so that a decoder that does not fit
+Shapes leave the batch out, and each method infers its output's, so that a network that does not fit
 together is refused here, by the name that its author gave the layer.
 """
 
@@ -49,15 +49,17 @@ class Builder:
     Parameters
     ----------
     input_shape : tuple of int, optional
-        Of the code as the decoder reads it: ``(d,)``, or ``(C, H, W)`` with C*H*W = d. Without it
-        no node can be made, but operators can still be looked up.
+        Of what the network reads: a code ``(d,)``, or ``(C, H, W)`` with C*H*W = d, or an image. Without
+        it no node can be made, but operators can still be looked up.
     network : str
         What the names of the file's tensors begin with.
+    input_name : str
+        What the graph calls its input.
     """
 
-    def __init__(self, input_shape: Shape | None, network: str = "decoder") -> None:
-        self._network = network
-        self.input = Unknown() if input_shape is None else Activation("z", input_shape)
+    def __init__(self, input_shape: Shape | None, network: str = "decoder", input_name: str = "z") -> None:
+        self.network = network
+        self.input = Unknown() if input_shape is None else Activation(input_name, input_shape)
         self.clear()
 
     def clear(self) -> None:
@@ -67,7 +69,7 @@ class Builder:
         self._names: dict[str, int] = {}
 
     def finish(self, output: Activation) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
-        """The graph's JSON form and its tensors, of what ``output``, the image, is made of."""
+        """The graph's JSON form and its tensors, of what ``output`` is made of."""
         needed = {output.name}
         nodes = []
         for node in reversed(self.nodes):
@@ -280,7 +282,7 @@ class Builder:
 
     def constant(self, path: str, values: NDArray[Any]) -> Constant:
         """A tensor of the file, named ``<network>.<path>``. The same path is the same tensor."""
-        name = f"{self._network}.{path}"
+        name = f"{self.network}.{path}"
         if name not in self.tensors:
             self.tensors[name] = np.ascontiguousarray(values)
         return Constant(name, self.tensors[name])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -24,15 +25,15 @@ class Network:
     Attributes
     ----------
     name : str
-        What its tensors begin with in the file, and errors call it: ``decoder``.
+        What its tensors begin with in the file, and errors call it: ``decoder``, ``encoder``.
     input_shape : tuple of int or None
         Of what it reads, the batch left out; None where it does not tell.
     build : callable
         Adds every operator to a builder; gives the output, and what is not supported, each with its
         place.
     run : callable or None
-        What its own library makes of ``z [n, d]`` float32, given to it as ``[n, *shape]``; None for a
-        state dict, which nothing can run.
+        What its own library makes of rows ``[n, size]`` float32, given to it as ``[n, *shape]``; None for
+        a state dict, which nothing can run.
     peer : str
         What errors call that.
     half : bool
@@ -64,13 +65,13 @@ def read(name: str, source: Any, layers: Layers | None, prefix: str) -> Network:
     return _torch(name, source)
 
 
-def graph(
+def decoder_graph(
     network: Network,
     input_shape: Sequence[int] | None,
     output_shape: Sequence[int] | None,
     dimension: int | None,
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]], Shape]:
-    """The network's graph as the file writes it, its tensors, and its output's shape.
+    """A decoder's graph as the file writes it, its tensors, and its images' shape.
 
     Parameters
     ----------
@@ -83,12 +84,7 @@ def graph(
     given = None if input_shape is None else tuple(int(extent) for extent in input_shape)
     told = network.input_shape or ((dimension,) if dimension else None)
     builder = Builder(given or told, network.name)
-    output, faults = network.build(builder)
-    if faults:
-        raise ExportError(
-            f"the {network.name} cannot be exported:\n" + "\n".join(f"  {fault}" for fault in faults),
-            tuple(faults),
-        )
+    output = _build(network, builder)
     if not isinstance(output, Activation):
         raise ExportError("the first layer does not tell what a code looks like; give input_shape=(C, H, W)")
     if output_shape is not None:
@@ -103,20 +99,52 @@ def graph(
     return made, tensors, output.shape
 
 
+def encoder_graph(
+    network: Network, image: Shape, dimension: int
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """The graph and the tensors of an encoder of images ``[*image]`` to codes of so many values."""
+    builder = Builder(image, network.name, "x")
+    output = _build(network, builder)
+    if not isinstance(output, Activation) or not builder.nodes:
+        raise ExportError(f"the {network.name} has no operator")
+    if math.prod(output.shape) != dimension:
+        raise ExportError(
+            f"the {network.name} makes {list(output.shape)} of images {list(image)}; want codes of {dimension} "
+            "values, as the decoder reads"
+        )
+    return builder.finish(output)
+
+
+def _build(network: Network, builder: Builder) -> Activation | Unknown:
+    output, faults = network.build(builder)
+    if faults:
+        raise ExportError(
+            f"the {network.name} cannot be exported:\n" + "\n".join(f"  {fault}" for fault in faults),
+            tuple(faults),
+        )
+    return output
+
+
 def compare(
-    network: Network, run: Callable[[NDArray[np.float32]], Any], shape: Shape, image: Shape, tolerance: float
+    network: Network,
+    run: Callable[[NDArray[np.float32]], Any],
+    x: NDArray[np.float32],
+    shape: Shape,
+    share: float,
+    width: float | None = None,
 ) -> None:
-    """Holds what the engine's ``run`` makes of a few codes ``[n, d]`` against what the network's own
-    library makes of them."""
+    """Holds what the engine's ``run`` makes of x ``[n, ...]`` against what the network's own library makes
+    of it, given as ``[n, *shape]``. They may differ by a share of the width of what it makes; None:
+    that of what it makes here."""
     if network.run is None:
         return
-    z = np.random.default_rng(0).standard_normal((3, int(np.prod(shape))), np.float32)
-    want = network.run(z, shape).reshape(len(z), *image)
-    difference = float(np.abs(run(z) - want).max())
+    want = network.run(x.reshape(len(x), -1), shape).reshape(len(x), -1)
+    tolerance = share * (float(max(np.ptp(want), np.abs(want).max())) if width is None else width)
+    difference = float(np.abs(run(x).reshape(want.shape) - want).max())
     if not difference <= tolerance:
         raise ExportError(
             f"the exported {network.name} differs from {network.peer} by {difference:.3g}, more than "
-            f"{tolerance:.3g}; does it depend on anything but the code and the weights?"
+            f"{tolerance:.3g}; does it depend on anything but its input and the weights?"
         )
 
 

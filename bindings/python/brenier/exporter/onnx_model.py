@@ -24,8 +24,8 @@ from onnx import helper, inliner, numpy_helper
 from onnx.reference import ReferenceEvaluator
 
 from ..errors import ExportError, FileError
-from .code_input import CodeInput
 from .graph import Activation, Builder, Shape, Unknown, Unsupported
+from .model_input import ModelInput
 from .onnx_operators import BATCH, OPERATORS, Call, Memory
 
 Source = Union[str, "os.PathLike[str]", bytes, onnx.ModelProto]
@@ -113,7 +113,7 @@ class Model:
     ----------
     proto : onnx.ModelProto
         Without functions of its own and without external data.
-    input : CodeInput
+    input : ModelInput
         The one input; all that follows is of it.
     dtype : numpy.dtype
         Of the code as the model takes it.
@@ -124,7 +124,7 @@ class Model:
     """
 
     proto: onnx.ModelProto
-    input: CodeInput
+    input: ModelInput
     dtype: np.dtype[Any]
     half: bool
     channels_last: bool = field(default=False)
@@ -158,7 +158,7 @@ def read(source: Source) -> Model:
     inputs = [value for value in graph.input if value.name not in given]
     if len(inputs) != 1:
         names = ", ".join(value.name for value in inputs) or "none"
-        raise ExportError(f"the model takes {len(inputs)} inputs, {names}; want the code alone")
+        raise ExportError(f"the model takes {len(inputs)} inputs, {names}; want one")
     if len(graph.output) != 1:
         names = ", ".join(value.name for value in graph.output)
         raise ExportError(
@@ -258,7 +258,7 @@ def _model(proto: onnx.ModelProto, value: onnx.ValueInfoProto) -> Model:
     batch, *extents = (int(dim.dim_value) if dim.dim_value > 0 else None for dim in tensor.shape.dim)
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     half = dtype == np.float16 or any(t.data_type in halves for t in proto.graph.initializer)
-    return Model(proto, CodeInput(value.name, tuple(extents), batch), dtype, half)
+    return Model(proto, ModelInput(value.name, tuple(extents), batch), dtype, half)
 
 
 def _opset(proto: onnx.ModelProto) -> int:

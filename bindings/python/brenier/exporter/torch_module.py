@@ -1,4 +1,4 @@
-"""A decoder from a ``torch.nn.Module``, by way of ``torch.fx``."""
+"""A network from a ``torch.nn.Module``, by way of ``torch.fx``."""
 
 from __future__ import annotations
 
@@ -68,16 +68,16 @@ def build(
     interpreter = _Interpreter(module, builder)
     output = interpreter.run(graph)
     if not isinstance(output, (Activation, Unknown)):
-        raise ExportError(f"the decoder returns {type(output).__name__}; want one tensor of images")
+        raise ExportError(f"the {builder.network} returns {type(output).__name__}; want one tensor")
     return output, interpreter.faults
 
 
 def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """What PyTorch makes of codes ``z [n, d]``, given to the module as ``[n, *shape]``."""
+    """What PyTorch makes of rows ``z [n, d]``, given to the module as ``[n, *shape]``."""
     module = single(module)
     like = next(module.parameters(), torch.zeros(()))
     with evaluating(module), torch.no_grad():
-        return image_of(
+        return tensor_of(
             module(torch.from_numpy(z.reshape(len(z), *shape)).to(device=like.device, dtype=like.dtype))
         )
 
@@ -165,7 +165,7 @@ class _Interpreter:
             return self._builder.input
         if default:
             return default[0]
-        raise ExportError(f"the decoder takes a second input, {node.name!r}; want the code alone")
+        raise ExportError(f"the {self._builder.network} takes a second input, {node.name!r}; want one")
 
     def _attribute(self, target: str) -> Any:
         value: Any = self._module
@@ -252,11 +252,11 @@ def _name(node: torch.fx.Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
-def image_of(returned: Any) -> NDArray[np.float32]:
+def tensor_of(returned: Any) -> NDArray[np.float32]:
     """The tensor that a module returned, by itself or as all of something."""
     leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, torch.Tensor)]
     if len(leaves) != 1:
-        raise ExportError(f"the decoder returns {type(returned).__name__}; want one tensor of images")
+        raise ExportError(f"the module returns {type(returned).__name__}; want one tensor")
     return np.asarray(leaves[0].detach().cpu().float())
 
 

@@ -82,7 +82,7 @@ def train(
     """Makes a model of images.
 
     An encoder and a decoder are trained on them, all of them are encoded, the map from noise to their
-    codes is fitted, and decoder and map are written as a model file, beside it two pictures. While it
+    codes is fitted, and both networks and the map are written as a model file, beside it two pictures. While it
     works there is a checkpoint at ``OUT.checkpoint``; Ctrl-C leaves one.
 
     Parameters
@@ -207,7 +207,7 @@ def train(
         device=device, threads=threads,
     )  # fmt: skip
     watch.lap("fit")
-    export(out, autoencoder.decoder, codes, fitted, weights=weights)
+    export(out, autoencoder.decoder, codes, fitted, weights=weights, encoder=autoencoder.encoder)
     watch.lap("export")
 
     stem = os.path.splitext(out)[0]

@@ -1,4 +1,4 @@
-"""The input of a model that was made elsewhere: what it says of its codes, and how to feed it some."""
+"""The input of a model that was made elsewhere: what it says of it, and how to feed it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .graph import Activation, Shape, Unknown
 
 
 @dataclass(frozen=True)
-class CodeInput:
+class ModelInput:
     """
     Attributes
     ----------
     name : str
         The input's, in the model.
     extents : tuple of (int or None)
-        A code's shape, None where the model leaves an extent open.
+        The shape of what it reads, the batch left out; None where the model leaves an extent open.
     batch : int or None
         The batch that the model was made for; None if it takes any.
     """
@@ -32,12 +32,12 @@ class CodeInput:
 
     @property
     def shape(self) -> Shape | None:
-        """The code's shape, None if an extent of it is open."""
+        """What it reads, None if an extent of it is open."""
         known = tuple(extent for extent in self.extents if extent is not None)
         return known if len(known) == len(self.extents) else None
 
     def check(self, given: Activation | Unknown) -> None:
-        """Refuses codes of another shape than the model's."""
+        """Refuses what has another shape."""
         if isinstance(given, Unknown):
             raise ExportError(f"the model's input {self.name} is {self}; give input_shape=(C, H, W)")
         if len(given.shape) != len(self.extents) or any(
@@ -48,14 +48,14 @@ class CodeInput:
     def run(
         self, evaluate: Callable[[NDArray[np.float32]], Any], z: NDArray[np.float32], shape: Shape
     ) -> NDArray[np.float32]:
-        """What ``evaluate`` makes of codes ``z [n, d]``, given to it as ``[batch, *shape]``."""
+        """What ``evaluate`` makes of rows ``z [n, d]``, given to it as ``[batch, *shape]``."""
         size = self.batch or len(z)
         made: list[NDArray[np.float32]] = []
         for first in range(0, len(z), size):
-            codes = z[first : first + size]
+            rows = z[first : first + size]
             padded = np.zeros((size, z.shape[1]), np.float32)
-            padded[: len(codes)] = codes
-            made.append(np.asarray(evaluate(padded.reshape(size, *shape)), np.float32)[: len(codes)])
+            padded[: len(rows)] = rows
+            made.append(np.asarray(evaluate(padded.reshape(size, *shape)), np.float32)[: len(rows)])
         return np.concatenate(made)
 
     def __str__(self) -> str:
