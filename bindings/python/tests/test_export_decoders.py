@@ -82,3 +82,24 @@ def test_onnx(case: Any, tmp_path: pathlib.Path) -> None:
     low, high = float(want.min()), float(want.max())
     brenier.export(tmp_path / "m", file.getvalue(), output_range=(low, high))
     agree(decoded(tmp_path / "m", z), want)
+
+
+def test_diffusers_own_class(tmp_path: pathlib.Path) -> None:
+    """It takes the weights of the decoder above by their names, and makes the same of a code."""
+    reason = "diffusers is not installed: its own AutoencoderTiny is not exported, a twin of it is"
+    diffusers = pytest.importorskip("diffusers", reason=reason)
+    twin = decoders.make("TAESD")
+    decoder = diffusers.AutoencoderTiny().decoder.eval()
+    decoder.load_state_dict(twin.state_dict())
+    z = torch.randn(1, *twin.code)
+    with torch.no_grad():
+        assert torch.equal(decoder(z), twin(z))
+        want = decoder.double()(z.double()).numpy()
+        decoder.float()
+    brenier.export(
+        tmp_path / "m",
+        decoder,
+        input_shape=twin.code,
+        output_range=(float(want.min()), float(want.max())),
+    )
+    agree(decoded(tmp_path / "m", z), want)

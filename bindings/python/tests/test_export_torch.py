@@ -42,7 +42,7 @@ def seed() -> None:
     torch.manual_seed(1)
 
 
-@pytest.mark.parametrize("case", ["dcgan", "mlp", "upsample", "nested"])
+@pytest.mark.parametrize("case", ["dcgan", "mlp", "upsample", "nested", "shuffle"])
 def test_sequential(case: str, tmp_path: pathlib.Path) -> None:
     decoder, shape = make_goldens.decoders()[case]
     make_goldens.randomise(decoder)
@@ -50,6 +50,13 @@ def test_sequential(case: str, tmp_path: pathlib.Path) -> None:
     layers = tmp_path / "layers"
     brenier.export(layers, decoder.state_dict(), layers=str(decoder), output_range=(-1, 1))
     assert layers.read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_instance_norm_by_running_statistics(tmp_path: pathlib.Path) -> None:
+    norm = nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
+    decoder = nn.Sequential(nn.ConvTranspose2d(4, 3, 3), norm)
+    make_goldens.randomise(decoder)
+    assert exported(tmp_path, decoder, (4, 1, 1)) == ["ConvTranspose", "BatchNormalization"]
 
 
 class Block(nn.Module):

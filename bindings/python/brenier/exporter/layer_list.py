@@ -135,7 +135,7 @@ def _check_shape(key: str, layer: Layer, name: str, values: NDArray[Any]) -> Non
             out, per_group = a["in_channels"], a["out_channels"] // groups
         wanted = (out, per_group, *pair(a["kernel_size"])) if name == "weight" else (a["out_channels"],)
     else:
-        wanted = (a.get("num_features", a.get("num_channels")),)
+        wanted = (a.get("num_features", a.get("num_channels", a.get("num_parameters", 1))),)
     if values.shape != wanted:
         raise ExportError(
             f"{key}: the layer list says {list(wanted)}, the state dict has {list(values.shape)}"
