@@ -154,7 +154,8 @@ typedef struct brenier_engine_options {
     int32_t job_workers;     /* threads that do jobs; 0: as many as `threads`, one on a CUDA device;
                                 -1: none, jobs wait for brenier_run */
     int32_t job_niceness;    /* 1 .. 19: how far job workers stand back behind the thread that creates
-                                the engine; 0: 10; -1: not at all */
+                                the engine; 20: they run only while a processor has nothing else to
+                                do, and stop at once for what has; 0: 10; -1: not at all */
     uint32_t job_slice_us;   /* microseconds of work between two looks at what is urgent or cancelled,
                                 10 .. 1000000; 0: 2000 */
     uint32_t job_limit;      /* jobs at a time, from submit to close, 1 .. 65536; 0: 1024 */

@@ -427,13 +427,16 @@ brenier_status brenier_run(brenier_engine *engine, uint64_t budget_us, size_t *l
 // ---- Threads of workers
 
 // Places and ranks the calling thread. What the system refuses is left as it is: the bits of a result
-// do not depend on it.
+// do not depend on it. Any niceness still has its turn, of some milliseconds, before a thread that has just
+// woken; SCHED_IDLE alone gives way at once.
 void capi_worker_thread(uint64_t processors, int32_t niceness) {
     cpu_set_t set;
     CPU_ZERO(&set);
     for (int i = 0; i < 64; i++)
         if (processors >> i & 1) CPU_SET(i, &set);
     if (processors) sched_setaffinity(0, sizeof set, &set);
+    const struct sched_param none = {0};
+    if (niceness == 20 && sched_setscheduler(0, SCHED_IDLE, &none) == 0) return;
     errno = 0;
     const int own = getpriority(PRIO_PROCESS, 0);
     if (niceness > 0 && errno == 0) setpriority(PRIO_PROCESS, 0, own + niceness);

@@ -44,8 +44,8 @@ func jobOptionsOf(o *C.brenier_engine_options) (jobOptions, error) {
 		to.workers = int(o.job_workers)
 	}
 	switch {
-	case o.job_niceness < -1 || o.job_niceness > 19:
-		return to, invalid("options: job_niceness: want 1 .. 19, 0 for the default or -1 for none, got %d", o.job_niceness)
+	case o.job_niceness < -1 || o.job_niceness > 20:
+		return to, invalid("options: job_niceness: want 1 .. 20, 0 for the default or -1 for none, got %d", o.job_niceness)
 	case o.job_niceness != 0:
 		to.niceness = max(0, int(o.job_niceness))
 	}

@@ -4,7 +4,8 @@ set(go ${CMAKE_COMMAND} -E env ${brenier_go_environment})
 set(go_test "${Python3_EXECUTABLE}" "${PROJECT_SOURCE_DIR}/cmake/go_test.py")
 add_test(NAME go.vet COMMAND ${go} "${brenier_go}" vet ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 add_test(NAME go.test COMMAND ${go} ${go_test} "${brenier_go}" ./... WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
-# Go's race detector, on what many threads share: handles, models, workspaces, the thread pool.
+# Go's race detector, on what many threads share: handles, models, workspaces, the thread pool, jobs and their
+# workers.
 add_test(NAME go.race COMMAND ${go} ${GO_EXECUTABLE} test -race ./capi ./engine
          WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(go.vet go.test go.race PROPERTIES TIMEOUT 1800)

@@ -1,5 +1,5 @@
-# Runs the example program PROGRAM on every model that it can draw, and looks at what it wrote; then
-# `world`, whose picture must be the region that COMMAND_LINE reads.
+# Runs the example program PROGRAM on every model that it can draw, and looks at what it wrote; then in C
+# `tile`, and `world`, whose picture must be the region that COMMAND_LINE reads.
 if(LANGUAGE STREQUAL "c")
   set(arguments 4 2)  # columns, rows
 else()
@@ -22,6 +22,14 @@ endforeach()
 execute_process(COMMAND "./${PROGRAM}" no/such/model out.pnm RESULT_VARIABLE status ERROR_VARIABLE text)
 if(NOT status EQUAL 1 OR NOT text MATCHES "no/such/model")
   message(FATAL_ERROR "a missing model: want exit status 1 and its name, got ${status}: ${text}")
+endif()
+
+if(LANGUAGE STREQUAL "c")
+  execute_process(COMMAND ./tile "${MODELS}/terrain.safetensors" 3 OUTPUT_VARIABLE text COMMAND_ERROR_IS_FATAL ANY)
+  string(LENGTH "${text}" length)
+  if(NOT length EQUAL 2080 OR NOT text MATCHES "^([-.:=+*#%@ ]+\n)+$" OR NOT text MATCHES "@" OR NOT text MATCHES " ")
+    message(FATAL_ERROR "tile: want 32 lines of 64 characters, black and white among them, got\n${text}")
+  endif()
 endif()
 
 execute_process(COMMAND "${CMAKE_COMMAND}" -E env BRENIER_DEVICE=cpu ./world "${MODELS}/terrain.safetensors"

@@ -1,10 +1,11 @@
 // Package engine turns noise into images by optimal transport.
 //
 //	(seed, index) -> noise x -> locate (screen, rescore) -> extend -> code z -> decode -> image
+//	                                                                         <- encode <-
 //
 // Each arrow is one stage; generate.go calls them in this order, and a [Field] lays the images out in an
 // unbounded plane. A [Model] holds N points y_i in R^d (the codes of a data set), N heights h_i and a
-// decoder; an [Engine] runs its stages on one device.
+// decoder, and may hold the encoder that the points come from; an [Engine] runs its stages on one device.
 //
 // # Symbols, signs and units
 //
@@ -32,6 +33,7 @@
 //
 // # What does not depend on the machine
 //
-// Noise, cells, scores and codes are the same bits on every device, instruction set and thread
-// count and for any batch; RATIONALE.md says how and why.
+// Noise, cells, scores and codes of noise are the same bits on every device, instruction set and thread
+// count and for any batch; RATIONALE.md says how and why. Images and codes of images are the same for any
+// batch and thread count on one device and instruction set.
 package engine

@@ -21,7 +21,9 @@ func TestCUDAEncode(t *testing.T) {
 			e := newCUDA(t, Config{CUDA: CUDAConfig{Precision: c.precision}})
 			m := openOn(t, e, content)
 			kernels, notes := m.Kernels()
-			if !slices.ContainsFunc(kernels, func(k Kernel) bool { return k == Kernel{Part: "pixels", Name: "brenier_cuda_pixels_" + c.precision} }) || len(notes) > 0 {
+			if !slices.ContainsFunc(kernels, func(k Kernel) bool {
+				return k == Kernel{Part: "encoder pixels", Name: "brenier_cuda_pixels_" + c.precision}
+			}) || len(notes) > 0 {
 				t.Errorf("kernels %v, notes %q; want the one that reads pixels, and no notes", kernels, notes)
 			}
 			for name, in := range images {

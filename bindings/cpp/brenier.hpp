@@ -641,7 +641,7 @@ public:
         Precision precision = Precision::engine_default;
         std::uint64_t job_processors = 0;  // bit i: job workers may run on processor i; 0: on all
         int job_workers = 0;               // 0: as many as threads; -1: none, jobs wait for run
-        int job_niceness = 0;              // 1 .. 19; 0: 10; -1: not at all
+        int job_niceness = 0;              // 1 .. 19; 20: only while a processor idles; 0: 10; -1: not at all
         std::chrono::microseconds job_slice{0};  // 10 us .. 1 s; 0: 2 ms
         std::uint32_t job_limit = 0;             // jobs at a time; 0: 1024
     };

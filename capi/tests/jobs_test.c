@@ -390,7 +390,7 @@ static void engine_options_are_checked(void) {
         const char *sentence;
     } bad[] = {
         {-2, 0, 0, 0, 0, "options: job_workers: want 1 .. 1024"}, {1025, 0, 0, 0, 0, "job_workers"},
-        {0, -2, 0, 0, 0, "options: job_niceness: want 1 .. 19"},  {0, 20, 0, 0, 0, "job_niceness"},
+        {0, -2, 0, 0, 0, "options: job_niceness: want 1 .. 20"},  {0, 21, 0, 0, 0, "job_niceness"},
         {0, 0, 9, 0, 0, "options: job_slice_us: want 10 .. 1000000"}, {0, 0, 1000001, 0, 0, "job_slice_us"},
         {0, 0, 0, 65537, 0, "options: job_limit: want 1 .. 65536"},
         {0, 0, 0, 0, UINT64_C(1) << 63, "options: job_processors: want a bit of"},
@@ -608,6 +608,7 @@ static void look_around(void *user, brenier_job *job, brenier_status result) {
     int *seen = user;
     cpu_set_t set;
     seen[0] = getpriority(PRIO_PROCESS, 0);
+    seen[2] = sched_getscheduler(0);
     seen[1] = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : -1;
 }
 
@@ -616,8 +617,8 @@ static void workers_stand_where_they_are_told(void) {
     CHECK(sched_getaffinity(0, sizeof set, &set) == 0);
     int processor = 0;
     while (processor < 63 && !CPU_ISSET(processor, &set)) processor++;
-    const int32_t niceness[] = {0, 3, -1}, expected[] = {10, 3, 0};
-    for (int i = 0; i < 3; i++) {
+    const int32_t niceness[] = {0, 3, -1, 20}, expected[] = {10, 3, 0, 0};
+    for (int i = 0; i < 4; i++) {
         brenier_engine_options o;
         brenier_engine_options_init(&o);
         o.job_niceness = niceness[i];
@@ -628,7 +629,7 @@ static void workers_stand_where_they_are_told(void) {
         brenier_model *on = open_on(engine, 3);
         float to[TINY_PIXELS];
         const brenier_buffer b = F32_BUFFER(to);
-        int seen[2] = {-77, -77};
+        int seen[3] = {-77, -77, -77};
         brenier_job_options options;
         brenier_job_options_init(&options);
         options.ended = look_around;
@@ -639,6 +640,7 @@ static void workers_stand_where_they_are_told(void) {
         const int own = getpriority(PRIO_PROCESS, 0);
         CHECK(seen[0] == (own + expected[i] < 19 ? own + expected[i] : 19));
         CHECK(seen[1] == 1);
+        CHECK(seen[2] == (niceness[i] == 20 ? SCHED_IDLE : SCHED_OTHER));
         CHECK_OK(brenier_engine_destroy(engine));
     }
 }

@@ -89,6 +89,7 @@ private:
     static brenier::Engine::Options engine_options(const Options& options) {
         brenier::Engine::Options o;
         if (!options.device.empty()) o.device = options.device.c_str();
+        o.job_niceness = 20;  // jobs have what frames leave
         return o;
     }
 

@@ -16,8 +16,8 @@ constexpr char kHelp[] = R"(world: fly over an endless terrain
   --model FILE          model of one channel (examples/models/terrain.safetensors)
   --device NAME         auto, cpu or cuda
   --seed N              of the world (7)
-  --octaves LIST        scale[:amplitude[:modulation]],... as `brenier field` has it (64,16:0.45:1,4:0.2:1,1:0.05:1)
-  --relief N            the height of a standard deviation, in pixels (36)
+  --octaves LIST        scale[:amplitude[:modulation]],... as `brenier field` has it (64,16:0.4:1,4:0.14:1,1:0.03:1)
+  --relief N            the height of a standard deviation, in pixels (32)
   --sea X               its level, in standard deviations from the mean (-0.15)
   --levels N            levels of detail, 1 .. 12: each doubles how far one sees (7)
   --detail X            how far a level reaches, in widths of its squares of 64 samples, 1 .. 8 (2)

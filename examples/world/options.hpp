@@ -11,8 +11,8 @@ struct Options {
     std::string model = "examples/models/terrain.safetensors";
     std::string device;  // empty: BRENIER_DEVICE, or what is there
     std::uint64_t seed = 7;
-    std::vector<brenier::Octave> octaves{{64, 1}, {16, 0.45, 1}, {4, 0.2, 1}, {1, 0.05, 1}};
-    double relief = 36;  // the height of a standard deviation, in pixels
+    std::vector<brenier::Octave> octaves{{64, 1}, {16, 0.4, 1}, {4, 0.14, 1}, {1, 0.03, 1}};
+    double relief = 32;  // the height of a standard deviation, in pixels
     double sea = -0.15;   // its level, in standard deviations from the mean
     int levels = 7;
     double detail = 2;

@@ -105,19 +105,21 @@ vec3 land(vec4 ground, vec3 normal, float away) {
     float ragged = (fine.r - 0.5) * 0.8 + (wide.r - 0.5) * 1.2;
     float steep = 1.0 - normal.y;
 
-    vec3 grass = mix(vec3(0.23, 0.30, 0.10), vec3(0.38, 0.38, 0.17), smoothstep(0.3, 0.7, wide.a + 0.3 * (fine.a - 0.5)));
-    vec3 forest = mix(vec3(0.06, 0.125, 0.05), vec3(0.11, 0.18, 0.07), fine.r);
-    vec3 rock = mix(vec3(0.27, 0.25, 0.23), vec3(0.42, 0.39, 0.35), fine.a * 0.6 + wide.r * 0.4);
-    vec3 snow = vec3(0.90, 0.93, 0.98);
-    vec3 sand = mix(vec3(0.72, 0.64, 0.46), vec3(0.62, 0.55, 0.40), fine.r);
+    vec3 grass = mix(vec3(0.19, 0.27, 0.09), vec3(0.42, 0.41, 0.20), smoothstep(0.3, 0.7, wide.a + 0.5 * (fine.a - 0.5)));
+    grass = mix(grass, vec3(0.50, 0.47, 0.30), smoothstep(0.7, 1.5, height + 0.2 * ragged));
+    vec3 forest = mix(vec3(0.03, 0.075, 0.035), vec3(0.08, 0.13, 0.045), fine.r);
+    vec3 rock = mix(vec3(0.30, 0.27, 0.25), vec3(0.55, 0.50, 0.45), fine.a * 0.6 + wide.r * 0.4);
+    vec3 snow = vec3(0.86, 0.90, 0.96);
+    vec3 sand = mix(vec3(0.80, 0.72, 0.52), vec3(0.68, 0.60, 0.44), fine.r);
 
-    float woods = smoothstep(0.47, 0.56, wide.r * 0.55 + fine.a * 0.25 + 0.15 + 0.25 * ground.w) *
-                  smoothstep(0.04, 0.12, height) * (1.0 - smoothstep(0.85, 1.15, height + 0.25 * ragged));
+    float woods = smoothstep(0.45, 0.53, wide.r * 0.55 + fine.a * 0.25 + 0.15 + 0.25 * ground.w) *
+                  smoothstep(0.03, 0.10, height) * (1.0 - smoothstep(1.0, 1.4, height + 0.3 * ragged)) *
+                  (1.0 - smoothstep(0.42, 0.54, steep));
     vec3 c = mix(grass, forest, woods);
-    c = mix(c, rock, smoothstep(0.95, 1.5, height + 0.35 * ragged) * 0.85);
-    c = mix(c, rock, smoothstep(0.22, 0.40, steep + 0.10 * ragged));
-    c = mix(c, snow, smoothstep(1.40, 1.62, height + 0.30 * ragged + 0.35 * ground.w - 0.9 * steep) *
-                     (1.0 - smoothstep(0.34, 0.50, steep)));
+    c = mix(c, rock, smoothstep(1.4, 2.0, height + 0.35 * ragged) * 0.85);
+    c = mix(c, rock, smoothstep(0.44, 0.58, steep + 0.22 * ragged));
+    c = mix(c, snow, smoothstep(1.85, 2.10, height + 0.30 * ragged + 0.35 * ground.w - 0.7 * steep) *
+                     (1.0 - smoothstep(0.36, 0.54, steep)));
     return mix(sand, c, smoothstep(0.010, 0.035, height + 0.02 * ragged));
 }
 
@@ -133,10 +135,11 @@ void main() {
     vec3 c;
     if (ground.x > 0.0) {
         vec4 detail = texture(noise, noise_place / 32.0);
-        vec2 rough = (detail.gb - 0.5) * (0.5 * exp(-away / 220.0));
+        vec4 near = texture(noise, noise_place / 8.0);
+        vec2 rough = (detail.gb - 0.5) * (0.5 * exp(-away / 220.0)) + (near.gb - 0.5) * (0.5 * exp(-away / 60.0));
         vec3 normal = normalize(vec3(-ground.yz - rough, 1.0).xzy);
         c = land(ground, normal, away);
-        c *= 1.0 + 0.5 * (detail.r - 0.5) * exp(-away / 400.0);
+        c *= 1.0 + 0.6 * (detail.r - 0.5) * exp(-away / 400.0) + 0.5 * (near.r - 0.5) * exp(-away / 100.0);
         float hollow = clamp(1.0 - 0.55 * ground.w, 0.55, 1.2);
         c *= kSunlight * max(dot(normal, sun), 0.0) * 1.15 + kSkylight * (0.35 + 0.35 * normal.y) * hollow;
     } else {
@@ -158,6 +161,7 @@ void main() {
     float haze = 1.0 - exp(-pow(1.35 * away / far, 1.6));
     float flat_away = length(place.xz);
     haze = max(haze, smoothstep(0.80 * far, 0.99 * far, flat_away));
+    c = 1.08 * (1.0 - exp(-1.35 * c));  // what is brighter than white keeps its shape
     colour = vec4(mix(c, sky(vec3(ray.x, max(ray.y, 0.0), ray.z)), haze), 1.0);
 }
 )";

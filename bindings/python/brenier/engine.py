@@ -79,7 +79,8 @@ class JobOptions:
         Threads that do jobs. 0: none, jobs wait for :meth:`Model.run_jobs`. Default: as many as the
         engine has threads.
     niceness : int, optional
-        0 .. 19: how far workers stand back behind the thread that loads the model. Default: 10.
+        0 .. 19: how far workers stand back behind the thread that loads the model; 20: they run only
+        while a processor has nothing else to do, and stop at once for what has. Default: 10.
     processors : sequence of int
         The processors that workers may run on, each 0 .. 63; none: all.
     slice : float, optional
@@ -98,7 +99,7 @@ class JobOptions:
         """Writes them to the library's struct, whose 0 is the default and -1 is none."""
         for name, value, least, most in (
             ("workers", self.workers, 0, 1024),
-            ("niceness", self.niceness, 0, 19),
+            ("niceness", self.niceness, 0, 20),
             ("limit", self.limit, 1, 65536),
         ):
             if value is not None and not least <= value <= most:

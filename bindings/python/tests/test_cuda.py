@@ -60,9 +60,11 @@ def test_precision(parts: Parts, precision: Precision | None, kernel: str, withi
         brenier.load_bytes(data, device="cuda", precision=precision),
     ):
         with model:
-            linear = next(k["kernel"] for k in model.info.kernels if k["part"] == "linear")
-            assert kernel in linear
+            kernels = {k["part"]: k["kernel"] for k in model.info.kernels}
+            assert kernel in kernels["linear"] and kernel in kernels["encoder linear"]
             np.testing.assert_allclose(model.decode(z), want, rtol=0, atol=within * 2)  # of [-1, 1]
+            codes = want.reshape(20, 24) @ parts.encoder_weight.T.astype(float) + parts.encoder_bias
+            np.testing.assert_allclose(model.encode(want), codes, rtol=0, atol=within * np.ptp(codes))
 
 
 def test_memory_limit(parts: Parts) -> None:

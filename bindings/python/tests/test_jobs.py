@@ -132,7 +132,7 @@ def test_wrong_arguments(model: brenier.Model) -> None:
         (lambda: model.submit_sample(1).result(timeout=-1), "timeout: want seconds"),
         (lambda: model.run_jobs(-1), "budget: want seconds"),
         (lambda: brenier.load("x", jobs=brenier.JobOptions(workers=-1)), "workers: want 0 .. 1024, got -1"),
-        (lambda: brenier.load("x", jobs=brenier.JobOptions(niceness=20)), "niceness: want 0 .. 19"),
+        (lambda: brenier.load("x", jobs=brenier.JobOptions(niceness=21)), "niceness: want 0 .. 20"),
         (lambda: brenier.load("x", jobs=brenier.JobOptions(limit=0)), "limit: want 1 .. 65536"),
         (lambda: brenier.load("x", jobs=brenier.JobOptions(slice=0.0)), "slice: want"),
         (lambda: brenier.load("x", jobs=brenier.JobOptions(processors=(64,))), "processors: want"),

@@ -18,38 +18,24 @@ type Estimate struct {
 type Solver struct {
 	z, tiles []float32 // [n,d], [n,C,H,W]
 	meanCode []float64
-	square   []float64 // Z'Z of the codes less their mean, factored
+	square   []float64 // Z'Z of the codes less their mean, and then its factor
+	summed   int       // samples that are in it
+	factored bool
 	regular  bool
 	next     int // the first pixel without a solution
 	made     *Estimate
 }
 
-// NewSolver begins to solve for the tiles [n,C,H,W] of codes z [n,d], n > d. ridge is added to the
-// diagonal of the codes' covariance, as a share of its mean, so that codes on a plane have a solution too.
+// stepWork is what a step does, a millisecond or two; only the factor of codes of many hundreds of
+// dimensions, d^3/6 multiply-adds, takes longer.
+const stepWork = 1 << 20
+
+// NewSolver begins to solve for the tiles [n,C,H,W] of codes z [n,d], n > d.
 func NewSolver(z, tiles []float32, d, c, h, w int) *Solver {
-	const ridge = 1e-4
-	s := &Solver{
+	return &Solver{
 		z: z, tiles: tiles, meanCode: means(z, d), square: make([]float64, d*d),
 		made: &Estimate{H: h, W: w, C: c, d: d, a: make([]float32, (d+1)*c*h*w)},
 	}
-	code := make([]float64, d)
-	for n := range len(z) / d {
-		s.code(code, n)
-		for i, v := range code {
-			for j, u := range code[:i+1] {
-				s.square[i*d+j] += float64(v * u)
-			}
-		}
-	}
-	trace := 0.0
-	for i := range d {
-		trace += s.square[i*d+i]
-	}
-	for i := range d {
-		s.square[i*d+i] += float64(ridge*trace) / float64(d)
-	}
-	s.regular = cholesky.Factor(s.square, d) // not where all codes are the same: the mean is the estimate
-	return s
 }
 
 // code is the code of sample n less the mean.
@@ -59,9 +45,51 @@ func (s *Solver) code(to []float64, n int) {
 	}
 }
 
-// Step solves for the next pixels, some milliseconds' work, and returns the estimate once it has all.
+// Step goes on for about stepWork multiply-adds, and returns the estimate once it is whole.
 func (s *Solver) Step() *Estimate {
-	const pixels = 64
+	switch d := s.made.d; {
+	case s.summed < len(s.z)/d:
+		s.sum(max(1, 2*stepWork/(d*d)))
+		return nil
+	case !s.factored:
+		s.factor()
+		return nil
+	default:
+		return s.solve(max(1, stepWork/len(s.z)))
+	}
+}
+
+// sum adds the products of so many codes more to Z'Z, whose lower half is enough.
+func (s *Solver) sum(samples int) {
+	code := make([]float64, s.made.d)
+	for ; samples > 0 && s.summed < len(s.z)/len(code); samples-- {
+		s.code(code, s.summed)
+		for i, v := range code {
+			for j, u := range code[:i+1] {
+				s.square[i*len(code)+j] += float64(v * u)
+			}
+		}
+		s.summed++
+	}
+}
+
+// factor factors Z'Z with a ridge, a share of its mean diagonal, so that codes on a plane have a
+// solution too.
+func (s *Solver) factor() {
+	const ridge = 1e-4
+	d, trace := s.made.d, 0.0
+	for i := range d {
+		trace += s.square[i*d+i]
+	}
+	for i := range d {
+		s.square[i*d+i] += float64(ridge*trace) / float64(d)
+	}
+	s.regular = cholesky.Factor(s.square, d) // not where all codes are the same: the mean is the estimate
+	s.factored = true
+}
+
+// solve solves for so many pixels more.
+func (s *Solver) solve(pixels int) *Estimate {
 	e, d := s.made, s.made.d
 	size := e.C * e.H * e.W
 	n, first := len(s.z)/d, s.next

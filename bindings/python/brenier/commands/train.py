@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--batch", type=int, default=128, metavar="N", help="images in a step (default %(default)s)")
     add("--rate", type=float, default=2e-3, metavar="R", help="highest learning rate (default %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same weights (default 0)")
-    add("--tol", type=float, default=5e-3, metavar="T", help="chi-squared of the fit (default %(default)s)")
+    add("--tol", type=float, default=1e-2, metavar="T", help="chi-squared of the fit (default %(default)s)")
     add("--weights", choices=("f32", "f16"), default="f32", help="what weights and codes are kept as")
     add("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default auto)")
     add("--threads", type=int, metavar="N", help="CPU threads; else all processors")

@@ -72,7 +72,7 @@ def train(
     batch: int = 128,
     rate: float = 2e-3,
     seed: int = 0,
-    tol: float = 5e-3,
+    tol: float = 1e-2,
     weights: Literal["float32", "float16"] = "float32",
     device: str = "auto",
     threads: int | None = None,
@@ -82,8 +82,8 @@ def train(
     """Makes a model of images.
 
     An encoder and a decoder are trained on them, all of them are encoded, the map from noise to their
-    codes is fitted, and both networks and the map are written as a model file, beside it two pictures. While it
-    works there is a checkpoint at ``OUT.checkpoint``; Ctrl-C leaves one.
+    codes is fitted, and both networks and the map are written as a model file, beside it two pictures.
+    While it works there is a checkpoint at ``OUT.checkpoint``; Ctrl-C leaves one.
 
     Parameters
     ----------
