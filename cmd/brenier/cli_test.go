@@ -176,6 +176,7 @@ func TestCalls(t *testing.T) {
 		{[]string{"fit", "/nowhere/p.npy"}, exitFailed, "no such file"},
 		{[]string{"fit", "p.npy", "--tol", "-1"}, exitFailed, "p.npy"},
 		{[]string{"import", "s"}, exitUsage, "--layers is missing"},
+		{[]string{"import", "d/net.ONNX", "--layers", "l"}, exitUsage, "net.ONNX: want a state dict (safetensors); brenier export takes this"},
 		{[]string{"import", "s", "--layers", "l"}, exitUsage, "--input is missing"},
 		{[]string{"import", "s", "--layers", "l", "--points", "p"}, exitUsage, "either --fit or --heights"},
 		{[]string{"import", "s", "--layers", "l", "--points", "p", "--fit", "--heights", "h"}, exitUsage, "either --fit or --heights"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,8 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 	return func(c *console, arguments []string) error {
 		decoder.StateDict = arguments[0]
 		switch {
+		case slices.Contains([]string{".onnx", ".pt2"}, strings.ToLower(filepath.Ext(arguments[0]))):
+			return usagef("%s: want a state dict (safetensors); brenier export takes this", arguments[0])
 		case *layersPath == "":
 			return usagef("--layers is missing: the file with the decoder's layers")
 		case *points == "" && *input == "":

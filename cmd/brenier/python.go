@@ -18,6 +18,7 @@ type pythonCommand struct{ name, summary string }
 
 var pythonCommands = []pythonCommand{
 	{"train", "Make a model of images: train an autoencoder, fit its codes (Python)"},
+	{"export", "Make a model of a decoder from ONNX or torch.export (Python)"},
 	{"eval", "Measure what a model makes against real images (Python)"},
 }
 

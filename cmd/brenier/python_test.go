@@ -24,6 +24,9 @@ func TestPythonCommands(t *testing.T) {
 		if want := "-m brenier train a folder --out m --help\nnoise"; stdout != want || stderr != "no\n" {
 			t.Errorf("got %q and %q, want %q", stdout, stderr, want)
 		}
+		if stdout, _ = cliStdin(t, exitUsage, nil, "export", "d.onnx"); stdout != "-m brenier export d.onnx\n" {
+			t.Errorf("got %q", stdout)
+		}
 		stdout, _ = cli(t, exitUsage, "help", "eval")
 		if want := "-m brenier eval --help\n"; stdout != want {
 			t.Errorf("help: got %q, want %q", stdout, want)

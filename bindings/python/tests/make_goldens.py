@@ -16,6 +16,9 @@ from torch import nn
 HERE = pathlib.Path(__file__).parent
 
 
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
+
+
 def decoders() -> dict[str, tuple[nn.Sequential, tuple[int, ...]]]:
     """Each with the shape of its codes; together they hold every layer that can be exported."""
     return {
@@ -72,18 +75,38 @@ def decoders() -> dict[str, tuple[nn.Sequential, tuple[int, ...]]]:
             ),
             (5, 1, 1),
         ),
+        "shuffle": (
+            nn.Sequential(
+                nn.Linear(6, 48),
+                nn.PReLU(),
+                nn.Unflatten(1, (8, 2, 3)),
+                nn.PixelShuffle(2),
+                nn.ZeroPad2d((1, 2, 0, 1)),
+                nn.InstanceNorm2d(2),
+                nn.Conv2d(2, 4, 3, padding=1),
+                nn.InstanceNorm2d(4, eps=1e-3, affine=True),
+                nn.PReLU(4),
+                nn.Hardswish(),
+                nn.Conv2d(4, 4, 3, padding=1),
+                nn.ZeroPad2d(1),
+                nn.Hardsigmoid(),
+            ),
+            (6,),
+        ),
     }
 
 
 def randomise(module: nn.Module) -> None:
     """Running statistics and scales that a mistake in their order would show."""
     for layer in module.modules():
-        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
+        if isinstance(layer, (*NORMS, nn.InstanceNorm2d)) and layer.running_mean is not None:
             layer.running_mean.normal_(0, 0.3)
             layer.running_var.uniform_(0.3, 2)
-        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm)) and layer.affine:
+        if isinstance(layer, (*NORMS, nn.InstanceNorm2d, nn.GroupNorm)) and layer.affine:
             nn.init.uniform_(layer.weight, -1.5, 1.5)
             nn.init.normal_(layer.bias, 0, 0.3)
+        if isinstance(layer, nn.PReLU):
+            nn.init.uniform_(layer.weight, -0.5, 0.5)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ import brenier
 import modelfile
 
 DATA = pathlib.Path(__file__).parent / "data"
-CASES = ["dcgan", "mlp", "upsample", "nested"]
+CASES = ["dcgan", "mlp", "upsample", "nested", "shuffle"]
 
 CONV = "ConvTranspose2d(2, 3, kernel_size=(4, 4))"
 
@@ -182,10 +182,13 @@ def test_with_heights_alone(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"layers": ["Conv3d(1, 1, 1)", "PixelShuffle(2)"]}, "0 (Conv3d): a model file has no such operator"),
         (
-            {"layers": ["Conv3d(1, 1, 1)", "PixelShuffle(2)"]},
-            "1 (PixelShuffle): a model file has no such operator",
+            {"layers": ["Conv3d(1, 1, 1)", "PixelUnshuffle(2)"]},
+            "0 (Conv3d): a model file has no such operator",
+        ),
+        (
+            {"layers": ["Conv3d(1, 1, 1)", "PixelUnshuffle(2)"]},
+            "1 (PixelUnshuffle): a model file has no such operator",
         ),
         ({"layers": [CONV[:-1] + ", padding_mode=reflect)"]}, "0 (ConvTranspose2d): padding_mode 'reflect'"),
         (

@@ -42,7 +42,7 @@ def seed() -> None:
     torch.manual_seed(1)
 
 
-@pytest.mark.parametrize("case", ["dcgan", "mlp", "upsample", "nested"])
+@pytest.mark.parametrize("case", ["dcgan", "mlp", "upsample", "nested", "shuffle"])
 def test_sequential(case: str, tmp_path: pathlib.Path) -> None:
     decoder, shape = make_goldens.decoders()[case]
     make_goldens.randomise(decoder)
@@ -50,6 +50,13 @@ def test_sequential(case: str, tmp_path: pathlib.Path) -> None:
     layers = tmp_path / "layers"
     brenier.export(layers, decoder.state_dict(), layers=str(decoder), output_range=(-1, 1))
     assert layers.read_bytes() == (tmp_path / "model.safetensors").read_bytes()
+
+
+def test_instance_norm_by_running_statistics(tmp_path: pathlib.Path) -> None:
+    norm = nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
+    decoder = nn.Sequential(nn.ConvTranspose2d(4, 3, 3), norm)
+    make_goldens.randomise(decoder)
+    assert exported(tmp_path, decoder, (4, 1, 1)) == ["ConvTranspose", "BatchNormalization"]
 
 
 class Block(nn.Module):
@@ -318,6 +325,18 @@ def test_decoders_that_cannot_be_exported(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_without_torch_export(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch, "export", raising=False)
+    with pytest.raises(
+        brenier.ExportError, match=r"torch\.fx: .*; torch\.export comes with PyTorch 2\.1; this"
+    ):
+        brenier.export(tmp_path / "m", Dependent(), input_shape=(1, 2, 2))
+    with pytest.raises(brenier.ExportError, match=r"torch\.export comes with PyTorch 2\.1"):
+        brenier.export(tmp_path / "m", tmp_path / "decoder.pt2")
+    with pytest.raises(TypeError, match="want a torch.nn.Module, .* got int"):
+        brenier.export(tmp_path / "m", 3)  # type: ignore[arg-type]
+
+
 def test_defaults_are_pytorch_s() -> None:
     """A layer's or function's argument that is left out means what it means to PyTorch."""
     compared = 0
@@ -336,5 +355,5 @@ def test_defaults_are_pytorch_s() -> None:
 
 
 def test_something_else_than_a_module(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(TypeError, match="want a torch.nn.Module, an ONNX model or a state dict, got int"):
+    with pytest.raises(TypeError, match="want a torch.nn.Module, .* or a state dict, got int"):
         brenier.export(tmp_path / "m", 3)  # type: ignore[arg-type]

@@ -35,6 +35,7 @@ class Command:
 
 COMMANDS: tuple[Command, ...] = (
     Command("train", "Make a model of images: train an autoencoder, fit its codes", "train"),
+    Command("export", "Make a model of a decoder from ONNX or torch.export", "export"),
     Command("eval", "Measure what a model makes against data", "eval"),
 )
 

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 __all__ = ["LayerLike", "Layers", "export"]
 
 # A network as its author has it.
-Source = Union["torch.nn.Module", Mapping[str, Any], str, "os.PathLike[str]", bytes, "onnx.ModelProto"]
+Source = Union[
+    "torch.nn.Module",
+    "torch.export.ExportedProgram",
+    Mapping[str, Any],
+    str,
+    "os.PathLike[str]",
+    bytes,
+    "onnx.ModelProto",
+]
 
 # How far the engine may be from the network's own library on what an export is checked with, as a
 # share of the output's range: room for the arithmetic, none for a wrong operator.
@@ -50,23 +58,24 @@ def export(
 ) -> None:
     """Writes a model file: a decoder, an encoder if there is one, and a map if ``fit`` is given.
 
-    The file is written beside ``path``, opened by the engine, for a module or an ONNX model also
-    compared on a few codes or images with PyTorch, or with ONNX Runtime (ONNX's reference evaluator
-    without it), and only then renamed: at ``path`` there is a file that works, or what was there
-    before.
+    The file is written beside ``path``, opened by the engine, for all but a state dict
+    also compared on a few codes or images with PyTorch, or with ONNX Runtime (ONNX's reference
+    evaluator without it), and only then renamed: at ``path`` there is a file that works, or what was
+    there before.
 
     Parameters
     ----------
     path : str or path-like
         The file to write.
-    decoder : torch.nn.Module, mapping, path, bytes or onnx.ModelProto
+    decoder : torch.nn.Module, torch.export.ExportedProgram, mapping, path, bytes or onnx.ModelProto
         A module that maps codes to images ``[n, C, H, W]``: a ``Sequential``, or anything that
-        ``torch.fx`` traces, of convolutions, transposed convolutions, linear layers, batch and group
-        normalisation, relu, leaky relu, silu, tanh, sigmoid, clamp, add, mul, cat, nearest
-        upsampling and reshapes. It is exported as it works in evaluation mode. Or a state dict of
-        arrays, with ``layers``; torch is not needed then. Or an ONNX model of operator set 9 or later
-        (its path, its bytes, or an ``onnx.ModelProto``) with one input ``[n, ...]`` and one output;
-        the onnx package is needed then. docs/export.md lists the operators.
+        ``torch.fx`` traces or ``torch.export`` exports, of convolutions, transposed convolutions,
+        linear layers, batch, group and instance normalisation, activations, clamp, add, mul, cat,
+        upsampling, pixel shuffles and reshapes. It is exported as it works in evaluation mode. Or a
+        program that ``torch.export`` made of one, or the path of its file, ``.pt2``. Or a state dict
+        of arrays, with ``layers``; torch is not needed then. Or an ONNX model of operator set 9 or
+        later (its path, its bytes, or an ``onnx.ModelProto``) with one input ``[n, ...]`` and one
+        output; the onnx package is needed then. docs/export.md lists the operators.
     points : array_like ``[N, d]``, optional
         The points of the map, kept as float16 if they are that, else as float32. With a
         :class:`Fit` they may be left out; if given, they must be those that were fitted.

@@ -6,6 +6,7 @@ arguments. Settings that a model file does not have are refused with :class:`Uns
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 from collections.abc import Callable, Sequence
@@ -34,6 +35,32 @@ def linear(
     b: Builder, at: str, input: Activation, weight: Constant, bias: Constant | None = None
 ) -> Activation:
     return b.gemm(at, input, weight, bias)
+
+
+def matmul(b: Builder, at: str, input: Activation, other: Constant) -> Activation:
+    """input [K], other [K, M]: a linear layer's weight the other way round."""
+    if not isinstance(input, Activation) or not isinstance(other, Constant) or other.values.ndim != 2:
+        raise Unsupported("a product of other than an activation and a tensor [features, features]")
+    return b.gemm(at, input, b.constant(f"{at}.weight", other.values.T), None)
+
+
+def addmm(
+    b: Builder,
+    at: str,
+    input: Constant,
+    mat1: Activation,
+    mat2: Constant,
+    *,
+    beta: float = 1,
+    alpha: float = 1,
+) -> Activation:
+    """beta input + alpha mat1 mat2, of mat1 [K], mat2 [K, M]; the factors go into the tensors."""
+    if not isinstance(input, Constant) or not isinstance(mat1, Activation) or not isinstance(mat2, Constant):
+        raise Unsupported("addmm of other than a tensor, an activation and a tensor")
+    features = mat2.values.shape[1]
+    offset = np.broadcast_to(input.values * beta, (1, features))[0].astype(input.values.dtype)
+    weight = b.constant(f"{at}.weight", (mat2.values.T * alpha).astype(mat2.values.dtype))
+    return b.gemm(at, mat1, weight, b.constant(f"{at}.bias", offset))
 
 
 def conv2d(
@@ -209,6 +236,14 @@ def clamp(
         if limit is not None and math.isfinite(limit):
             limits[name] = float(limit)
     return b.elementwise("Clip", at, input, **limits) if limits else input
+
+
+def clamp_min(b: Builder, at: str, input: Activation, min: float) -> Activation:
+    return clamp(b, at, input, min)
+
+
+def clamp_max(b: Builder, at: str, input: Activation, max: float) -> Activation:
+    return clamp(b, at, input, None, max)
 
 
 def add(b: Builder, at: str, input: Any, other: Any, *, alpha: float = 1) -> Activation:
@@ -409,13 +444,13 @@ def unsqueeze(b: Builder, at: str, input: Activation, dim: int) -> Activation:
     return b.reshape(at, input, (*input.shape[: axis - 1], 1, *input.shape[axis - 1 :]))
 
 
-def squeeze(b: Builder, at: str, input: Activation, dim: int | None = None) -> Activation:
+def squeeze(b: Builder, at: str, input: Activation, dim: int | Sequence[int] | None = None) -> Activation:
     if dim is None:
         raise Unsupported("a squeeze of every axis, the batch's too; want squeeze(dim)")
-    axis = dim % (len(input.shape) + 1)
-    if axis == 0 or input.shape[axis - 1] != 1:
-        return input
-    return b.reshape(at, input, (*input.shape[: axis - 1], *input.shape[axis:]))
+    rank = len(input.shape) + 1
+    dropped = {axis % rank for axis in ([dim] if isinstance(dim, int) else dim)} - {0}
+    kept = [extent for axis, extent in enumerate(input.shape, 1) if axis not in dropped or extent != 1]
+    return b.reshape(at, input, kept)
 
 
 def getitem(b: Builder, at: str, input: Activation, index: Any) -> Activation:
@@ -492,6 +527,15 @@ def pair(value: Any) -> list[Any]:
     return [value, value]
 
 
+def apply(function: Callable[..., Any], b: Builder, at: str, args: Any, kwargs: Any) -> Any:
+    """Calls a function of the table with a traced call's arguments."""
+    try:
+        inspect.signature(function).bind(b, at, *args, **kwargs)
+    except TypeError as error:
+        raise Unsupported(f"called with arguments that cannot be exported: {error}") from None
+    return function(b, at, *args, **kwargs)
+
+
 def _whole(extents: Sequence[Any]) -> list[int]:
     if not all(isinstance(e, int) for e in extents):
         raise Unsupported("a shape that has the batch's size behind its first axis")
@@ -504,6 +548,9 @@ def _list(shape: Sequence[int]) -> str:
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "linear": linear,
+    "matmul": matmul,
+    "mm": matmul,
+    "addmm": addmm,
     "conv2d": conv2d,
     "conv_transpose2d": conv_transpose2d,
     "batch_norm": batch_norm,
@@ -521,6 +568,8 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "hardtanh": hardtanh,
     "clamp": clamp,
     "clip": clamp,
+    "clamp_min": clamp_min,
+    "clamp_max": clamp_max,
     "add": add,
     "iadd": add,
     "sub": sub,

@@ -60,6 +60,10 @@ class Builder:
     def __init__(self, input_shape: Shape | None, network: str = "decoder", input_name: str = "z") -> None:
         self.network = network
         self.input = Unknown() if input_shape is None else Activation(input_name, input_shape)
+        self.clear()
+
+    def clear(self) -> None:
+        """Forgets all that was added."""
         self.nodes: list[dict[str, Any]] = []
         self.tensors: dict[str, NDArray[Any]] = {}
         self._names: dict[str, int] = {}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ..errors import ExportError
 from .functional import pair
 from .graph import Activation, Builder, Constant, Unknown, Unsupported
-from .layers import LAYERS, code_shape, parameters
+from .layers import LAYERS, UNTOLD, code_shape, parameters
 
 LayerLike = Union[str, tuple[Any, ...]]
 Layers = Union[str, Sequence[LayerLike]]
@@ -81,7 +81,7 @@ def input_shape(layers: Sequence[Layer]) -> tuple[int, ...] | None:
     """What the first layer that tells reads; None if none does."""
     for layer in layers:
         shape = code_shape(layer.kind, layer.arguments)
-        if shape is not None or layer.kind in ("Conv2d", "Upsample", "GroupNorm"):
+        if shape is not None or layer.kind in UNTOLD:
             return shape
     return None
 
@@ -135,7 +135,7 @@ def _check_shape(key: str, layer: Layer, name: str, values: NDArray[Any]) -> Non
             out, per_group = a["in_channels"], a["out_channels"] // groups
         wanted = (out, per_group, *pair(a["kernel_size"])) if name == "weight" else (a["out_channels"],)
     else:
-        wanted = (a.get("num_features", a.get("num_channels")),)
+        wanted = (a.get("num_features", a.get("num_channels", a.get("num_parameters", 1))),)
     if values.shape != wanted:
         raise ExportError(
             f"{key}: the layer list says {list(wanted)}, the state dict has {list(values.shape)}"

@@ -101,6 +101,26 @@ def GroupNorm(
     return f.group_norm(b, at, x, num_groups, weight, offset, eps)
 
 
+def InstanceNorm2d(
+    b: Builder,
+    at: str,
+    x: Activation,
+    tensors: Tensors,
+    num_features: int,
+    eps: float = 1e-5,
+    momentum: float | None = 0.1,
+    affine: bool = False,
+    track_running_stats: bool = False,
+    bias: bool = True,
+) -> Activation:
+    weight, offset = _affine(tensors, affine, bias)
+    if track_running_stats:
+        return f.batch_norm(
+            b, at, x, tensors("running_mean"), tensors("running_var"), weight, offset, eps=eps
+        )
+    return f.instance_norm(b, at, x, weight=weight, bias=offset, eps=eps)
+
+
 def ReLU(b: Builder, at: str, x: Activation, tensors: Tensors, inplace: bool = False) -> Activation:
     return f.relu(b, at, x)
 
@@ -113,6 +133,20 @@ def LeakyReLU(
     b: Builder, at: str, x: Activation, tensors: Tensors, negative_slope: float = 0.01, inplace: bool = False
 ) -> Activation:
     return f.leaky_relu(b, at, x, negative_slope)
+
+
+def PReLU(
+    b: Builder, at: str, x: Activation, tensors: Tensors, num_parameters: int = 1, init: float = 0.25
+) -> Activation:
+    return f.prelu(b, at, x, tensors("weight"))
+
+
+def Hardsigmoid(b: Builder, at: str, x: Activation, tensors: Tensors, inplace: bool = False) -> Activation:
+    return f.hardsigmoid(b, at, x)
+
+
+def Hardswish(b: Builder, at: str, x: Activation, tensors: Tensors, inplace: bool = False) -> Activation:
+    return f.hardswish(b, at, x)
 
 
 def SiLU(b: Builder, at: str, x: Activation, tensors: Tensors, inplace: bool = False) -> Activation:
@@ -153,6 +187,17 @@ def Upsample(
     return f.interpolate(b, at, x, size, scale_factor, mode, align_corners, recompute_scale_factor)
 
 
+def PixelShuffle(b: Builder, at: str, x: Activation, tensors: Tensors, upscale_factor: int) -> Activation:
+    return f.pixel_shuffle(b, at, x, upscale_factor)
+
+
+def ZeroPad2d(
+    b: Builder, at: str, x: Activation, tensors: Tensors, padding: Any, value: float = 0.0
+) -> Activation:
+    """``padding`` is left, right, top, bottom, or one number for all."""
+    return f.pad(b, at, x, [padding] * 4 if isinstance(padding, int) else padding, value=value)
+
+
 def Flatten(
     b: Builder, at: str, x: Activation, tensors: Tensors, start_dim: int = 1, end_dim: int = -1
 ) -> Activation:
@@ -191,22 +236,41 @@ LAYERS: dict[str, Callable[..., Activation]] = {
     "ConvTranspose2d": ConvTranspose2d,
     "BatchNorm1d": BatchNorm,
     "BatchNorm2d": BatchNorm,
+    "SyncBatchNorm": BatchNorm,
+    "InstanceNorm2d": InstanceNorm2d,
     "GroupNorm": GroupNorm,
     "ReLU": ReLU,
     "ReLU6": ReLU6,
     "LeakyReLU": LeakyReLU,
+    "PReLU": PReLU,
     "SiLU": SiLU,
+    "Hardsigmoid": Hardsigmoid,
+    "Hardswish": Hardswish,
     "Tanh": Tanh,
     "Sigmoid": Sigmoid,
     "Hardtanh": Hardtanh,
     "Upsample": Upsample,
     "UpsamplingNearest2d": Upsample,
+    "PixelShuffle": PixelShuffle,
+    "ZeroPad2d": ZeroPad2d,
     "Flatten": Flatten,
     "Unflatten": Unflatten,
     "Identity": Identity,
     "Dropout": Dropout,
     "Dropout2d": Dropout,
 }
+
+
+# Layers that read images and leave their rows and columns open: what comes after them does not tell either.
+UNTOLD = (
+    "Conv2d",
+    "Upsample",
+    "UpsamplingNearest2d",
+    "GroupNorm",
+    "InstanceNorm2d",
+    "PixelShuffle",
+    "ZeroPad2d",
+)
 
 
 def parameters(kind: str) -> list[str]:

@@ -49,12 +49,14 @@ class Network:
 
 
 def read(name: str, source: Any, layers: Layers | None, prefix: str) -> Network:
-    """The network ``name``, from what :func:`brenier.export` takes: a torch module, an ONNX model, or a
-    state dict with its layers."""
+    """The network ``name``, from what :func:`brenier.export` takes: a torch module, an exported program, an
+    ONNX model, or a state dict with its layers."""
     if layers is not None:
         return _state_dict(name, source, layers, prefix)
     if isinstance(source, Mapping):
         raise InvalidArgumentError("layers: a state dict needs its layer list; pass layers=str(module)")
+    if isinstance(source, (str, os.PathLike)) and os.fspath(source).lower().endswith(".pt2"):
+        return _torch(name, source)
     onnx = sys.modules.get("onnx")  # a ModelProto cannot come from anywhere else
     if isinstance(source, (str, os.PathLike, bytes)) or (
         onnx is not None and isinstance(source, onnx.ModelProto)
@@ -182,7 +184,7 @@ def _onnx(name: str, source: Any) -> Network:
     model = onnx_model.read(source)
     return Network(
         name,
-        model.input_shape,
+        model.input.shape,
         lambda b: onnx_model.build(model, b),
         lambda z, shape: onnx_model.run(model, z, shape),
         "the ONNX model",
@@ -192,7 +194,7 @@ def _onnx(name: str, source: Any) -> Network:
 
 def _torch(name: str, source: Any) -> Network:
     try:
-        from . import torch_module
+        from . import exported_program, torch_module
     except ImportError as error:
         raise ExportError(
             "torch is needed to export a module; install it, or pass a state dict and layers=str(module), "
@@ -200,15 +202,28 @@ def _torch(name: str, source: Any) -> Network:
         ) from error
     import torch
 
-    if not isinstance(source, torch.nn.Module):
-        raise TypeError(
-            f"{name}: want a torch.nn.Module, an ONNX model or a state dict, got {type(source).__name__}"
+    if isinstance(source, torch.nn.Module):
+        traced = torch_module.trace(source)
+        return Network(
+            name,
+            torch_module.input_shape(source, traced),
+            lambda b: exported_program.build_module(source, traced, b),
+            lambda z, shape: torch_module.run(source, z, shape),
+            "the module",
         )
-    traced = torch_module.trace(source, name)
+    if isinstance(source, (str, os.PathLike)):
+        source = exported_program.load(source)
+    elif not exported_program.is_one(source):
+        raise TypeError(
+            f"{name}: want a torch.nn.Module, a torch.export.ExportedProgram, an ONNX model or a state dict, "
+            f"got {type(source).__name__}"
+        )
+    program = exported_program.read(source)
     return Network(
         name,
-        torch_module.input_shape(source, traced),
-        lambda b: torch_module.build(source, traced, b),
-        lambda z, shape: torch_module.run(source, z, shape),
-        "the module",
+        program.input.shape,
+        lambda b: exported_program.build(program, b),
+        lambda z, shape: exported_program.run(program, z, shape),
+        "the program",
+        program.dtype in (torch.float16, torch.bfloat16),
     )

@@ -25,6 +25,7 @@ from onnx.reference import ReferenceEvaluator
 
 from ..errors import ExportError, FileError
 from .graph import Activation, Builder, Shape, Unknown, Unsupported
+from .model_input import ModelInput
 from .onnx_operators import BATCH, OPERATORS, Call, Memory
 
 Source = Union[str, "os.PathLike[str]", bytes, onnx.ModelProto]
@@ -112,12 +113,8 @@ class Model:
     ----------
     proto : onnx.ModelProto
         Without functions of its own and without external data.
-    input : str
-        The code's name; all that follows is of it.
-    extents : tuple of (int or None)
-        Its shape without the batch, None where the model leaves an extent open.
-    batch : int or None
-        The batch that the model was made for; None if it takes any.
+    input : ModelInput
+        The one input; all that follows is of it.
     dtype : numpy.dtype
         Of the code as the model takes it.
     half : bool
@@ -127,18 +124,10 @@ class Model:
     """
 
     proto: onnx.ModelProto
-    input: str
-    extents: tuple[int | None, ...]
-    batch: int | None
+    input: ModelInput
     dtype: np.dtype[Any]
     half: bool
     channels_last: bool = field(default=False)
-
-    @property
-    def input_shape(self) -> Shape | None:
-        """The code's shape, None if an extent of it is open."""
-        known = tuple(extent for extent in self.extents if extent is not None)
-        return known if len(known) == len(self.extents) else None
 
 
 def read(source: Source) -> Model:
@@ -181,13 +170,7 @@ def read(source: Source) -> Model:
 
 def build(model: Model, builder: Builder) -> tuple[Activation | Unknown, list[str]]:
     """Adds every operator; the output, and what is not supported, each with its place."""
-    given = builder.input
-    if isinstance(given, Unknown):
-        raise ExportError(f"the model's input {model.input} is {_extents(model)}; give input_shape=(C, H, W)")
-    if len(given.shape) != len(model.extents) or any(
-        have not in (None, want) for have, want in zip(model.extents, given.shape)
-    ):
-        raise ExportError(f"input_shape: {list(given.shape)}, but the model's input is {_extents(model)}")
+    model.input.check(builder.input)
     walk = _Walk(model, builder)
     output = walk.run()
     if isinstance(output, Activation) and not walk.faults:
@@ -201,15 +184,7 @@ def run(model: Model, z: NDArray[np.float32], shape: Shape) -> NDArray[Any]:
     """What ONNX Runtime, or ONNX's reference evaluator where it is not installed or too old for the model,
     makes of codes ``z [n, d]``; images ``[n, C, H, W]``."""
     evaluate = _evaluator(model)
-    size = model.batch or len(z)
-    images: list[NDArray[Any]] = []
-    for first in range(0, len(z), size):
-        codes = z[first : first + size]
-        padded = np.zeros((size, z.shape[1]), np.float32)
-        padded[: len(codes)] = codes
-        batch = evaluate({model.input: padded.reshape(size, *shape).astype(model.dtype)})
-        images.append(np.asarray(batch, np.float32)[: len(codes)])
-    made = np.concatenate(images)
+    made = model.input.run(lambda codes: evaluate({model.input.name: codes.astype(model.dtype)}), z, shape)
     return made.transpose(0, 3, 1, 2) if model.channels_last else made
 
 
@@ -229,7 +204,7 @@ def _evaluator(model: Model) -> Any:
         else:
             return lambda feed: session.run(None, feed)[0]
     evaluator = ReferenceEvaluator(model.proto)
-    return lambda feed: list(evaluator.run(None, feed))[0]
+    return lambda feed: next(iter(evaluator.run(None, feed)))
 
 
 # ---- reading -----------------------------------------------------------------------------------
@@ -283,7 +258,7 @@ def _model(proto: onnx.ModelProto, value: onnx.ValueInfoProto) -> Model:
     batch, *extents = (int(dim.dim_value) if dim.dim_value > 0 else None for dim in tensor.shape.dim)
     halves = (onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
     half = dtype == np.float16 or any(t.data_type in halves for t in proto.graph.initializer)
-    return Model(proto, value.name, tuple(extents), batch, dtype, half)
+    return Model(proto, ModelInput(value.name, tuple(extents), batch), dtype, half)
 
 
 def _opset(proto: onnx.ModelProto) -> int:
@@ -293,10 +268,6 @@ def _opset(proto: onnx.ModelProto) -> int:
 
 def _name(source: Source) -> str:
     return os.fspath(source) if isinstance(source, (str, os.PathLike)) else "the model"
-
-
-def _extents(model: Model) -> str:
-    return "[n, " + ", ".join("?" if extent is None else str(extent) for extent in model.extents) + "]"
 
 
 def _sentence(error: BaseException) -> str:
@@ -314,12 +285,12 @@ class _Walk:
         self._graph = model.proto.graph
         self._builder = builder
         self._version = _opset(model.proto)
-        self.memory = Memory(model.batch)
+        self.memory = Memory(model.input.batch)
         self.faults: list[str] = []
         self._values: dict[str, Any] = {}
         for tensor in self._graph.initializer:
             self._values[tensor.name] = _array(tensor)
-        self._values[model.input] = builder.input
+        self._values[model.input.name] = builder.input
 
     def run(self) -> Activation | Unknown:
         read = {name for node in self._graph.node for name in node.input}

@@ -1,24 +1,25 @@
-"""A network from a ``torch.nn.Module``, by way of ``torch.fx``. The only file that imports torch."""
+"""A network from a ``torch.nn.Module``, by way of ``torch.fx``."""
 
 from __future__ import annotations
 
 import copy
-import inspect
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 import torch.fx
 from numpy.typing import NDArray
+from torch.utils._pytree import tree_flatten
 
 from ..errors import ExportError
-from .functional import FUNCTIONS, Batch
+from .functional import FUNCTIONS, Batch, apply
 from .graph import Activation, Builder, Constant, Unknown, Unsupported
-from .layers import LAYERS, code_shape, parameters
+from .layers import LAYERS, UNTOLD, code_shape, parameters
 
 _TORCH = os.path.dirname(torch.__file__)
 # The frame of a stack trace where the operator was called: up to PyTorch 1.13 they stand from the inside out.
@@ -26,29 +27,37 @@ _INNERMOST = 0 if torch.__version__.startswith("1.") else -1
 _IGNORED_METHODS = {"float", "to", "cpu", "cuda", "half", "double"}
 
 
-def trace(module: torch.nn.Module, name: str) -> torch.fx.Graph:
-    """The module's operators in order, as it runs in evaluation mode; ``name`` is for errors."""
+@dataclass(frozen=True)
+class Traced:
+    """A module's operators in order, as it runs in evaluation mode; or why torch.fx cannot trace it."""
+
+    graph: torch.fx.Graph | None
+    failure: str = ""
+
+
+def trace(module: torch.nn.Module) -> Traced:
     tracer = torch.fx.Tracer()
     tracer.record_stack_traces = True
     with evaluating(module):
         try:
-            return tracer.trace(module)
+            return Traced(tracer.trace(module))
         except Exception as error:
-            raise ExportError(
-                f"the {name} cannot be traced by torch.fx: {error}; its forward must not depend on the "
-                "values of its input"
-            ) from error
+            return Traced(None, str(error))
 
 
-def input_shape(module: torch.nn.Module, graph: torch.fx.Graph) -> tuple[int, ...] | None:
-    """What the first layer that tells reads; None if none does."""
-    for node in graph.nodes:
-        if node.op == "call_module":
-            layer = module.get_submodule(str(node.target))
-            kind = _kind(layer)
-            shape = code_shape(kind, _arguments(kind, layer)) if kind else None
-            if shape is not None or kind in ("Conv2d", "Upsample", "GroupNorm", None):
-                return shape
+def input_shape(module: torch.nn.Module, traced: Traced) -> tuple[int, ...] | None:
+    """What the first layer that tells reads; None if none does. Where the order of the layers is not known,
+    it is that in which the module has them."""
+    if traced.graph is None:
+        layers = [layer for layer in module.modules() if not list(layer.children()) and layer is not module]
+    else:
+        called = (str(node.target) for node in traced.graph.nodes if node.op == "call_module")
+        layers = [module.get_submodule(path) for path in called]
+    for layer in layers:
+        kind = _kind(layer)
+        shape = code_shape(kind, _arguments(kind, layer)) if kind else None
+        if shape is not None or kind in (*UNTOLD, None):
+            return shape
     return None
 
 
@@ -65,14 +74,18 @@ def build(
 
 def run(module: torch.nn.Module, z: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """What PyTorch makes of rows ``z [n, d]``, given to the module as ``[n, *shape]``."""
-    first = next(module.parameters(), None)
-    like = torch.zeros(()) if first is None else first
-    if like.dtype in (torch.float16, torch.bfloat16):  # half of the CPU's operators are not there for these
-        module = copy.deepcopy(module).float()
-        like = like.float()
+    module = single(module)
+    like = next(module.parameters(), torch.zeros(()))
     with evaluating(module), torch.no_grad():
-        images = module(torch.from_numpy(z.reshape(len(z), *shape)).to(device=like.device, dtype=like.dtype))
-    return _array(images)
+        return tensor_of(
+            module(torch.from_numpy(z.reshape(len(z), *shape)).to(device=like.device, dtype=like.dtype))
+        )
+
+
+def single(module: torch.nn.Module) -> torch.nn.Module:
+    """The module; in single precision if it is in half, for which the CPU lacks half of the operators."""
+    like = next(module.parameters(), torch.zeros(()))
+    return copy.deepcopy(module).float() if like.dtype in (torch.float16, torch.bfloat16) else module
 
 
 @contextmanager
@@ -106,7 +119,7 @@ class _Interpreter:
                 continue
             value: Any = Unknown()
             try:
-                if not any(isinstance(v, Unknown) for v in _flat([args, kwargs])):
+                if not any(isinstance(v, Unknown) for v in flat([args, kwargs])):
                     value = self._value(node, args, kwargs)
                 elif not self._exists(node):
                     raise Unsupported("a model file has no such operator")
@@ -125,7 +138,7 @@ class _Interpreter:
             return self._attribute(str(node.target))
         if node.op == "call_module":
             return self._layer(str(node.target), args, kwargs)
-        if not any(isinstance(v, (Activation, Constant)) for v in _flat([args, kwargs])):
+        if not any(isinstance(v, (Activation, Constant)) for v in flat([args, kwargs])):
             return self._plain(node, args, kwargs)
         name = _name(node)
         if node.op == "call_method" and name in _IGNORED_METHODS:
@@ -133,7 +146,7 @@ class _Interpreter:
         function = FUNCTIONS.get(name.rstrip("_"))
         if function is None:
             raise Unsupported("a model file has no such operator")
-        return self._apply(function, node.name, args, kwargs)
+        return apply(function, self._builder, node.name, args, kwargs)
 
     def _exists(self, node: torch.fx.Node) -> bool:
         """Whether there is such an operator, of whatever arguments."""
@@ -158,7 +171,7 @@ class _Interpreter:
         value: Any = self._module
         for name in target.split("."):
             value = getattr(value, name)
-        return self._builder.constant(target, _array(value)) if isinstance(value, torch.Tensor) else value
+        return self._builder.constant(target, to_array(value)) if isinstance(value, torch.Tensor) else value
 
     def _layer(self, path: str, args: Any, kwargs: Any) -> Any:
         layer = self._module.get_submodule(path)
@@ -172,37 +185,35 @@ class _Interpreter:
             value = getattr(layer, name)
             if value is None:
                 raise Unsupported(f"without {name}")
-            return self._builder.constant(f"{path}.{name}", _array(value))
+            return self._builder.constant(f"{path}.{name}", to_array(value))
 
         return LAYERS[kind](self._builder, path, args[0], tensor, **_arguments(kind, layer))
-
-    def _apply(self, function: Callable[..., Any], at: str, args: Any, kwargs: Any) -> Any:
-        try:
-            inspect.signature(function).bind(self._builder, at, *args, **kwargs)
-        except TypeError as error:
-            raise Unsupported(f"called with arguments that cannot be exported: {error}") from None
-        return function(self._builder, at, *args, **kwargs)
 
     def _plain(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
         """Arithmetic on sizes, without an activation."""
         if node.op != "call_function" or not callable(node.target):
             raise Unsupported("a method of something that is not an activation")
-        if any(isinstance(v, Batch) for v in _flat([args, kwargs])) and node.target.__name__ != "getitem":
+        if any(isinstance(v, Batch) for v in flat([args, kwargs])) and node.target.__name__ != "getitem":
             raise Unsupported("arithmetic with the batch's size")
         return node.target(*args, **kwargs)
 
     def _where(self, node: torch.fx.Node) -> str:
         if node.op == "call_module":
             return f"{node.target} ({type(self._module.get_submodule(str(node.target))).__name__})"
-        frames = [
-            frame
-            for frame in re.findall(r'File "([^"]+)", line (\d+), in (\w+)', node.stack_trace or "")
-            if not frame[0].startswith(_TORCH)
-        ]
-        if not frames:
-            return f"{node.name} ({_name(node)})"
-        path, line, function = frames[_INNERMOST]
-        return f"{node.name} ({_name(node)} in {function}, {path}:{line})"
+        return f"{node.name} ({_name(node)}{called_at(node.stack_trace)})"
+
+
+def called_at(stack_trace: str | None) -> str:
+    """The author's function, file and line; nothing where they are not known."""
+    frames = [
+        frame
+        for frame in re.findall(r'File "([^"]+)", line (\d+), in (\w+)', stack_trace or "")
+        if not frame[0].startswith(_TORCH)
+    ]
+    if not frames:
+        return ""
+    path, line, function = frames[_INNERMOST]
+    return f" in {function}, {path}:{line}"
 
 
 def _kind(layer: torch.nn.Module) -> str | None:
@@ -241,18 +252,26 @@ def _name(node: torch.fx.Node) -> str:
     return node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
 
 
-def _array(tensor: torch.Tensor) -> NDArray[Any]:
+def tensor_of(returned: Any) -> NDArray[np.float32]:
+    """The tensor that a module returned, by itself or as all of something."""
+    leaves = [leaf for leaf in tree_flatten(returned)[0] if isinstance(leaf, torch.Tensor)]
+    if len(leaves) != 1:
+        raise ExportError(f"the module returns {type(returned).__name__}; want one tensor")
+    return np.asarray(leaves[0].detach().cpu().float())
+
+
+def to_array(tensor: torch.Tensor) -> NDArray[Any]:
     tensor = tensor.detach().cpu()
     return np.asarray(tensor if tensor.dtype == torch.float16 else tensor.float())
 
 
-def _flat(value: Any) -> Iterator[Any]:
+def flat(value: Any) -> Iterator[Any]:
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from _flat(item)
+            yield from flat(item)
     elif isinstance(value, dict):
-        yield from _flat(list(value.values()))
+        yield from flat(list(value.values()))
     elif isinstance(value, slice):
-        yield from _flat([value.start, value.stop, value.step])
+        yield from flat([value.start, value.stop, value.step])
     else:
         yield value
