@@ -109,8 +109,8 @@ def encoder_graph(
         raise ExportError(f"the {network.name} has no operator")
     if math.prod(output.shape) != dimension:
         raise ExportError(
-            f"the {network.name} makes {list(output.shape)} of images {list(image)}; want codes of {dimension} "
-            "values, as the decoder reads"
+            f"the {network.name} makes {list(output.shape)} of images {list(image)}; "
+            f"want codes of {dimension} values, as the decoder reads"
         )
     return builder.finish(output)
 
