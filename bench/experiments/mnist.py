@@ -32,11 +32,12 @@ COLUMNS = {
     "precision": (1, ".3f"),
     "recall": (1, ".3f"),
     "kl": (1, ".4f"),
+    "kept": (100, ".1f"),
 }
 KEPT_BACK = 1000  # images that brenier.train did not learn from
 
 
-def of_map(model: brenier.Model) -> dict[str, dict[str, Any]]:
+def of_map() -> dict[str, dict[str, Any]]:
     """The extensions of the map that are tried, by name."""
     tried: dict[str, dict[str, Any]] = {"cell": {"mode": "cell"}}
     for mode, k in (("simplex", 5), ("simplex", 20), ("pair", 5)):
@@ -62,15 +63,18 @@ class Ruler:
         self._features, chances = judge(images)
         self.accuracy = float((chances.argmax(axis=1) == labels).mean())
 
-    def __call__(self, images: Images) -> dict[str, float]:
+    def __call__(self, images: Images, origins: Any = None) -> dict[str, Any]:
+        """``origins``: the labels of the training images whose cells the samples fell into."""
         features, chances = self._judge(images)
+        found = chances.argmax(axis=1)
         near = evaluation.manifold(self._features[:NEAREST], features[:NEAREST])
         return {
             "frechet": round(evaluation.frechet(self._features, features), 3),
             "unclear": round(float((chances.max(axis=1) < digits.SURE).mean()), 4),
             "precision": round(near["precision"], 4),
             "recall": round(near["recall"], 4),
-            "kl": round(evaluation.modes(self._labels, chances.argmax(axis=1))["kl"], 5),
+            "kl": round(evaluation.modes(self._labels, found)["kl"], 5),
+            "kept": None if origins is None else round(float((found == origins).mean()), 4),
         }
 
 
@@ -120,25 +124,26 @@ def draw_manifold(model: brenier.Model, labels: Any, path: pathlib.Path) -> None
 
 def draw_filter(rows: dict[str, dict[str, float]], path: pathlib.Path) -> None:
     plt = figures.pyplot()
-    figure, axis = plt.subplots(figsize=(5, 3.2), layout="constrained")
+    figure, axis = plt.subplots(figsize=(6.5, 2.8), layout="constrained")
     for colour, mode in zip(figures.COLOURS, ("simplex k=5", "simplex k=20", "pair")):
         limits = ["no filter" if q == 1 else f"{100 * q:.0f} %" for q in QUANTILES]
         values = [rows[f"{mode}, {limit}"]["frechet"] for limit in limits]
         axis.plot(QUANTILES, values, "o-", color=colour, label=mode)
-    for name in ("training images", "VAE", "GAN", "Gaussian prior on the codes"):
-        axis.axhline(rows[name]["frechet"], color="gray", lw=0.8, ls=":")
-        axis.annotate(name, (0.05, rows[name]["frechet"]), fontsize=7, va="bottom")
+    flat = ("Gaussian prior on the codes", "VAE", "GAN", "training images")
+    for name, style in zip(flat, ("-", "--", "-.", ":")):
+        axis.axhline(rows[name]["frechet"], color="gray", lw=1, ls=style, label=name)
     axis.set(yscale="log", xlabel="quantile of the angle that is let in", ylabel="Frechet distance")
-    axis.legend(fontsize=7, frameon=False)
+    figure.legend(loc="outside right upper", fontsize=7, frameon=False)
     figures.save(figure, path)
 
 
 def tables(results: dict[str, Any]) -> str:
     rows = [
-        [name] + [format(f * r[key], form) for key, (f, form) in COLUMNS.items()]
+        [name, *("" if r[key] is None else format(f * r[key], form) for key, (f, form) in COLUMNS.items())]
         for name, r in results["generators"].items()
     ]
-    return report.table(["generator", "Frechet", "unclear, %", "precision", "recall", "KL of digits"], rows)
+    header = ["generator", "Frechet", "unclear, %", "precision", "recall", "KL of digits", "digit kept, %"]
+    return report.table(header, rows)
 
 
 def main() -> None:
@@ -163,11 +168,14 @@ def main() -> None:
     model = digits.model_of(train, options.model, options.threads, log)
 
     images: dict[str, Images] = {"training images": train[:SAMPLES].astype(np.float32) / 255}
-    for name, extension in of_map(model).items():
+    cells, _ = model.locate(model.noise(SAMPLES, seed=1))
+    origins = train_labels[cells[:, 0]]
+    mapped = of_map()
+    for name, extension in mapped.items():
         images[name] = model.sample(SAMPLES, seed=1, **extension)
     images["Gaussian prior on the codes"] = model.decode(gaussian(model.points, np.random.default_rng(0)))
     images.update(others)
-    generators = {name: ruler(made) for name, made in images.items()}
+    generators = {name: ruler(made, origins if name in mapped else None) for name, made in images.items()}
     log("samples measured")
 
     shown = [name for name in images if "k=5" not in name and (name[:4] != "pair" or "25" in name)]

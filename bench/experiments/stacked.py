@@ -27,30 +27,37 @@ LATENT, BASE = 64, 32
 EXTENSIONS = {
     "cell": {"mode": "cell"},
     "pair, 25 %": {"mode": "pair", "theta": 0.25},
+    "simplex, 5 %": {"mode": "simplex", "theta": 0.05},
     "simplex, 25 %": {"mode": "simplex", "theta": 0.25},
     "simplex, 50 %": {"mode": "simplex", "theta": 0.5},
     "simplex, no filter": {"mode": "simplex", "theta": 1.0},
 }
 
 
-def stacked(images: NDArray[np.uint8], n: int, seed: int) -> NDArray[np.uint8]:
-    """n stacks ``[n, 3, 28, 28]`` of digits ``[m, 1, 28, 28]`` drawn at random."""
-    return images[np.random.default_rng(seed).integers(len(images), size=(n, 3)), 0]
+def stacked(
+    images: NDArray[np.uint8], labels: NDArray[np.int64], n: int, seed: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """n stacks ``[n, 3, 28, 28]`` of digits drawn at random, and their modes."""
+    chosen = np.random.default_rng(seed).integers(len(images), size=(n, 3))
+    return images[chosen, 0], mode_of(labels[chosen])
 
 
-def mode_of(chances: NDArray[np.float32]) -> NDArray[np.int64]:
-    """0 .. 999, of the classifier's probabilities ``[n, 3, 10]``."""
-    return chances.argmax(axis=2) @ np.array([100, 10, 1])
+def mode_of(labels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """0 .. 999, of the three digits' labels ``[n, 3]``."""
+    return labels @ np.array([100, 10, 1])
 
 
-def measure(judge: Judge, stacks: NDArray[np.float32]) -> dict[str, float]:
+def measure(judge: Judge, stacks: NDArray[np.float32], origins: Any = None) -> dict[str, Any]:
+    """``origins``: the modes of the training stacks whose cells the samples fell into."""
     _, chances = judge(stacks.reshape(-1, 1, 28, 28))
     chances = chances.reshape(-1, 3, 10)
-    shares = evaluation.modes(np.arange(1000), mode_of(chances))
+    found = mode_of(chances.argmax(axis=2))
+    shares = evaluation.modes(np.arange(1000), found)
     return {
         "modes": shares["covered"],
         "kl": round(shares["kl"], 5),
         "unclear": round(float((chances.max(axis=2) < digits.SURE).any(axis=1).mean()), 4),
+        "kept": None if origins is None else round(float((found == origins).mean()), 4),
     }
 
 
@@ -68,10 +75,16 @@ def draw(rows: dict[str, NDArray[np.float32]], path: Any, columns: int = 20) -> 
 
 def tables(results: dict[str, Any]) -> str:
     rows = [
-        [name, str(r["modes"]), f"{r['kl']:.4f}", f"{100 * r['unclear']:.1f}"]
+        [
+            name,
+            str(r["modes"]),
+            f"{r['kl']:.4f}",
+            f"{100 * r['unclear']:.1f}",
+            "" if r["kept"] is None else f"{100 * r['kept']:.1f}",
+        ]
         for name, r in results["generators"].items()
     ]
-    return report.table(["generator", "modes of 1,000", "KL", "unclear, %"], rows)
+    return report.table(["generator", "modes of 1,000", "KL", "unclear, %", "mode kept, %"], rows)
 
 
 def main() -> None:
@@ -84,10 +97,10 @@ def main() -> None:
     torch.set_num_threads(options.threads)
     log = report.Log()
     train, train_labels = digits.read(options.data, "train")
-    test, _ = digits.read(options.data, "t10k")
+    test, test_labels = digits.read(options.data, "t10k")
     judge = Judge(train, train_labels, options.judge)
     log("classifier trained")
-    stacks = stacked(train, STACKS, seed=0)
+    stacks, stack_modes = stacked(train, train_labels, STACKS, seed=0)
     model = digits.model_of(
         stacks,
         options.model,
@@ -99,16 +112,19 @@ def main() -> None:
         weights="float16",
     )
     net = digits.gan(stacks, LATENT, BASE, EPOCHS, log)
+    cells, _ = model.locate(model.noise(SAMPLES, seed=1))
+    cell_modes = stack_modes[cells[:, 0]]
     generators, rows = {}, {}
     for name in ("real digits", *EXTENSIONS, "GAN"):
         if name == "real digits":
-            made = stacked(test, SAMPLES, seed=1).astype(np.float32) / 255
+            made, origins = stacked(test, test_labels, SAMPLES, seed=1)
+            made = made.astype(np.float32) / 255
         elif name == "GAN":
             torch.manual_seed(3)
-            made = digits.applied(net, torch.randn(SAMPLES, LATENT))
+            made, origins = digits.applied(net, torch.randn(SAMPLES, LATENT)), None
         else:
-            made = model.sample(SAMPLES, seed=1, **EXTENSIONS[name])
-        generators[name], rows[name] = measure(judge, made), made[:20]
+            made, origins = model.sample(SAMPLES, seed=1, **EXTENSIONS[name]), cell_modes
+        generators[name], rows[name] = measure(judge, made, origins), made[:20]
         log(f"{name}: {generators[name]}")
     draw(rows, options.out / "stacked.png")
     results = {
