@@ -1,11 +1,12 @@
 """What generation costs a frame of examples/world.
 
-Flies the same flight in turn without and with generation, at 60 frames a second so that jobs have the rest, and
-prints the frame times of each run and how far the medians over the runs lie apart, in milliseconds:
+Flies the same flight in turn without and with generation, at 60 frames a second so that jobs have the
+rest, and prints the frame times of each run and how far the medians over the runs lie apart, in ms:
 
     python3 bench/world/frames.py --runs 5
 
-Without a display, under xvfb-run. On a machine that draws in software, --size and --quads must leave time over.
+Without a display, under xvfb-run. On a machine that draws in software, --size and --quads must leave
+time over.
 """
 
 import argparse
@@ -24,16 +25,18 @@ def fly(arguments: argparse.Namespace, *more: str) -> dict:
         stats = Path(folder, "stats.json")
         command = [
             arguments.world, "--model", ROOT / "examples/models/terrain.safetensors",
-            "--path", ROOT / "examples/world/flight.txt", "--frames", str(arguments.frames), "--fps", "60",
-            "--size", arguments.size, "--quads", str(arguments.quads), "--levels", str(arguments.levels),
-            "--no-overlay", "--hidden", "--stats", stats, *more,
+            "--path", ROOT / "examples/world/flight.txt", "--frames", str(arguments.frames),
+            "--fps", "60", "--size", arguments.size, "--quads", str(arguments.quads),
+            "--levels", str(arguments.levels), "--no-overlay", "--hidden", "--stats", stats, *more,
         ]
         subprocess.run(command, check=True)
         return json.loads(stats.read_text())
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--world", default=ROOT / "build/examples/world/world", help="the game's program")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--frames", type=int, default=600)
@@ -41,18 +44,19 @@ def main() -> None:
     parser.add_argument("--quads", type=int, default=8)
     parser.add_argument("--levels", type=int, default=4)
     arguments = parser.parse_args()
+    kinds = {"without": ["--no-generation"], "with": []}
 
-    times = {"without": [], "with": []}
+    times: dict[str, list] = {kind: [] for kind in kinds}
     for run in range(arguments.runs):
-        for kind, more in (("without", ["--no-generation"]), ("with", [])):
+        for kind, more in kinds.items():
             stats = fly(arguments, *more)
             times[kind].append(stats["frame_ms"])
             figures = "  ".join(f"{share} {stats['frame_ms'][share]:5.1f}" for share in SHARES)
-            print(f"run {run + 1}  {kind:7}  {figures}  jobs done {stats['jobs']['done']}", flush=True)
+            print(f"run {run + 1}  {kind:7}  {figures}  jobs {stats['jobs']['done']}", flush=True)
     print("median", stats["renderer"])
     for share in SHARES:
-        without, with_it = (statistics.median(t[share] for t in times[kind]) for kind in times)
-        print(f"  {share:3}  without {without:5.1f}  with {with_it:5.1f}  difference {with_it - without:+.1f} ms")
+        off, on = (statistics.median(t[share] for t in times[kind]) for kind in kinds)
+        print(f"  {share:3}  without {off:5.1f}  with {on:5.1f}  difference {on - off:+.1f} ms")
 
 
 if __name__ == "__main__":
