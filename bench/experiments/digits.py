@@ -21,6 +21,11 @@ from brenier.training import networks as brenier_networks
 
 Images = NDArray[np.float32]
 
+ARGUMENTS = {
+    "data": {"required": True, "help": "folder of MNIST's files"},
+    "judge": {"help": "the classifier's file; trained and written there if there is none"},
+    "model": {"help": "the model's file; trained and written there if there is none"},
+}
 SURE = 0.9  # a digit is clear if the classifier gives its class as much
 
 

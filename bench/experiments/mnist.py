@@ -149,9 +149,7 @@ def tables(results: dict[str, Any]) -> str:
 def main() -> None:
     options = report.arguments(
         __doc__,
-        data={"required": True, "help": "folder of MNIST's files"},
-        judge={"help": "the classifier's file; trained and written there if there is none"},
-        model={"help": "the model's file; trained and written there if there is none"},
+        **digits.ARGUMENTS,
     )
     torch.set_num_threads(options.threads)
     log = report.Log()

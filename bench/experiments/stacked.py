@@ -18,20 +18,13 @@ import numpy as np
 import report
 import torch
 from digits import Judge
+from extensions import EXTENSIONS
 from numpy.typing import NDArray
 
 from brenier import evaluation
 
 STACKS, SAMPLES, EPOCHS = 20_000, 26_000, 10
 LATENT, BASE = 64, 32
-EXTENSIONS = {
-    "cell": {"mode": "cell"},
-    "pair, 25 %": {"mode": "pair", "theta": 0.25},
-    "simplex, 5 %": {"mode": "simplex", "theta": 0.05},
-    "simplex, 25 %": {"mode": "simplex", "theta": 0.25},
-    "simplex, 50 %": {"mode": "simplex", "theta": 0.5},
-    "simplex, no filter": {"mode": "simplex", "theta": 1.0},
-}
 
 
 def stacked(
@@ -90,9 +83,7 @@ def tables(results: dict[str, Any]) -> str:
 def main() -> None:
     options = report.arguments(
         __doc__,
-        data={"required": True, "help": "folder of MNIST's files"},
-        judge={"help": "the classifier's file; trained and written there if there is none"},
-        model={"help": "the model's file; trained and written there if there is none"},
+        **digits.ARGUMENTS,
     )
     torch.set_num_threads(options.threads)
     log = report.Log()

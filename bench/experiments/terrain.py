@@ -17,6 +17,7 @@ from typing import Any
 import figures
 import numpy as np
 import report
+from extensions import EXTENSIONS
 from numpy.typing import NDArray
 
 import brenier
@@ -28,14 +29,6 @@ Tiles = NDArray[np.float32]
 SAMPLES, SHOWN, UNSEEN = 1000, 9, 300
 SQUARES = (4, 2)  # pixels, where distances are measured
 COARSE = 8  # and where the Frechet distance is: 64 values a tile
-EXTENSIONS = {
-    "cell": {"mode": "cell"},
-    "pair, 25 %": {"mode": "pair", "theta": 0.25},
-    "simplex, 5 %": {"mode": "simplex", "theta": 0.05},
-    "simplex, 25 %": {"mode": "simplex", "theta": 0.25},
-    "simplex, 50 %": {"mode": "simplex", "theta": 0.5},
-    "simplex, no filter": {"mode": "simplex", "theta": 1.0},
-}
 
 
 def means(tiles: Tiles, square: int) -> Tiles:

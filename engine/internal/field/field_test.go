@@ -212,9 +212,10 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// Tiles that are a linear function of the code come back, and so do their means.
+// Tiles that are a linear function of the code come back, and so do their means: of sizes that take
+// several steps to sum and to solve.
 func TestEstimate(t *testing.T) {
-	const n, d, c, h, w = 300, 5, 2, 4, 8
+	const n, d, c, h, w = 1100, 64, 2, 4, 8
 	r := rand.New(rand.NewPCG(3, 3))
 	a := make([]float64, (d+1)*c*h*w)
 	for k := range a {
