@@ -5,6 +5,7 @@
 // bits), so every compiler, path and device gets the same bits. The quantile's central branch is
 // computed in every lane; the words of its tails, 15% of all, are put together first.
 #include "natural_log.h"
+#include "philox_kernel.h"
 
 // The quantile of N(0,1) at u = (r + 1/2) / 2^32, in two branches.
 // Source: Wichura, "Algorithm AS 241: the percentage points of the normal distribution", Applied
@@ -35,34 +36,31 @@ BRENIER_INLINE vd BRENIER_KERNEL(tail_quantile)(vd u) {
 	return vd_select(negative, -tail, tail);
 }
 
-// Whether word r is in a tail: |u - 1/2| > 0.425.
-static inline int BRENIER_KERNEL(in_tail)(uint32_t r) {
-	const int64_t from_half = 2 * (int64_t)r + 1 - ((int64_t)1 << 32);  // (u - 1/2) 2^33
-	return (from_half < 0 ? -from_half : from_half) > 3650722201;        // 0.425 2^33 = 3650722201.6
-}
-
-BRENIER_INLINE vd BRENIER_KERNEL(uniform_of)(const uint32_t *words) {
+BRENIER_INLINE vd BRENIER_KERNEL(uniforms_at)(const uint32_t *words) {
 	vu r;
 	memcpy(&r, words, sizeof r);
-	return (__builtin_convertvector(r, vd) + 0.5) * 0x1p-32;
+	return BRENIER_KERNEL(uniform_of)(__builtin_convertvector(r, vq));
 }
 
-// Writes the quantiles of `count` words, a multiple of DOUBLES up to 64, rounded to float32.
-static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t *words, int count, float *values) {
-	uint32_t tails[64 + DOUBLES] = {0};
-	uint8_t at[64];
-	int found = 0;
-	for (int w = 0; w < count; w++) {
-		tails[found] = words[w];
-		at[found] = (uint8_t)w;
-		found += BRENIER_KERNEL(in_tail)(words[w]);
-	}
-	for (int w = 0; w < count; w += DOUBLES) {
-		const vh value = vd_narrow(BRENIER_KERNEL(central_quantile)(BRENIER_KERNEL(uniform_of)(words + w)));
+// Writes the quantiles of 64 words, rounded to float32.
+static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t words[64], float values[64]) {
+	uint64_t in_tail = 0;  // by word: |u - 1/2| > 0.425
+	for (int w = 0; w < 64; w += DOUBLES) {
+		const vd u = BRENIER_KERNEL(uniforms_at)(words + w);
+		in_tail |= (uint64_t)vl_mask((u < 0.075) | (u > 0.925)) << w;
+		const vh value = vd_narrow(BRENIER_KERNEL(central_quantile)(u));
 		memcpy(values + w, &value, sizeof value);
 	}
+	uint32_t tails[64 + DOUBLES];
+	int at[64], found = 0;
+	for (; in_tail != 0; in_tail &= in_tail - 1) {
+		at[found] = __builtin_ctzll(in_tail);
+		tails[found] = words[at[found]];
+		found++;
+	}
+	memset(tails + found, 0, DOUBLES * sizeof *tails);
 	for (int w = 0; w < found; w += DOUBLES) {
-		const vh value = vd_narrow(BRENIER_KERNEL(tail_quantile)(BRENIER_KERNEL(uniform_of)(tails + w)));
+		const vh value = vd_narrow(BRENIER_KERNEL(tail_quantile)(BRENIER_KERNEL(uniforms_at)(tails + w)));
 		for (int i = 0; i < DOUBLES && w + i < found; i++) values[at[w + i]] = value[i];
 	}
 }
@@ -73,16 +71,16 @@ void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t 
 	const int64_t blocks = (d + 3) / 4;
 	int64_t sample = 0, block = 0;  // the next one to make
 	while (sample < n) {
-		uint32_t c0[BLOCKS], c1[BLOCKS], c2[BLOCKS], c3[BLOCKS];
+		uint64_t counters[4][BLOCKS];
 		float *to[BLOCKS];
 		int64_t dims[BLOCKS];
 		int taken = 0;
 		for (int b = 0; b < BLOCKS; b++) {
 			const uint64_t index = first + (uint64_t)sample;
-			c0[b] = (uint32_t)index;
-			c1[b] = (uint32_t)(index >> 32);
-			c2[b] = (uint32_t)block;
-			c3[b] = stream;
+			counters[0][b] = index;
+			counters[1][b] = index >> 32;
+			counters[2][b] = (uint64_t)block;
+			counters[3][b] = stream;
 			if (sample == n) continue;  // past the end: computed, not stored
 			to[b] = x + sample * d + 4 * block;
 			dims[b] = d - 4 * block < 4 ? d - 4 * block : 4;
@@ -93,31 +91,29 @@ void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t 
 			}
 		}
 
-		uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-		for (int round = 0; round < PHILOX_ROUNDS; round++) {
-			for (int b = 0; b < BLOCKS; b++)
-				philox_round(&c0[b], &c1[b], &c2[b], &c3[b], k0, k1);
-			k0 += PHILOX_W0;
-			k1 += PHILOX_W1;
-		}
-
 		uint32_t words[4 * BLOCKS];
-		float values[4 * BLOCKS];
-		for (int b = 0; b < BLOCKS; b++) {
-			words[4 * b] = c0[b];
-			words[4 * b + 1] = c1[b];
-			words[4 * b + 2] = c2[b];
-			words[4 * b + 3] = c3[b];
+		for (int b = 0; b < BLOCKS; b += DOUBLES) {
+			vq c[4];
+			for (int w = 0; w < 4; w++) memcpy(&c[w], counters[w] + b, sizeof c[w]);
+			BRENIER_KERNEL(philox_blocks)(c, seed);
+			for (int i = 0; i < DOUBLES; i++)
+				for (int w = 0; w < 4; w++) words[4 * (b + i) + w] = (uint32_t)c[w][i];
 		}
+		float values[4 * BLOCKS];
 		if (source == BRENIER_UNIFORM) {
 			for (int w = 0; w < 4 * BLOCKS; w += DOUBLES) {
-				const vh value = vd_narrow(BRENIER_KERNEL(uniform_of)(words + w) - 0.5);
+				const vh value = vd_narrow(BRENIER_KERNEL(uniforms_at)(words + w) - 0.5);
 				memcpy(values + w, &value, sizeof value);
 			}
 		} else {
-			BRENIER_KERNEL(normal_quantiles)(words, 4 * BLOCKS, values);
+			BRENIER_KERNEL(normal_quantiles)(words, values);
 		}
-		for (int b = 0; b < taken; b++)
+		for (int b = 0; b < taken; b++) {
+			if (dims[b] == 4) {
+				memcpy(to[b], values + 4 * b, 4 * sizeof(float));
+				continue;
+			}
 			for (int64_t i = 0; i < dims[b]; i++) to[b][i] = values[4 * b + i];
+		}
 	}
 }

@@ -4,6 +4,7 @@
 // path's.
 #include "best_kernel.h"
 #include "natural_log.h"
+#include "philox_kernel.h"
 #include "exact_fma.h"
 
 #undef vf_highest  // the highest lane
@@ -167,23 +168,15 @@ static void BRENIER_KERNEL(scale_families)(const float *normals, int width, int 
 	}
 	const int64_t words = (d - s) / 2;
 	for (int64_t word = 0; word < words; word += 4) {
-		uint32_t c[4][FAMILIES];
-		for (int f = 0; f < FAMILIES; f++) {
-			const uint64_t index = family + (uint64_t)f;
-			c[0][f] = (uint32_t)index;
-			c[1][f] = (uint32_t)(index >> 32);
-			c[2][f] = (uint32_t)(word / 4);
-			c[3][f] = BRENIER_STREAM_RADIUS;
+		for (int f = 0; f < FAMILIES; f += DOUBLES) {
+			vq index;
+			for (int i = 0; i < DOUBLES; i++) index[i] = family + (uint64_t)(f + i);
+			vq c[4] = {index, index >> 32, (vq){0} + (uint64_t)(word / 4), (vq){0} + BRENIER_STREAM_RADIUS};
+			BRENIER_KERNEL(philox_blocks)(c, seed);
+			vd part = vd_load(product + f);
+			for (int w = 0; w < 4 && word + w < words; w++) part *= BRENIER_KERNEL(uniform_of)(c[w]);
+			vd_store(product + f, part);
 		}
-		uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-		for (int round = 0; round < PHILOX_ROUNDS; round++) {
-			for (int f = 0; f < FAMILIES; f++)
-				philox_round(&c[0][f], &c[1][f], &c[2][f], &c[3][f], k0, k1);
-			k0 += PHILOX_W0;
-			k1 += PHILOX_W1;
-		}
-		for (int w = 0; w < 4 && word + w < words; w++)
-			for (int f = 0; f < FAMILIES; f++) product[f] *= ((double)c[w][f] + 0.5) * 0x1p-32;
 		if ((word + 4) % MERGED != 0 && word + 4 < words) continue;
 		for (int f = 0; f < FAMILIES; f += DOUBLES) {
 			vd_store(logs + f, vd_load(logs + f) + BRENIER_KERNEL(natural_log)(vd_load(product + f)));

@@ -21,7 +21,7 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 	n := planSamples(t.cells, s.d)
 	p = newPlan(t, n, k)
 	cosines := make([]float64, 0, n*(k-1))
-	squares := t.problem.normalSquares()
+	planes := newNormals(&t.problem)
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		b, err := s.draw(anglesStream, n-drawn, k, true)
@@ -33,7 +33,7 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 		for i := range b.n {
 			row := b.cells[i*k : (i+1)*k]
 			for _, j := range row[1:] {
-				cosines = append(cosines, t.problem.normalsCosine(squares, int(row[0]), int(j)))
+				cosines = append(cosines, planes.cosine(int(row[0]), int(j)))
 			}
 		}
 	}
@@ -63,32 +63,40 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 	return table, standardError, p, nil
 }
 
-// normalSquares are the squares of the norms of (a,-1), a being the points [N].
-func (p Problem) normalSquares() []float64 {
-	squares := make([]float64, len(p.Points)/p.Dim)
-	for i := range squares {
-		squares[i] = p.normalsDot(i, i)
-	}
-	return squares
+// normals are the planes' normals (a,-1), a being the points.
+type normals struct {
+	problem *Problem
+	along   []float64 // <point - shift, shift> [N]; nil: no shift
+	shift   float64   // the square of its norm
+	squares []float64 // of the normals' norms [N]
 }
 
-// normalsCosine is the cosine of the angle between (a,-1) and (b,-1), a and b being points i and j.
-func (p Problem) normalsCosine(squares []float64, i, j int) float64 {
-	return max(-1, min(1, p.normalsDot(i, j)/math.Sqrt(squares[i]*squares[j])))
-}
-
-// normalsDot is the inner product of (a,-1) and (b,-1).
-func (p Problem) normalsDot(i, j int) float64 {
-	a, b := p.Points[i*p.Dim:(i+1)*p.Dim], p.Points[j*p.Dim:(j+1)*p.Dim]
-	dot := 1.0
-	if p.Shift == nil {
-		for k := range a {
-			dot = math.FMA(float64(a[k]), float64(b[k]), dot)
+func newNormals(p *Problem) *normals {
+	n := len(p.Points) / p.Dim
+	m := &normals{problem: p, squares: make([]float64, n)}
+	if p.Shift != nil {
+		m.along, m.shift = make([]float64, n), inner(p.Shift, p.Shift)
+		for i := range m.along {
+			m.along[i] = inner(m.point(i), p.Shift)
 		}
-		return dot
 	}
-	for k, shift := range p.Shift {
-		dot = math.FMA(float64(a[k])+shift, float64(b[k])+shift, dot)
+	for i := range m.squares {
+		m.squares[i] = m.inner(i, i)
+	}
+	return m
+}
+
+func (m *normals) point(i int) []float32 { return m.problem.Points[i*m.problem.Dim : (i+1)*m.problem.Dim] }
+
+// cosine is that of the angle between the normals i and j.
+func (m *normals) cosine(i, j int) float64 {
+	return max(-1, min(1, m.inner(i, j)/math.Sqrt(float64(m.squares[i]*m.squares[j]))))
+}
+
+func (m *normals) inner(i, j int) float64 {
+	dot := 1 + inner(m.point(i), m.point(j))
+	if m.along != nil {
+		dot += (m.along[i] + m.along[j]) + m.shift
 	}
 	return dot
 }

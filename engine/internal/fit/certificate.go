@@ -88,8 +88,8 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	visit := func(b drawn) {
 		for i, c := range b.cells {
 			x := b.x[i*d : (i+1)*d]
-			square := squareOf(x)
-			u.add(b.scores[i]-t.atMean(x), square)
+			square := inner(x, x)
+			u.add(b.scores[i]-inner(x, t.mean), square)
 			centres.add(t.owner[c], x, square)
 		}
 	}
@@ -179,7 +179,7 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	d := t.problem.Dim
 	for b, score := range p.rebalance(h) {
 		x := p.x[b*d : (b+1)*d]
-		moved.add(score-t.atMean(x), squareOf(x))
+		moved.add(score-inner(x, t.mean), inner(x, x))
 	}
 	cost, costError := moved.estimate()
 	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError

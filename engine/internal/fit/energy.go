@@ -57,11 +57,3 @@ func (m *meanOf) estimate() (mean, sd float64) {
 	}
 	return mean, math.Sqrt(sd / float64(len(whole)-1) / (n / float64(m.block)))
 }
-
-func squareOf(x []float32) float64 {
-	sum := 0.0
-	for _, v := range x {
-		sum += float64(float64(v) * float64(v))
-	}
-	return sum
-}

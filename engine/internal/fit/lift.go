@@ -45,10 +45,7 @@ func (s *sampler) lift(t *target, h []float64, cells []int, most int) ([]float64
 		wanted := 1 + int(float64(liftShare*t.mass[i])*float64(n)) // rank of the quantile
 		var least []float64                                        // the smallest differences, ascending
 		for b := range n {
-			dot := 0.0
-			for k, y := range t.point(i) {
-				dot += float64(float64(x[b*s.d+k]) * float64(y))
-			}
+			dot := inner(x[b*s.d:(b+1)*s.d], t.point(i))
 			dots[b] = dot
 			below := u[b] - dot
 			if len(least) == wanted && below >= least[wanted-1] {

@@ -110,11 +110,7 @@ func (p *plan) rebalance(h []float64) []float64 {
 			for j := range some {
 				at := (b*planRivals + j) % len(needy)
 				i := needy[at]
-				score := h[i]
-				for k, y := range t.point(i) {
-					score += float64(float64(x[k]) * float64(y))
-				}
-				if score > high {
+				if score := h[i] + inner(x, t.point(i)); score > high {
 					best, high = at, score
 				}
 			}

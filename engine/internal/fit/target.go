@@ -74,15 +74,6 @@ func newTarget(p Problem) *target {
 	return t
 }
 
-// atMean is <x, mean of the points>, what all scores of a sample have in common.
-func (t *target) atMean(x []float32) float64 {
-	sum := 0.0
-	for k, v := range x {
-		sum += float64(float64(v) * t.mean[k])
-	}
-	return sum
-}
-
 func (t *target) point(i int) []float32 {
 	return t.problem.Points[i*t.problem.Dim : (i+1)*t.problem.Dim]
 }
