@@ -25,9 +25,9 @@ import brenier
 from brenier.evaluation.neighbours import nearest
 
 RUNS, WIDTH, BATCH = 3, 128, 128
-GAN = {"steps": 6_000, "rate": 1e-3}
+GAN = {"steps": 20_000, "rate": 1e-3}
 # The penalty is that of Gulrajani et al. in the plane.
-WGAN_GP = {"steps": 2_000, "rate": 1e-3, "penalty": 0.1}
+WGAN_GP = {"steps": 6_000, "rate": 1e-3, "penalty": 0.1}
 POINTS = (256, 4096)  # the first as in the reference program of AE-OT
 SAMPLES, PAIRED, SHOWN = 20_000, 1_000, 4_000
 CUT = 0.95  # the quantile of angles above which the picture of the singular set is black

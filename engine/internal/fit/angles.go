@@ -86,7 +86,9 @@ func newNormals(p *Problem) *normals {
 	return m
 }
 
-func (m *normals) point(i int) []float32 { return m.problem.Points[i*m.problem.Dim : (i+1)*m.problem.Dim] }
+func (m *normals) point(i int) []float32 {
+	return m.problem.Points[i*m.problem.Dim : (i+1)*m.problem.Dim]
+}
 
 // cosine is that of the angle between the normals i and j.
 func (m *normals) cosine(i, j int) float64 {
