@@ -270,7 +270,7 @@ brenier_status brenier_fit(brenier_engine *engine, const brenier_buffer *points,
 // Calls the caller's function, on C's own memory.
 int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t samples,
                        uint64_t samples_max, double chi_squared, int64_t empty, double seconds,
-                       double energy, double seconds_left) {
+                       double energy, double seconds_left, uint64_t tested, uint64_t to_test) {
     const brenier_fit_progress report = {
         .struct_size = sizeof report,
         .samples = samples,
@@ -280,6 +280,8 @@ int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t 
         .seconds = seconds,
         .energy = energy,
         .seconds_left = seconds_left,
+        .tested = tested,
+        .to_test = to_test,
     };
     return progress(user, &report);
 }

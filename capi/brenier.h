@@ -523,7 +523,9 @@ typedef struct brenier_fit_progress {
     int64_t empty;       /* cells that these samples missed beyond what chance misses; -1: not yet */
     double seconds;      /* since the start; of a fit taken up again, with the time before */
     double energy;       /* E[max_i <x,y_i> + h_i] - sum_i nu_i h_i on those samples; NaN: not yet */
-    double seconds_left; /* a prediction; NaN: none yet */
+    double seconds_left; /* a prediction, the certificate included; NaN: none yet */
+    uint64_t tested;     /* samples of the certificate so far; 0: it has not begun */
+    uint64_t to_test;    /* that it takes; 0: it has not begun */
 } brenier_fit_progress;
 
 /* Called on the thread that called brenier_fit, a few times a second. Not 0: stop. `progress` lives

@@ -4,7 +4,7 @@ package main
 #include "brenier.h"
 int capi_call_progress(brenier_progress_callback progress, void *user, uint64_t samples,
                        uint64_t samples_max, double chi_squared, int64_t empty, double seconds,
-                       double energy, double seconds_left);
+                       double energy, double seconds_left, uint64_t tested, uint64_t to_test);
 */
 import "C"
 
@@ -90,7 +90,7 @@ func (c *call) fitOptions(from *C.brenier_fit_options, n C.size_t) (engine.FitOp
 		to.Progress = func(p engine.FitProgress) bool {
 			return C.capi_call_progress(o.progress, o.user, C.uint64_t(p.Samples), C.uint64_t(p.SamplesMax),
 				C.double(p.ChiSquared), C.int64_t(p.Empty), C.double(p.Seconds),
-				C.double(p.Energy), C.double(p.SecondsLeft)) == 0
+				C.double(p.Energy), C.double(p.SecondsLeft), C.uint64_t(p.Tested), C.uint64_t(p.ToTest)) == 0
 		}
 	}
 	return to, nil

@@ -44,7 +44,8 @@ type FitProgress struct {
 	Empty               int     // cells that those samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
 	Energy              float64 // E(h) on those samples; NaN: not measured yet
-	SecondsLeft         float64 // a prediction; NaN: none yet
+	SecondsLeft         float64 // a prediction, the certificate included; NaN: none yet
+	Tested, ToTest      uint64  // samples of the certificate so far, and that it takes; both 0: not begun
 }
 
 // Fit finds heights for points y [N,d] so that cell i has mass nu_i, and makes them a model, with

@@ -69,7 +69,9 @@ PLACE(brenier_fit_progress, empty, 32);
 PLACE(brenier_fit_progress, seconds, 40);
 PLACE(brenier_fit_progress, energy, 48);
 PLACE(brenier_fit_progress, seconds_left, 56);
-SIZE(brenier_fit_progress, 64);
+PLACE(brenier_fit_progress, tested, 64);
+PLACE(brenier_fit_progress, to_test, 72);
+SIZE(brenier_fit_progress, 80);
 
 PLACE(brenier_fit_options, source, 8);
 PLACE(brenier_fit_options, tolerance, 16);

@@ -113,6 +113,9 @@ func progressText(p engine.FitProgress, tolerance float64) string {
 	if !math.IsNaN(p.Energy) {
 		text += fmt.Sprintf(", energy %.6g", p.Energy)
 	}
+	if p.ToTest > 0 {
+		text += fmt.Sprintf(", certificate %s of %s", thousands(p.Tested), thousands(p.ToTest))
+	}
 	if !math.IsNaN(p.SecondsLeft) {
 		text += fmt.Sprintf(", about %.0f s left", p.SecondsLeft)
 	}

@@ -176,6 +176,8 @@ class FitProgress(ctypes.Structure):
         ("seconds", c_double),
         ("energy", c_double),
         ("seconds_left", c_double),
+        ("tested", c_uint64),
+        ("to_test", c_uint64),
     ]
 
 

@@ -40,7 +40,9 @@ class FitProgress:
     energy : float
         E[max_i <x,y_i> + h_i] - sum_i nu_i h_i on those samples; NaN until first measured.
     seconds_left : float
-        A prediction; NaN while there is none.
+        A prediction, the certificate included; NaN while there is none.
+    tested, to_test : int
+        Samples of the certificate so far, and that it takes; both 0 until it begins.
     """
 
     samples: int
@@ -50,6 +52,8 @@ class FitProgress:
     seconds: float
     energy: float = math.nan
     seconds_left: float = math.nan
+    tested: int = 0
+    to_test: int = 0
 
 
 class Fit:
@@ -267,6 +271,8 @@ class _Watch:
                     seconds=float(now.seconds),
                     energy=float(now.energy),
                     seconds_left=float(now.seconds_left),
+                    tested=int(now.tested),
+                    to_test=int(now.to_test),
                 )
             )
         except BaseException as error:  # nothing may pass through the C frames; fit raises it
@@ -320,7 +326,8 @@ class _Line:
         self._last = p.seconds
         measured = "" if math.isnan(p.chi_squared) else f", chi2 {p.chi_squared:.2e}, {p.empty} empty cells"
         left = "" if math.isnan(p.seconds_left) else f", about {p.seconds_left:.0f} s left"
-        line = f"fit: {p.samples:,} samples, {p.seconds:.0f} s{measured}{left}"
+        proof = f", certificate {p.tested:,} of {p.to_test:,}" if p.to_test else ""
+        line = f"fit: {p.samples:,} samples, {p.seconds:.0f} s{measured}{proof}{left}"
         self._stream.write(f"\r\x1b[K{line}" if self._live else f"{line}\n")
         self._stream.flush()
 

@@ -94,6 +94,8 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		}
 	}
 	samples := r.certificateSamples()
+	r.certificate, r.toTest = tally, samples
+	defer func() { r.certificate = nil }()
 	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
 		if err := s.testEach(tally, part, true, visit); err != nil {
 			return nil, err
@@ -117,6 +119,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			break
 		}
 		samples *= 2
+		r.toTest = samples
 	}
 	met := within && !tally.missesTooMany()
 	if mayGoOn && !met {

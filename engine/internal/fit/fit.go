@@ -155,7 +155,8 @@ type Progress struct {
 	Empty               int     // cells that its samples missed beyond what chance misses; -1: not yet
 	Seconds             float64
 	Energy              float64 // NaN: not measured yet
-	SecondsLeft         float64 // a prediction; NaN: none yet
+	SecondsLeft         float64 // a prediction, the certificate included; NaN: none yet
+	Tested, ToTest      uint64  // samples of the certificate so far, and that it takes; both 0: not begun
 }
 
 // Result is a finished fit.

@@ -344,6 +344,51 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// The certificate takes a good part of a fit, and its progress is told like that of the search.
+func TestProgress_of_the_certificate(t *testing.T) {
+	p := Problem{Points: randomPoints(50, 3), Dim: 3}
+	for _, measured := range []bool{false, true} {
+		clock := time.Unix(0, 0)
+		var seen []Progress
+		o := Options{
+			Tolerance: 1e-2,
+			Now:       func() time.Time { clock = clock.Add(100 * time.Millisecond); return clock },
+			Progress:  func(p Progress) bool { seen = append(seen, p); return true },
+		}
+		var r *Result
+		var err error
+		if measured {
+			r, err = Certify(p, make([]float32, 50), newNaive(p, 2), o)
+		} else {
+			r, err = Solve(p, newNaive(p, 2), o)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var proof []Progress
+		for _, p := range seen {
+			if p.ToTest > 0 {
+				proof = append(proof, p)
+			} else if p.Tested != 0 {
+				t.Errorf("tested %d of none", p.Tested)
+			}
+		}
+		if len(proof) < 3 {
+			t.Fatalf("measured %v: %d calls in the certificate", measured, len(proof))
+		}
+		last := proof[len(proof)-1]
+		if last.Tested != r.Report.TestSamples || last.ToTest > last.Tested || last.SecondsLeft != 0 {
+			t.Errorf("measured %v: last %+v of %d samples", measured, last, r.Report.TestSamples)
+		}
+		for i, now := range proof[1:] {
+			before := proof[i]
+			if now.Tested < before.Tested || now.ToTest == before.ToTest && now.SecondsLeft > before.SecondsLeft+1 {
+				t.Errorf("measured %v: %+v after %+v", measured, now, before)
+			}
+		}
+	}
+}
+
 // broken fails after a number of draws.
 type broken struct {
 	*naive

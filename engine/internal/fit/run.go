@@ -27,6 +27,8 @@ type run struct {
 	empty              int     // of the latest trial
 	energy             float64 // of the latest trial
 	unhit              []int   // cells that the latest certificate found empty
+	certificate        *tally  // that is being drawn; nil: none
+	toTest             uint64  // samples that it takes
 	trials             []Trial
 
 	progressState
@@ -335,11 +337,13 @@ func (r *run) tick() error {
 		Samples: r.samples(), SamplesMax: r.options.SamplesMax, ChiSquared: r.chiSquared, Empty: r.empty,
 		Seconds: seconds, Energy: r.energy, SecondsLeft: math.NaN(),
 	}
-	if r.measuring {
-		p.SecondsLeft = seconds * (float64(p.SamplesMax)/max(float64(p.Samples), 1) - 1)
-	} else if p.Samples > 0 {
-		need := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)
-		p.SecondsLeft = seconds * max(0, float64(need)/float64(p.Samples)-1)
+	need, have := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)+r.certificateSamples(), p.Samples
+	if r.certificate != nil {
+		p.Tested, p.ToTest = r.certificate.samples, r.toTest
+		need, have = p.ToTest, p.Tested
+	}
+	if drawn := r.sampler.total(); drawn > 0 {
+		p.SecondsLeft = seconds * float64(need-min(have, need)) / float64(drawn)
 	}
 	if !r.options.Progress(p) {
 		return Stopped{}

@@ -93,6 +93,11 @@ func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, err
 	return b, s.tick()
 }
 
+// total is how many draws have been made for all streams.
+func (s *sampler) total() uint64 {
+	return s.next[trainStream] + s.next[testStream] + s.next[anglesStream] + s.evaluated
+}
+
 // align lets the next draw of a stream begin a group of its own.
 func (s *sampler) align(stream int) {
 	if over := s.next[stream] % uint64(s.group); over > 0 {
