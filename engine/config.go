@@ -2,6 +2,7 @@ package engine
 
 import (
 	"os"
+	"runtime"
 	"strconv"
 
 	"brenier/engine/internal/fault"
@@ -67,6 +68,9 @@ func (c Config) withEnvironment() (Config, error) {
 			return c, fault.Invalid("BRENIER_THREADS: want a whole number from 1, got %q", text)
 		}
 		c.Threads = threads
+	}
+	if c.Threads == 0 {
+		c.Threads = runtime.GOMAXPROCS(0)
 	}
 	return c, nil
 }

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"runtime"
 	"strconv"
 	"strings"
 
@@ -51,9 +50,5 @@ func openBest(c Config) (backend.Backend, string, error) {
 }
 
 func openCPU(c Config) (backend.Backend, error) {
-	threads := c.Threads
-	if threads == 0 {
-		threads = runtime.GOMAXPROCS(0)
-	}
-	return cpu.New(threads, c.Path)
+	return cpu.New(c.Threads, c.Path)
 }

@@ -12,9 +12,10 @@ type Info = backend.Info
 
 // Engine runs models on one device. Its methods may be called from any goroutine.
 type Engine struct {
-	device backend.Backend
-	note   string // why "auto" chose as it did, or ""
-	gate   gate
+	device  backend.Backend
+	note    string // why "auto" chose as it did, or ""
+	threads int    // of the processor
+	gate    gate
 
 	mu     sync.Mutex
 	models map[*Model]struct{}
@@ -30,7 +31,7 @@ func New(c Config) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Engine{device: device, note: note, models: map[*Model]struct{}{}}, nil
+	return &Engine{device: device, note: note, threads: c.Threads, models: map[*Model]struct{}{}}, nil
 }
 
 // Info describes the engine's device.

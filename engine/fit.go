@@ -256,6 +256,7 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	defer device.close()
 	options := fit.Options{
 		Tolerance: o.Tolerance, SamplesMax: o.SamplesMax, Seed: o.Seed, Start: o.Start, Rebalance: o.Rebalance,
+		Threads: e.threads,
 	}
 	if o.Progress != nil {
 		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -102,6 +103,7 @@ func (f *fitBench) solve(b *testing.B, dense bool, o fit.Options) (r *fit.Result
 	b.Helper()
 	w := &watched{Device: f.device}
 	device := fit.Device(w)
+	o.Threads = runtime.GOMAXPROCS(0)
 	if rotated, ok := f.device.drawer().(fit.RotatedDrawer); ok && !dense {
 		device = watchedRotated{w, rotated}
 	}

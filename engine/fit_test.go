@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -154,6 +155,9 @@ func TestFit(t *testing.T) {
 					t.Errorf("%+v: %s: %v", c, name, err)
 				}
 			}
+			if got, want := timeless(t, got), timeless(t, m); !reflect.DeepEqual(got, want) {
+				t.Errorf("%+v: metadata %v, want %v", c, got, want)
+			}
 		}
 	})
 
@@ -173,6 +177,16 @@ func TestFit(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// timeless is a model's metadata but for the seconds that its fit took.
+func timeless(t *testing.T, m *Model) (metadata map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(m.Info().Metadata), &metadata); err != nil {
+		t.Fatal(err)
+	}
+	delete(metadata["fit"].(map[string]any), "seconds")
+	return metadata
 }
 
 // cosineAt is the model's limit for a quantile.

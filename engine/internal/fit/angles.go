@@ -16,11 +16,11 @@ const (
 //
 // The error of the quantile q is half the angle between the quantiles q -+ sqrt(q (1-q)/n), n being
 // the samples: the angles of one sample depend on one another, and count once.
-func (s *sampler) angles(t *target) (table []float64, standardError float64, p *plan, err error) {
+func (s *sampler) angles(t *target, threads int) (table []float64, standardError float64, p *plan, err error) {
 	k := min(neighbours+1, t.n)
 	n := planSamples(t.cells, s.d)
 	p = newPlan(t, n, k)
-	cosines := make([]float64, 0, n*(k-1))
+	cosines := make([]float64, n*(k-1))
 	planes := newNormals(&t.problem)
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
@@ -28,14 +28,17 @@ func (s *sampler) angles(t *target) (table []float64, standardError float64, p *
 		if err != nil {
 			return nil, 0, nil, err
 		}
-		drawn += b.n
 		p.add(b)
-		for i := range b.n {
-			row := b.cells[i*k : (i+1)*k]
-			for _, j := range row[1:] {
-				cosines = append(cosines, planes.cosine(int(row[0]), int(j)))
+		to := cosines[drawn*(k-1):]
+		share(threads, b.n, func(first, end int) {
+			for i := first; i < end; i++ {
+				row := b.cells[i*k : (i+1)*k]
+				for j, cell := range row[1:] {
+					to[i*(k-1)+j] = planes.cosine(int(row[0]), int(cell))
+				}
 			}
-		}
+		})
+		drawn += b.n
 	}
 	if k < 2 {
 		return nil, 0, p, nil

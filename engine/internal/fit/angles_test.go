@@ -13,7 +13,7 @@ func TestAngles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSampler(device, 3, p, 0)
-	table, standardError, _, err := s.angles(newTarget(p))
+	table, standardError, _, err := s.angles(newTarget(p), 2)
 	if err != nil {
 		t.Fatal(err)
 	}

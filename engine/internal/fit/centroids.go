@@ -18,13 +18,21 @@ func newCentres(t *target) *centres {
 	return &centres{target: t, counts: make([]int64, t.n), sums: make([]float64, t.n*t.problem.Dim), squares: make([]float64, t.n)}
 }
 
-func (c *centres) add(cell int, x []float32, square float64) {
-	sum := c.sums[cell*len(x) : (cell+1)*len(x)]
-	for k, v := range x {
-		sum[k] += float64(v)
+// add takes those of the samples, whose squares are given, that lie in the cells [first,end).
+func (c *centres) add(b drawn, squares []float64, first, end int) {
+	d := c.target.problem.Dim
+	for i, at := range b.cells {
+		cell := c.target.owner[at]
+		if cell < first || cell >= end {
+			continue
+		}
+		sum := c.sums[cell*d : (cell+1)*d]
+		for k, v := range b.x[i*d : (i+1)*d] {
+			sum[k] += float64(v)
+		}
+		c.squares[cell] += squares[i]
+		c.counts[cell]++
 	}
-	c.squares[cell] += square
-	c.counts[cell]++
 }
 
 // means are the mass centres [N,d] and the root mean square, over the cells that were hit twice and

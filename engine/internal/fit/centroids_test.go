@@ -19,10 +19,9 @@ func TestCentroids(t *testing.T) {
 	t.Run("a_cell_without_samples_gets_the_model's_mean", func(t *testing.T) {
 		p := Problem{Points: []float32{-3, 0, 3, 0, 0, 4, 0, -4}, Dim: 2, Uniform: true}
 		c := newCentres(newTarget(p))
-		for i, x := range [][]float32{1: {0.25, 0}, 2: {0, 0.25}, 3: {0, -0.25}} {
-			for range 5 * min(i, 1) {
-				c.add(i, x, 0.0625)
-			}
+		for range 5 {
+			b := drawn{n: 3, cells: []int64{1, 2, 3}, x: []float32{0.25, 0, 0, 0.25, 0, -0.25}}
+			c.add(b, []float64{0.0625, 0.0625, 0.0625}, 0, 4)
 		}
 		got, _ := c.means()
 		// sigma q (y - mean)/|y - mean| with q = PHI^-1(3/4) = 0.6745 and sigma^2 = 1/12

@@ -85,13 +85,18 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	meanSquare := float64(float64(d) * float64(deviation*deviation))
 	u := &meanOf{block: block, square: meanSquare}
 	centres := newCentres(t)
+	above, square := make([]float64, s.batch), make([]float64, s.batch)
 	visit := func(b drawn) {
-		for i, c := range b.cells {
-			x := b.x[i*d : (i+1)*d]
-			square := inner(x, x)
-			u.add(b.scores[i]-inner(x, t.mean), square)
-			centres.add(t.owner[c], x, square)
+		share(r.options.Threads, b.n, func(first, end int) {
+			for i := first; i < end; i++ {
+				x := b.x[i*d : (i+1)*d]
+				above[i], square[i] = b.scores[i]-inner(x, t.mean), inner(x, x)
+			}
+		})
+		for i := range b.n {
+			u.add(above[i], square[i])
 		}
+		share(r.options.Threads, t.n, func(first, end int) { centres.add(b, square, first, end) })
 	}
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
@@ -126,7 +131,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
-	cosines, angleError, plan, err := s.angles(t)
+	cosines, angleError, plan, err := s.angles(t, r.options.Threads)
 	if err != nil {
 		return nil, err
 	}

@@ -138,6 +138,7 @@ type Options struct {
 	Tolerance  float64 // stop at this chi-squared
 	SamplesMax uint64  // give up after this many samples; 0: see DefaultSamples
 	Seed       uint64
+	Threads    int                        // that go over drawn samples side by side; 0: one
 	Start      []float32                  // heights to start from [N]; nil: the solver's own
 	Rebalance  bool                       // at the end, lift cells that the certificate found empty, and certify anew
 	Progress   func(Progress) (goOn bool) // called a few times a second; may be nil
