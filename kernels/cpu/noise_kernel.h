@@ -1,5 +1,5 @@
-// Noise, 16 Philox blocks at a time: 64 words, then their quantiles. Blocks are taken in the order
-// of the output, across the borders of samples, so that a small d fills the vectors as well.
+// Noise, up to 64 Philox blocks at a time: 256 words, then their quantiles. Blocks are taken in the
+// order of the output, across the borders of samples, so that a small d fills the vectors as well.
 //
 // Nothing but correctly rounded operations in one written order (+, -, *, /, sqrt, fma, and moving
 // bits), so every compiler, path and device gets the same bits. The quantile's central branch is
@@ -42,21 +42,26 @@ BRENIER_INLINE vd BRENIER_KERNEL(uniforms_at)(const uint32_t *words) {
 	return BRENIER_KERNEL(uniform_of)(__builtin_convertvector(r, vq));
 }
 
-// Writes the quantiles of 64 words, rounded to float32.
-static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t words[64], float values[64]) {
-	uint64_t in_tail = 0;  // by word: |u - 1/2| > 0.425
-	for (int w = 0; w < 64; w += DOUBLES) {
-		const vd u = BRENIER_KERNEL(uniforms_at)(words + w);
-		in_tail |= (uint64_t)vl_mask((u < 0.075) | (u > 0.925)) << w;
-		const vh value = vd_narrow(BRENIER_KERNEL(central_quantile)(u));
-		memcpy(values + w, &value, sizeof value);
-	}
-	uint32_t tails[64 + DOUBLES];
-	int at[64], found = 0;
-	for (; in_tail != 0; in_tail &= in_tail - 1) {
-		at[found] = __builtin_ctzll(in_tail);
-		tails[found] = words[at[found]];
-		found++;
+enum { BRENIER_KERNEL(BLOCKS) = 64, BRENIER_KERNEL(WORDS) = 4 * BRENIER_KERNEL(BLOCKS) };
+
+// Writes the quantiles of `count` words, a multiple of DOUBLES up to WORDS, rounded to float32.
+static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t *words, int count, float *values) {
+	uint32_t tails[BRENIER_KERNEL(WORDS) + DOUBLES];
+	uint8_t at[BRENIER_KERNEL(WORDS)];
+	int found = 0;
+	for (int first = 0; first < count; first += 64) {
+		uint64_t in_tail = 0;  // by word: |u - 1/2| > 0.425
+		for (int w = first; w < first + 64 && w < count; w += DOUBLES) {
+			const vd u = BRENIER_KERNEL(uniforms_at)(words + w);
+			in_tail |= (uint64_t)vl_mask((u < 0.075) | (u > 0.925)) << (w - first);
+			const vh value = vd_narrow(BRENIER_KERNEL(central_quantile)(u));
+			memcpy(values + w, &value, sizeof value);
+		}
+		for (; in_tail != 0; in_tail &= in_tail - 1, found++) {
+			const int w = first + __builtin_ctzll(in_tail);
+			at[found] = (uint8_t)w;
+			tails[found] = words[w];
+		}
 	}
 	memset(tails + found, 0, DOUBLES * sizeof *tails);
 	for (int w = 0; w < found; w += DOUBLES) {
@@ -67,53 +72,51 @@ static inline void BRENIER_KERNEL(normal_quantiles)(const uint32_t words[64], fl
 
 void BRENIER_KERNEL(brenier_cpu_noise)(int source, float *x, int64_t n, int64_t d, uint64_t seed,
                                    uint64_t first, uint32_t stream) {
-	enum { BLOCKS = 16 };
+	enum { BLOCKS = BRENIER_KERNEL(BLOCKS), WORDS = BRENIER_KERNEL(WORDS) };
 	const int64_t blocks = (d + 3) / 4;
 	int64_t sample = 0, block = 0;  // the next one to make
 	while (sample < n) {
-		uint64_t counters[4][BLOCKS];
+		uint64_t index[BLOCKS], place[BLOCKS];
 		float *to[BLOCKS];
-		int64_t dims[BLOCKS];
-		int taken = 0;
-		for (int b = 0; b < BLOCKS; b++) {
-			const uint64_t index = first + (uint64_t)sample;
-			counters[0][b] = index;
-			counters[1][b] = index >> 32;
-			counters[2][b] = (uint64_t)block;
-			counters[3][b] = stream;
-			if (sample == n) continue;  // past the end: computed, not stored
-			to[b] = x + sample * d + 4 * block;
-			dims[b] = d - 4 * block < 4 ? d - 4 * block : 4;
-			taken = b + 1;
+		int dims[BLOCKS], taken = 0;
+		for (; taken < BLOCKS && sample < n; taken++) {
+			index[taken] = first + (uint64_t)sample;
+			place[taken] = (uint64_t)block;
+			to[taken] = x + sample * d + 4 * block;
+			dims[taken] = d - 4 * block < 4 ? (int)(d - 4 * block) : 4;
 			if (++block == blocks) {
 				block = 0;
 				sample++;
 			}
 		}
+		int made = taken;  // whole vectors; the last blocks may be computed and not stored
+		for (; made % DOUBLES != 0; made++) index[made] = place[made] = 0;
 
-		uint32_t words[4 * BLOCKS];
-		for (int b = 0; b < BLOCKS; b += DOUBLES) {
-			vq c[4];
-			for (int w = 0; w < 4; w++) memcpy(&c[w], counters[w] + b, sizeof c[w]);
+		uint32_t words[WORDS];
+		for (int b = 0; b < made; b += DOUBLES) {
+			vq c[4] = {{0}, {0}, {0}, (vq){0} + stream};
+			memcpy(&c[0], index + b, sizeof c[0]);
+			memcpy(&c[2], place + b, sizeof c[2]);
+			c[1] = c[0] >> 32;
 			BRENIER_KERNEL(philox_blocks)(c, seed);
 			for (int i = 0; i < DOUBLES; i++)
 				for (int w = 0; w < 4; w++) words[4 * (b + i) + w] = (uint32_t)c[w][i];
 		}
-		float values[4 * BLOCKS];
+		float values[WORDS];
 		if (source == BRENIER_UNIFORM) {
-			for (int w = 0; w < 4 * BLOCKS; w += DOUBLES) {
+			for (int w = 0; w < 4 * made; w += DOUBLES) {
 				const vh value = vd_narrow(BRENIER_KERNEL(uniforms_at)(words + w) - 0.5);
 				memcpy(values + w, &value, sizeof value);
 			}
 		} else {
-			BRENIER_KERNEL(normal_quantiles)(words, values);
+			BRENIER_KERNEL(normal_quantiles)(words, 4 * made, values);
 		}
 		for (int b = 0; b < taken; b++) {
 			if (dims[b] == 4) {
 				memcpy(to[b], values + 4 * b, 4 * sizeof(float));
 				continue;
 			}
-			for (int64_t i = 0; i < dims[b]; i++) to[b][i] = values[4 * b + i];
+			for (int i = 0; i < dims[b]; i++) to[b][i] = values[4 * b + i];
 		}
 	}
 }
