@@ -150,6 +150,7 @@ def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.Capt
         assert way.shape == (3, 5, 3, 32, 32) and way.dtype == np.uint8
         np.testing.assert_array_equal(way[:, 0], model.reconstruct(array[:3]))
         assert model.sample(2, seed=1).shape == (2, 3, 32, 32)
+        assert model.image_mean.shape == model.image_deviation.shape == (3, 32, 32)
     with brenier.load(out, device="cpu") as again:
         (tmp_path / "first").write_bytes(first)
         with brenier.load(tmp_path / "first", device="cpu") as before:
