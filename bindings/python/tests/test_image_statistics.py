@@ -77,8 +77,8 @@ def test_export_takes_what_the_command_line_s_import_takes(
     (tmp_path / "layers.txt").write_text(LAYERS)
     modelfile.write(tmp_path / "state", state)
     command_line.run(
-        tmp_path, "import", "state", "--prefix", "", "--layers", "layers.txt", "--points", "codes.npy", "--fit",
-        "--tol", "0.05", "--seed", "3", "--range=-1,1", "--input", "4,1,1", "--out", "m",
+        tmp_path, "import", "state", "--prefix", "", "--layers", "layers.txt", "--points", "codes.npy",
+        "--fit", "--tol", "0.05", "--seed", "3", "--range=-1,1", "--input", "4,1,1", "--out", "m",
     )  # fmt: skip
     for want, got in zip(statistics(tmp_path / "m"), statistics(exported)):
         np.testing.assert_array_equal(got, want)
