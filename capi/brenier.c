@@ -170,6 +170,11 @@ brenier_status brenier_model_close(brenier_model *model) {
     return status;
 }
 
+brenier_status brenier_model_measure_images(brenier_model *model, size_t n) {
+    FORWARD(capiModelMeasureImages(MODEL(model), n));
+    return status;
+}
+
 brenier_status brenier_model_save(brenier_model *model, const char *path) {
     FORWARD(capiModelSave(MODEL(model), (char *)path));
     return status;

@@ -211,8 +211,18 @@ brenier_status brenier_model_open_memory(brenier_engine *engine, const void *dat
  * Errors: INVALID_HANDLE. */
 brenier_status brenier_model_close(brenier_model *model);
 
+/* Takes the mean and the standard deviation, pixel by pixel, of n of the model's images, which fields
+ * need: those made from now on use them. n of 0: 2,048. brenier_fit with a decoder does this itself.
+ * The images are of the model's own extension and of a seed that follows from the fit's, so that the
+ * same model and n give the same numbers, on one device and instruction set.
+ * Errors: INVALID_HANDLE, INVALID_ARGUMENT, BAD_MODEL (images that are not finite), UNSUPPORTED (no
+ * map, no decoder), OUT_OF_MEMORY, DEVICE. */
+brenier_status brenier_model_measure_images(brenier_model *model, size_t n);
+
 /* Writes the model to a file, by way of a temporary file that is renamed: the file is either whole
- * or as it was before.
+ * or as it was before. The mean and the deviation of the model's images are in it if they were in the
+ * model's own file or have been taken, by brenier_model_measure_images, brenier_fit or
+ * brenier_field_create.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT, IO. */
 brenier_status brenier_model_save(brenier_model *model, const char *path);
 
@@ -239,8 +249,9 @@ typedef struct brenier_model_properties {
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT. */
 brenier_status brenier_model_info(brenier_model *model, brenier_model_properties *properties);
 
-/* Copies a tensor of the map: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N] or
- * "ot.centroids" [N,d], as F32.
+/* Copies a tensor of the map, "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N] or "ot.centroids"
+ * [N,d], or of what is known of the model's images, "output.mean" [C,H,W] or "output.deviation" [C,H,W],
+ * as F32.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (no such name), SHORT_BUFFER, UNSUPPORTED (the model has
  * none). */
 brenier_status brenier_model_tensor(brenier_model *model, const char *name,
@@ -383,8 +394,8 @@ void brenier_field_options_init(brenier_field_options *options);
  * a seed is the image of noise of its own, for i and j of 64 bits; tiles overlap by half, weighted so
  * that mean and deviation are the same everywhere; docs/worlds.md has the definition. `options` may be
  * NULL. The caller destroys *field; closing the model or destroying the engine destroys it too.
- * Where an octave is modulated, or the model file lacks the mean of its images, some images are made
- * to measure what is needed.
+ * Where an octave is modulated some images are made to measure what is needed; where the model lacks the
+ * mean of its images (brenier_model_measure_images), 4,096 are, once for all of its fields.
  * Errors: INVALID_HANDLE, INVALID_ARGUMENT (names the option), UNSUPPORTED (no map, no decoder, odd
  * images), OUT_OF_MEMORY, DEVICE. */
 brenier_status brenier_field_create(brenier_model *model, const brenier_field_options *options,

@@ -85,6 +85,25 @@ func capiModelClose(k C.uintptr_t) (status C.brenier_status) {
 	return
 }
 
+//export capiModelMeasureImages
+func capiModelMeasureImages(k C.uintptr_t, n C.size_t) (status C.brenier_status) {
+	var c call
+	defer c.end(&status)
+	m := c.useModel(k)
+	if m == nil {
+		return
+	}
+	if uint64(n) > math.MaxInt {
+		c.err = invalid("images: want at most %d, got %d", math.MaxInt, n)
+		return
+	}
+	if n == 0 {
+		n = engine.DefaultImages
+	}
+	c.err = m.MeasureImages(int(n))
+	return
+}
+
 //export capiModelSave
 func capiModelSave(k C.uintptr_t, path *C.char) (status C.brenier_status) {
 	var c call
@@ -125,9 +144,9 @@ func capiModelTensor(k C.uintptr_t, name *C.char, tensor *C.brenier_buffer) (sta
 	}
 	wanted := C.GoString(name)
 	switch wanted {
-	case "ot.points", "ot.heights", "ot.masses", "ot.centroids":
+	case "ot.points", "ot.heights", "ot.masses", "ot.centroids", "output.mean", "output.deviation":
 	default:
-		c.err = invalid("name: want ot.points, ot.heights, ot.masses or ot.centroids, got %q", wanted)
+		c.err = invalid("name: want ot.points, ot.heights, ot.masses, ot.centroids, output.mean or output.deviation, got %q", wanted)
 		return
 	}
 	values := m.Tensor(wanted)

@@ -16,7 +16,8 @@ if(BRENIER_CUDA_FOUND)
   set(wheel_build "-DBRENIER_CUDA_BUILD=${brenier_cuda_dir}")
 endif()
 add_test(NAME python
-  COMMAND ${CMAKE_COMMAND} -E env "CMAKE_ARGS=${wheel_build}" "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
+  COMMAND ${CMAKE_COMMAND} -E env "CMAKE_ARGS=${wheel_build}" "BRENIER_COMMAND=${PROJECT_BINARY_DIR}/bin/brenier"
+          "${Python3_EXECUTABLE}" bindings/python/tests/in_venv.py "${PROJECT_BINARY_DIR}/python"
   WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
 set_tests_properties(python PROPERTIES TIMEOUT 1800)
 if(TARGET cudadouble)

@@ -121,7 +121,7 @@ type fieldOctave struct {
 }
 
 // NewField makes a field of the model. A model without output.mean and output.deviation has them
-// estimated now, of 4,096 images.
+// estimated now, of 4,096 images, and keeps them.
 func (m *Model) NewField(o FieldOptions) (*Field, error) {
 	if err := m.needDecoder(); err != nil {
 		return nil, err
@@ -218,18 +218,12 @@ func (f *Field) check() error {
 	return nil
 }
 
-// statisticsImages is how many images the mean and the deviation are of where the model brings none.
-const statisticsImages = 4096
-
 // weigh makes what an image is multiplied by and what is then taken off.
 func (f *Field) weigh() error {
-	m, s := f.model, f.model.parts
-	mean, deviation := m.file.Model().Mean, m.file.Model().Deviation
-	if mean == nil {
-		var err error
-		if mean, deviation, err = m.imageStatistics(statisticsImages, imagesSeed(0)); err != nil {
-			return err
-		}
+	s := f.model.parts
+	mean, deviation, err := f.model.imageStatistics()
+	if err != nil {
+		return err
 	}
 	rows, columns := window(s.h), window(s.w)
 	size := s.h * s.w

@@ -74,10 +74,11 @@ func wavesModel(t testing.TB, c int) *modelfile.Model {
 	defer wavesStatistics.Unlock()
 	known := wavesStatistics.of[c]
 	if known[0] == nil {
-		var err error
-		if known[0], known[1], err = openModel(t, Config{}, content).imageStatistics(1<<17, imagesSeed(0)); err != nil {
+		m := openModel(t, Config{}, content)
+		if err := m.MeasureImages(1 << 17); err != nil {
 			t.Fatal(err)
 		}
+		known[0], known[1] = m.statistics.known()
 		wavesStatistics.of[c] = known
 	}
 	content.Mean, content.Deviation = known[0], known[1]
@@ -486,7 +487,8 @@ func TestFieldWithoutStatisticsTakesThem(t *testing.T) {
 	r := Region{Width: 40, Height: 40}
 	want := readFloats(t, newField(t, openModel(t, Config{}, content), FieldOptions{}), 1, r)
 	content.Mean, content.Deviation = nil, nil
-	got := readFloats(t, newField(t, openModel(t, Config{}, content), FieldOptions{}), 1, r)
+	m := openModel(t, Config{}, content)
+	got := readFloats(t, newField(t, m, FieldOptions{}), 1, r)
 	for k := range want {
 		if math.Abs(float64(got[k]-want[k])) > 0.25 {
 			t.Fatalf("pixel %d is %v, want about %v", k, got[k], want[k])
@@ -495,6 +497,23 @@ func TestFieldWithoutStatisticsTakesThem(t *testing.T) {
 	again := readFloats(t, newField(t, openModel(t, Config{}, content), FieldOptions{}), 1, r)
 	if err := equalBits(got, again); err != nil {
 		t.Errorf("a second field: %v", err)
+	}
+	// The model has them now, and so has its file.
+	path := t.TempDir() + "/m.safetensors"
+	if err := m.Save(path); err != nil {
+		t.Fatal(err)
+	}
+	saved, err := m.engine.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"output.mean", "output.deviation"} {
+		if err := equalBits(saved.Tensor(name), m.Tensor(name)); err != nil || saved.Tensor(name) == nil {
+			t.Errorf("%s of the saved model: %v", name, err)
+		}
+	}
+	if err := equalBits(readFloats(t, newField(t, saved, FieldOptions{}), 1, r), got); err != nil {
+		t.Errorf("a field of the saved model: %v", err)
 	}
 }
 

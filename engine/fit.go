@@ -83,11 +83,11 @@ func (e *Engine) Fit(points []float32, d int, masses []float64, o FitOptions) (*
 	if err != nil || model.Graph == nil || o.Images == 0 {
 		return made, err
 	}
-	defer made.Close()
-	if model.Mean, model.Deviation, err = made.imageStatistics(o.Images, imagesSeed(o.Seed)); err != nil {
+	if err := made.MeasureImages(o.Images); err != nil {
+		made.Close()
 		return nil, err
 	}
-	return e.assemble(model)
+	return made, nil
 }
 
 // FromHeights makes a model of points y [N,d] and heights h [N] as they are: no mass centres and no

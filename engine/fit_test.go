@@ -226,7 +226,7 @@ func TestFitWithDecoder(t *testing.T) {
 	if err := equalBits(got, want); err != nil {
 		t.Errorf("the decoder is another one: %v", err)
 	}
-	mean, deviation := m.file.Model().Mean, m.file.Model().Deviation
+	mean, deviation := m.statistics.known()
 	if mean == nil || deviation == nil {
 		t.Fatal("no image statistics")
 	}

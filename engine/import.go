@@ -42,10 +42,12 @@ func (e *Engine) ImportDecoder(o DecoderImport) (*Model, error) {
 	}
 	defer file.Close()
 	model := &modelfile.Model{}
-	if model.Graph, err = layers.FromSequential(list, o.Prefix, o.Input, file.Shapes()); err != nil {
+	g, constants, err := layers.FromSequential(list, o.Prefix, o.Input, file.Shapes())
+	if err != nil {
 		return nil, fault.Invalid("%s: %w", o.StateDict, err)
 	}
-	if model.Weights, err = importWeights(file, o.Prefix, model.Graph); err != nil {
+	model.Graph = g
+	if model.Weights, err = importWeights(file, o.Prefix, g, constants); err != nil {
 		return nil, fault.Invalid("%s: %w", o.StateDict, err)
 	}
 	if model.Output, err = importOutput(model, o); err != nil {
@@ -66,10 +68,14 @@ func (e *Engine) ImportDecoder(o DecoderImport) (*Model, error) {
 	return e.assemble(model)
 }
 
-// importWeights are the tensors that a graph reads, which the state dict has by names with a prefix.
-func importWeights(file *safetensors.File, prefix string, g *graph.Graph) (map[string]*modelfile.Tensor, error) {
+// importWeights are the tensors that a graph reads: constants, or of the state dict, by names with a prefix.
+func importWeights(file *safetensors.File, prefix string, g *graph.Graph, constants map[string]layers.Constant) (map[string]*modelfile.Tensor, error) {
 	weights := map[string]*modelfile.Tensor{}
 	for _, name := range g.Tensors() {
+		if c, constant := constants[name]; constant {
+			weights[name] = &modelfile.Tensor{Shape: []int{c.Extent}, Data: slices.Repeat([]float32{c.Value}, c.Extent)}
+			continue
+		}
 		from := file.Tensor(layers.StateName(prefix, name))
 		values, err := from.Float32s()
 		if err != nil {
@@ -87,10 +93,12 @@ func importEncoder(model *modelfile.Model, file *safetensors.File, o DecoderImpo
 		return err
 	}
 	image := []int{model.Output.Channels, model.Output.Height, model.Output.Width}
-	if model.Encoder, err = layers.Encoder(list, o.EncoderPrefix, image, file.Shapes()); err != nil {
+	g, constants, err := layers.Encoder(list, o.EncoderPrefix, image, file.Shapes())
+	if err != nil {
 		return err
 	}
-	model.EncoderWeights, err = importWeights(file, o.EncoderPrefix, model.Encoder)
+	model.Encoder = g
+	model.EncoderWeights, err = importWeights(file, o.EncoderPrefix, g, constants)
 	return err
 }
 

@@ -105,6 +105,64 @@ func TestImportDecoder(t *testing.T) {
 	}
 }
 
+// Normalisations without a scale and a shift of their own: what the encoders of brenier train end with, and
+// a group normalisation.
+func TestImportNormalisationsWithoutWeights(t *testing.T) {
+	const d, c, h, w = 3, 4, 2, 2
+	r := rand.New(rand.NewPCG(7, 8))
+	array := func(name string, values []float32, shape ...int) safetensors.Array {
+		return safetensors.Array{Name: name, DType: safetensors.F32, Shape: shape, Values: values}
+	}
+	out, in := gaussians(r, c*h*w*d, 1), gaussians(r, d*c*h*w, 1)
+	mean, variance := []float32{0.5, -1, 2}, []float32{0.25, 4, 1}
+	state := writeState(t,
+		array("decoder.0.weight", out, c*h*w, d), array("encoder.1.weight", in, d, c*h*w),
+		array("encoder.2.running_mean", mean, d), array("encoder.2.running_var", variance, d))
+	m, err := newEngine(t, Config{}).ImportDecoder(DecoderImport{
+		StateDict: state, Prefix: "decoder.", Input: []int{d}, Range: [2]float64{-4, 4}, Weights: F16,
+		Layers:        "Linear(3, 16, bias=False)\nUnflatten(1, (4, 2, 2))\nGroupNorm(2, 4, eps=0.001, affine=False)",
+		EncoderPrefix: "encoder.",
+		EncoderLayers: "Flatten()\nLinear(16, 3, bias=False)\nBatchNorm1d(3, eps=0.5, momentum=0.1, affine=False, track_running_stats=True)",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	z := []float32{1, -0.5, 0.25}
+	image, code := make([]float32, c*h*w), make([]float32, d)
+	if err := m.Decode(z, Float32Image(image, NCHW)); err != nil {
+		t.Fatal(err)
+	}
+	for group := range 2 {
+		const size = c * h * w / 2
+		var values [size]float64
+		sum, squares := 0.0, 0.0
+		for i := range size {
+			for k, v := range z {
+				values[i] += float64(out[(group*size+i)*d+k]) * float64(v)
+			}
+			sum += values[i] / size
+			squares += values[i] * values[i] / size
+		}
+		for i, v := range values {
+			if want := (v - sum) / math.Sqrt(squares-sum*sum+0.001); math.Abs(float64(image[group*size+i])-want) > 4e-3 {
+				t.Errorf("group %d, value %d is %v, want %v", group, i, image[group*size+i], want)
+			}
+		}
+	}
+	if err := m.Encode(Float32Image(image, NCHW), code); err != nil {
+		t.Fatal(err)
+	}
+	for k := range d {
+		sum := 0.0
+		for i, v := range image {
+			sum += float64(in[k*c*h*w+i]) * float64(v)
+		}
+		if want := (sum - float64(mean[k])) / math.Sqrt(float64(variance[k])+0.5); math.Abs(float64(code[k])-want) > 1e-2 {
+			t.Errorf("code %d is %v, want %v", k, code[k], want)
+		}
+	}
+}
+
 func TestReadTensor(t *testing.T) {
 	two := writeState(t,
 		safetensors.Array{Name: "a", DType: safetensors.F16, Shape: []int{2, 1}, Values: []float32{1, 2}},

@@ -63,8 +63,9 @@ func parameters(weights map[string]*modelfile.Tensor) int {
 	return sum
 }
 
-// Tensor returns a copy of a tensor of the map, widened to float32, or nil if the model has none
-// of that name: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N], "ot.centroids" [N,d].
+// Tensor returns a copy of a tensor of the map or of the images' statistics, widened to float32, or nil
+// if the model has none of that name: "ot.points" [N,d], "ot.heights" [N], "ot.masses" [N],
+// "ot.centroids" [N,d], "output.mean" [C,H,W], "output.deviation" [C,H,W].
 func (m *Model) Tensor(name string) []float32 {
 	if m.gate.enter() != nil {
 		return nil
@@ -81,6 +82,14 @@ func (m *Model) Tensor(name string) []float32 {
 		values = m.file.Masses()
 	case "ot.centroids":
 		values = p.Centroids
+	case "output.mean":
+		if mean, _ := m.statistics.known(); mean != nil {
+			values = mean.Data
+		}
+	case "output.deviation":
+		if _, deviation := m.statistics.known(); deviation != nil {
+			values = deviation.Data
+		}
 	}
 	return append([]float32(nil), values...)
 }

@@ -22,6 +22,8 @@ type Model struct {
 	gate   gate
 	shared lane // of the methods here
 	alone  lane // of a Worker and of a Reading
+
+	statistics imageStatistics
 }
 
 // lane is a way to the device: a prepared model, and workspaces of it that no call uses.
@@ -49,6 +51,7 @@ func newModel(e *Engine, file *modelfile.File, device backend.Model) *Model {
 		s.c, s.h, s.w, s.low, s.high = out.Channels, out.Height, out.Width, out.Low(), out.High()
 	}
 	m := &Model{engine: e, file: file, device: device, parts: s}
+	m.statistics.mean, m.statistics.deviation = file.Model().Mean, file.Model().Deviation
 	m.shared = lane{device, newWorkspaces(e.device.Batches(), p.Dim)}
 	m.alone = m.shared
 	if shared, ok := device.(backend.Shared); ok {
@@ -74,13 +77,17 @@ func (m *Model) Close() error {
 	return err
 }
 
-// Save writes the model to a file, by way of a temporary file that is renamed.
+// Save writes the model to a file, by way of a temporary file that is renamed. The mean and the deviation
+// of the model's images are in it where they are known: they were in its own file, or [Model.MeasureImages]
+// or a field took them.
 func (m *Model) Save(path string) error {
 	if err := m.gate.enter(); err != nil {
 		return err
 	}
 	defer m.gate.leave()
-	return m.file.Save(path)
+	content := *m.file.Model()
+	content.Mean, content.Deviation = m.statistics.known()
+	return modelfile.Write(path, &content)
 }
 
 // inBatches passes n samples through one workspace: do is called for samples at .. at+count-1 of

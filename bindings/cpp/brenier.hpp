@@ -458,6 +458,9 @@ public:
                static_cast<std::size_t>(properties_.width);
     }
 
+    void measure_images(std::size_t n, std::error_code& error) const noexcept {
+        detail::set(error, brenier_model_measure_images(handle_, n));
+    }
     void save(const char* path, std::error_code& error) const noexcept {
         detail::set(error, brenier_model_save(handle_, path));
     }
@@ -553,6 +556,7 @@ public:
     }
 
 #if BRENIER_EXCEPTIONS
+    void measure_images(std::size_t n = 0) const { detail::check(brenier_model_measure_images(handle_, n)); }
     void save(const char* path) const { detail::check(brenier_model_save(handle_, path)); }
     void tensor(const char* name, Array<float> values) const {
         const brenier_buffer b = values.buffer();

@@ -22,6 +22,7 @@ static void model_functions(brenier_model *wrong) {
     brenier_model_properties properties = {.struct_size = sizeof properties};
     const char *text = "model: not the handle of an open model";
     CHECK_FAILS(brenier_model_info(wrong, &properties), BRENIER_INVALID_HANDLE, text);
+    CHECK_FAILS(brenier_model_measure_images(wrong, 1), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_model_save(wrong, "never_written"), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_model_tensor(wrong, "ot.points", NULL), BRENIER_INVALID_HANDLE, text);
     CHECK_FAILS(brenier_noise(wrong, 0, 0, 1, NULL), BRENIER_INVALID_HANDLE, text);
@@ -332,6 +333,8 @@ static void parts_that_are_missing(void) {
     CHECK_FAILS(brenier_generate(decoder, 0, 0, 1, NULL, &b_image), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_potential(decoder, &b, 1, NULL, NULL), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_model_tensor(decoder, "ot.points", &b), BRENIER_UNSUPPORTED, "no ot.points");
+    CHECK_FAILS(brenier_model_measure_images(map, 1), BRENIER_UNSUPPORTED, "no decoder");
+    CHECK_FAILS(brenier_model_measure_images(decoder, 1), BRENIER_UNSUPPORTED, "no map");
     CHECK_FAILS(brenier_model_tensor(map, "decoder.weight", &b), BRENIER_INVALID_ARGUMENT, "name: want ot.points");
     CHECK_FAILS(brenier_model_tensor(model, "encoder.weight", &b), BRENIER_INVALID_ARGUMENT, "name: want ot.points");
     uint8_t file[8192];

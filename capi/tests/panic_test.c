@@ -8,7 +8,7 @@
 static uint8_t file[8192];
 static size_t file_bytes;
 
-enum { FUNCTIONS = 17 };
+enum { FUNCTIONS = 18 };
 
 /* Calls one of the functions that work on an engine or model. */
 static brenier_status function(int which, brenier_engine *engine, brenier_model *model) {
@@ -40,7 +40,8 @@ static brenier_status function(int which, brenier_engine *engine, brenier_model 
         case 12: return brenier_potential(model, &b, 1, &b_u, NULL);
         case 13: return brenier_field_create(model, NULL, &field);
         case 14: return brenier_run(engine, 0, NULL);
-        case 15: return brenier_encode(model, &b_image, 1, &b);
+        case 15: return brenier_model_measure_images(model, 1);
+        case 16: return brenier_encode(model, &b_image, 1, &b);
         default: return brenier_fit(engine, &b, 1, TINY_D, NULL, NULL, &opened);
     }
 }

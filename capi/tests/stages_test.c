@@ -301,6 +301,36 @@ static void potential(float x[ROWS][TINY_D]) {
     CHECK_OK(brenier_potential(model, &in, ROWS, NULL, NULL));
 }
 
+/* The mean and the deviation of images agree with those of other samples, by as much as chance allows. */
+static void measure_images(void) {
+    enum { N = 2048, OTHERS = 1 << 14 };
+    static float images[OTHERS][TINY_PIXELS];
+    float mean[TINY_PIXELS], deviation[TINY_PIXELS], again[TINY_PIXELS];
+    const brenier_buffer b_images = F32_BUFFER(images), b_mean = F32_BUFFER(mean),
+                         b_deviation = F32_BUFFER(deviation), b_again = F32_BUFFER(again);
+    CHECK_FAILS(brenier_model_tensor(model, "output.mean", &b_mean), BRENIER_UNSUPPORTED, "no output.mean");
+    CHECK_OK(brenier_model_measure_images(model, 0));
+    CHECK_OK(brenier_model_tensor(model, "output.mean", &b_mean));
+    CHECK_OK(brenier_model_tensor(model, "output.deviation", &b_deviation));
+    CHECK_OK(brenier_generate(model, 3, 0, OTHERS, NULL, &b_images));
+    for (int p = 0; p < TINY_PIXELS; p++) {
+        double sum = 0, squares = 0;
+        for (int i = 0; i < OTHERS; i++) {
+            sum += images[i][p];
+            squares += (double)images[i][p] * images[i][p];
+        }
+        const double spread = sqrt(squares / OTHERS - sum / OTHERS * (sum / OTHERS));
+        CHECK(fabs(mean[p] - sum / OTHERS) <= 5 * spread / sqrt(N) && fabs(deviation[p] / spread - 1) <= 0.15);
+    }
+    CHECK_OK(brenier_model_measure_images(model, 100));
+    CHECK_OK(brenier_model_tensor(model, "output.mean", &b_again));
+    CHECK(memcmp(mean, again, sizeof mean) != 0);
+    CHECK_OK(brenier_model_measure_images(model, N));
+    CHECK_OK(brenier_model_tensor(model, "output.mean", &b_again));
+    CHECK(memcmp(mean, again, sizeof mean) == 0);
+    CHECK_FAILS(brenier_model_measure_images(model, SIZE_MAX), BRENIER_INVALID_ARGUMENT, "images: want at most");
+}
+
 static void save(void) {
     char path[] = "brenier_stages_XXXXXX";
     const int descriptor = mkstemp(path);
@@ -320,6 +350,11 @@ static void save(void) {
     CHECK_OK(brenier_encode(copy, &b_image, 9, &b_encoded));
     for (int i = 0; i < 9; i++)
         for (int k = 0; k < TINY_D; k++) CHECK(fabsf(encoded[i][k] - z[i][k]) <= 1e-6f);
+    float mean[TINY_PIXELS], kept[TINY_PIXELS];
+    const brenier_buffer b_mean = F32_BUFFER(mean), b_kept = F32_BUFFER(kept);
+    CHECK_OK(brenier_model_tensor(model, "output.mean", &b_mean));
+    CHECK_OK(brenier_model_tensor(copy, "output.mean", &b_kept));
+    CHECK(memcmp(mean, kept, sizeof mean) == 0);
     CHECK_OK(brenier_model_close(copy));
     remove(path);
 }
@@ -343,6 +378,7 @@ int main(void) {
     encode();
     generate();
     potential(x);
+    measure_images();
     save();
     CHECK_OK(brenier_model_close(model));
     CHECK_OK(brenier_engine_destroy(engine));

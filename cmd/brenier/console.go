@@ -34,6 +34,20 @@ func newConsole(flags *flag.FlagSet, stdin io.Reader, stdout, stderr io.Writer) 
 	return c
 }
 
+// open makes an engine and opens a model on it; whoever closes the engine closes both.
+func (c *console) open(path string) (*engine.Engine, *engine.Model, error) {
+	e, err := engine.New(c.config)
+	if err != nil {
+		return nil, nil, err
+	}
+	model, err := e.Open(path)
+	if err != nil {
+		e.Close()
+		return nil, nil, err
+	}
+	return e, model, nil
+}
+
 func isTerminal(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {

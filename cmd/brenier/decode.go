@@ -4,8 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-
-	"brenier/engine"
 )
 
 var decodeCommand = command{
@@ -25,15 +23,11 @@ func setupDecode(flags *flag.FlagSet) func(*console, []string) error {
 		if err := output.resolve(); err != nil {
 			return err
 		}
-		e, err := engine.New(c.config)
+		e, model, err := c.open(arguments[0])
 		if err != nil {
 			return err
 		}
 		defer e.Close()
-		model, err := e.Open(arguments[0])
-		if err != nil {
-			return err
-		}
 		z, n, d, err := readMatrix(c, arguments[1])
 		if err != nil {
 			return err

@@ -29,15 +29,11 @@ var encodeCommand = command{
 func setupEncode(flags *flag.FlagSet) func(*console, []string) error {
 	out := flags.String("out", "codes.npy", "write the codes, float32 [n,d], to this .npy `file`; - standard output")
 	return func(c *console, arguments []string) error {
-		e, err := engine.New(c.config)
+		e, model, err := c.open(arguments[0])
 		if err != nil {
 			return err
 		}
 		defer e.Close()
-		model, err := e.Open(arguments[0])
-		if err != nil {
-			return err
-		}
 		info := model.Info()
 		if !info.HasEncoder {
 			return fmt.Errorf("%s: the model has no encoder; import one with the decoder", arguments[0])

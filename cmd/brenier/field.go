@@ -68,15 +68,11 @@ func setupField(flags *flag.FlagSet) func(*console, []string) error {
 		if err := output.resolve(o); err != nil {
 			return err
 		}
-		e, err := engine.New(c.config)
+		e, m, err := c.open(arguments[0])
 		if err != nil {
 			return err
 		}
 		defer e.Close()
-		m, err := e.Open(arguments[0])
-		if err != nil {
-			return err
-		}
 		field, err := m.NewField(o)
 		if err != nil {
 			return err

@@ -25,15 +25,11 @@ func setupLocate(flags *flag.FlagSet) func(*console, []string) error {
 	out := flags.String("out", "", "write the cells, int64 [n,k], to this .npy `file`")
 	scoresOut := flags.String("scores", "", "write the scores, float64 [n,k], to this .npy `file`")
 	return func(c *console, arguments []string) error {
-		e, err := engine.New(c.config)
+		e, model, err := c.open(arguments[0])
 		if err != nil {
 			return err
 		}
 		defer e.Close()
-		model, err := e.Open(arguments[0])
-		if err != nil {
-			return err
-		}
 		x, n, d, err := readMatrix(c, arguments[1])
 		if err != nil {
 			return err

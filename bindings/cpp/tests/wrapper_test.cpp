@@ -141,6 +141,14 @@ static void answers() {
     std::array<float, TINY_N> heights;
     model.tensor("ot.heights", heights);
     CHECK(std::memcmp(heights.data(), tiny_heights, sizeof tiny_heights) == 0);
+
+    model.measure_images();
+    std::array<float, TINY_PIXELS> mean, again_mean;
+    model.tensor("output.mean", mean);
+    std::error_code error;
+    model.measure_images(10, error);
+    model.tensor("output.mean", again_mean, error);
+    CHECK(!error && mean != again_mean);
 #if __cplusplus >= 202002L
     model.noise(1, {.seed = 9, .first = 101}, std::span<float>(again).first(TINY_D));
     CHECK(again[0] == x[TINY_D] && again[1] == x[TINY_D + 1]);

@@ -223,6 +223,7 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "brenier_model_open": (Status, [_engine, c_char_p, POINTER(_model)]),
     "brenier_model_open_memory": (Status, [_engine, c_void_p, c_size_t, POINTER(_model)]),
     "brenier_model_close": (Status, [_model]),
+    "brenier_model_measure_images": (Status, [_model, c_size_t]),
     "brenier_model_save": (Status, [_model, c_char_p]),
     "brenier_model_info": (Status, [_model, POINTER(ModelProperties)]),
     "brenier_model_tensor": (Status, [_model, c_char_p, _buffer]),

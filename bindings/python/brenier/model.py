@@ -113,8 +113,50 @@ class Model:
         """The mass centres c of the cells, ``[N, d]``, read-only."""
         return self._tensor("ot.centroids", self._info.dimension)
 
+    # ---- what is known of the images -------------------------------------------------------------
+
+    @property
+    def image_mean(self) -> NDArray[np.float32]:
+        """The mean of the model's images, ``[C, H, W]``, read-only.
+
+        Raises
+        ------
+        UnsupportedError
+            The file does not have it, and neither :meth:`measure_images` nor a field has taken it.
+        """
+        return self._copy("output.mean", self._image_shape("NCHW"))
+
+    @property
+    def image_deviation(self) -> NDArray[np.float32]:
+        """The standard deviation of the model's images, pixel by pixel, ``[C, H, W]``, read-only.
+
+        Raises
+        ------
+        UnsupportedError
+            As :attr:`image_mean`.
+        """
+        return self._copy("output.deviation", self._image_shape("NCHW"))
+
+    def measure_images(self, n: int = 2048) -> None:
+        """Takes the mean and the standard deviation of ``n`` of the model's images, pixel by pixel.
+
+        Fields made from now on use them, and :meth:`save` keeps them. :func:`export` and :func:`fit` with a
+        decoder do this themselves. The same model and ``n`` give the same numbers.
+
+        Raises
+        ------
+        UnsupportedError
+            The model has no map or no decoder.
+        BadModelError
+            The decoder makes images that are not finite.
+        """
+        _call.call("brenier_model_measure_images", self.pointer, _arrays.count("n", n, 1))
+
     def _tensor(self, name: str, *columns: int) -> NDArray[np.float32]:
-        array = np.empty((self._info.points, *columns), np.float32)
+        return self._copy(name, (self._info.points, *columns))
+
+    def _copy(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        array = np.empty(shape, np.float32)
         _call.call("brenier_model_tensor", self.pointer, name.encode(), ctypes.byref(_call.buffer(array)))
         array.flags.writeable = False
         return array
@@ -803,6 +845,8 @@ class Model:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file: whole, or not at all.
+
+        The mean and the deviation of the images are in it where they are known.
 
         Raises
         ------

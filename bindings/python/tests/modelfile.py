@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-_DTYPES = {"float32": "F32", "float16": "F16"}
+_DTYPES = {"float32": "F32", "float16": "F16", "int64": "I64"}
 
 
 def write(
@@ -25,7 +25,7 @@ def write(
     }
     data = b""
     for name, values in tensors.items():
-        raw = np.ascontiguousarray(values)
+        raw = np.asarray(values, order="C")
         entries[name] = {
             "dtype": _DTYPES[raw.dtype.name],
             "shape": raw.shape,
@@ -46,7 +46,7 @@ def read(path: pathlib.Path) -> tuple[dict[str, Any], dict[str, Any]]:
     for key in ("graph", "encoder", "extension", "output", "fit"):
         if key in metadata:
             metadata[key] = json.loads(metadata[key])
-    dtypes = {"I64": "int64", **{v: k for k, v in _DTYPES.items()}}
+    dtypes = {v: k for k, v in _DTYPES.items()}
     tensors = {}
     for name, e in entries.items():
         begin, end = (start + offset for offset in e["data_offsets"])

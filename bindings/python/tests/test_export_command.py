@@ -70,6 +70,10 @@ def test_with_a_map(fitted: bool, decoder: str, tmp_path: pathlib.Path) -> None:
         if not fitted:
             np.testing.assert_array_equal(model.heights, heights)
         assert model.sample(3, mode="cell").shape == (3, 3, 2, 2)
+        assert model.image_mean.shape == (3, 2, 2)
+    assert main([*arguments, "--range=-1,1", "--images", "0"]) == 0
+    with brenier.load(out) as model, pytest.raises(brenier.UnsupportedError, match=r"no output\.mean"):
+        _ = model.image_mean
 
 
 @pytest.mark.parametrize(
@@ -80,6 +84,7 @@ def test_with_a_map(fitted: bool, decoder: str, tmp_path: pathlib.Path) -> None:
         (["D", "--range", "0"], 2, "--range: want LOW,HIGH"),
         (["D", "--range", "1,0"], 1, "output_range: want two finite numbers"),
         (["D", "--input", "4,0"], 2, "--input: want whole numbers from 1"),
+        (["D", "--images", "-1"], 2, "--images: want 0 or more, got -1"),
         (["D", "--fit"], 2, "--points goes with --fit or --heights"),
         (["D", "--points", "P"], 2, "--points goes with --fit or --heights"),
         (["D", "--points", "P", "--fit", "--heights", "P"], 2, "want --fit or --heights, not both"),

@@ -20,6 +20,7 @@ import torch.nn.functional as F  # noqa: E402
 from torch import nn  # noqa: E402
 
 import make_goldens  # noqa: E402  (needs torch)
+from modules import Dependent, InPlace  # noqa: E402
 
 
 def exported(tmp_path: pathlib.Path, decoder: Any, shape: tuple[int, ...], **arguments: Any) -> list[str]:
@@ -162,23 +163,6 @@ def test_functional_forms(tmp_path: pathlib.Path) -> None:
     exported(tmp_path, decoder, (4,), input_shape=(4,))
 
 
-class InPlace(nn.Module):
-    """Reads an activation again after it was written over."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.ConvTranspose2d(3, 4, 3)
-        self.relu = nn.ReLU(inplace=True)
-
-    def forward(self, z: Any) -> Any:
-        x = self.conv(z)
-        y = self.relu(x) * 0.5
-        y += x
-        F.leaky_relu_(y, 0.1)
-        y.clamp_(max=0.3)
-        return y - x
-
-
 def test_in_place_operators_are_seen_by_later_readers(tmp_path: pathlib.Path) -> None:
     exported(tmp_path, InPlace(), (3, 1, 1))
 
@@ -266,11 +250,6 @@ def test_every_fault_is_listed_with_its_place(tmp_path: pathlib.Path) -> None:
     assert f"in forward, {__file__}:" in faults[0]
     assert all(fault in str(error.value) for fault in faults)
     assert list(tmp_path.iterdir()) == []
-
-
-class Dependent(nn.Module):
-    def forward(self, z: Any) -> Any:
-        return z if z.sum() > 0 else -z
 
 
 class Two(nn.Module):

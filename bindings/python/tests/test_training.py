@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import brenier
+import modelfile
 
 torch = pytest.importorskip("torch", reason="torch is not installed: training is not tested")
 pytest.importorskip("PIL", reason="pillow is not installed: training is not tested")
@@ -34,6 +35,7 @@ def settings(**changes: Any) -> Settings:
     usual: dict[str, Any] = {
         "latent": 4, "base": 4, "decoder": "transpose", "loss": "mse", "noise": 0.1, "adversarial": 0.0,
         "epochs": 3, "batch": 16, "rate": 3e-3, "seed": 5,
+        "precision": "float32",
     }  # fmt: skip
     return Settings(**{**usual, **changes})
 
@@ -51,6 +53,15 @@ def trained(path: pathlib.Path, s: Settings, cut: int | None = None) -> loop.Aut
             assert autoencoder.step == cut
             loop.train(autoencoder, images, Progress(quiet=True), checkpoint)
     return autoencoder
+
+
+@pytest.fixture(scope="module")
+def half() -> str:
+    """bfloat16, where this PyTorch trains with it on this processor."""
+    try:
+        return loop.precision("bfloat16", "cpu")
+    except brenier.UnsupportedError as error:
+        pytest.skip(str(error))
 
 
 def same(a: loop.Autoencoder, b: loop.Autoencoder) -> bool:
@@ -109,13 +120,103 @@ def test_the_engine_decodes_and_encodes_as_every_size_s_networks(
         np.testing.assert_allclose(model.encode(images.numpy()), codes, atol=1e-5 * np.ptp(codes))
 
 
-@pytest.mark.parametrize("loss", ["mse", "l1", "bce"])
-def test_training_learns(loss: str, tmp_path: pathlib.Path) -> None:
-    autoencoder = trained(tmp_path / "c", settings(loss=loss, base=8, rate=1e-2, epochs=75, batch=20))
+def share_lost(autoencoder: loop.Autoencoder) -> float:
+    """The share of the images' variance that reconstructions miss."""
     images = blobs(40)
     made = loop.decode(autoencoder, loop.encode(autoencoder, images))
-    error = float(np.mean((made - images / 255) ** 2))
-    assert error < 0.4 * float(np.var(images / 255, axis=0).mean())
+    return float(np.mean((made - images / 255) ** 2) / np.var(images / 255, axis=0).mean())
+
+
+LEARNS: dict[str, Any] = {"base": 8, "rate": 1e-2, "epochs": 75, "batch": 20}
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> loop.Autoencoder:
+    """Of the settings LEARNS in float32."""
+    return trained(tmp_path_factory.mktemp("learnt") / "c", settings(**LEARNS))
+
+
+def test_training_learns(learnt: loop.Autoencoder) -> None:
+    assert share_lost(learnt) < 0.4
+
+
+@pytest.mark.parametrize("loss", ["l1", "bce"])
+def test_training_learns_by_other_losses(loss: str, tmp_path: pathlib.Path) -> None:
+    assert share_lost(trained(tmp_path / "c", settings(loss=loss, **LEARNS))) < 0.4
+
+
+# ---- precision ---------------------------------------------------------------------------------
+
+
+def test_bfloat16_learns_as_well_and_leaves_float32(
+    learnt: loop.Autoencoder, half: str, tmp_path: pathlib.Path
+) -> None:
+    autoencoder = trained(tmp_path / "c", settings(precision=half, **LEARNS))
+    assert not same(autoencoder, learnt)
+    assert abs(share_lost(autoencoder) - share_lost(learnt)) < 0.1
+    brenier.export(tmp_path / "m", autoencoder.decoder, encoder=autoencoder.encoder)
+    assert {tensor.dtype.name for tensor in modelfile.read(tmp_path / "m")[0].values()} == {"float32"}
+    images = blobs(8).astype(np.float32) / 255
+    codes = loop.encode(autoencoder, images)
+    with brenier.load(tmp_path / "m", device="cpu") as model:
+        np.testing.assert_allclose(model.encode(images), codes, atol=1e-5 * np.ptp(codes))
+        np.testing.assert_allclose(model.decode(codes), loop.decode(autoencoder, codes), atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "bce"])
+def test_bfloat16_is_of_the_networks_products_alone(
+    loss: str, half: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dtypes: dict[str, set[Any]] = {"products": set(), "losses": set()}
+
+    def watched(usual: Any) -> Any:
+        def call(*images: Any) -> Any:
+            value = usual(*images)
+            dtypes["losses"].update(tensor.dtype for tensor in (*images, value))
+            return value
+
+        return call
+
+    def look(module: Any, _inputs: Any, made: Any) -> None:
+        if isinstance(module, (torch.nn.Conv2d, torch.nn.Linear)) and made.requires_grad:  # while training
+            dtypes["products"].add(made.dtype)
+
+    monkeypatch.setitem(loop.losses.LOSSES, loss, watched(loop.losses.LOSSES[loss]))
+    for name in ("decoder_hinge", "discriminator_hinge"):
+        monkeypatch.setattr(loop.losses, name, watched(getattr(loop.losses, name)))
+    hook = torch.nn.modules.module.register_module_forward_hook(look)
+    try:
+        autoencoder = trained(tmp_path / "c", settings(loss=loss, precision=half, adversarial=0.01))
+    finally:
+        hook.remove()
+    assert dtypes == {"products": {torch.bfloat16}, "losses": {torch.float32}}
+    for module in autoencoder.modules.values():
+        assert {t.dtype for t in module.state_dict().values() if t.is_floating_point()} == {torch.float32}
+
+
+def test_bfloat16_is_resumable_with_an_adversary_too(half: str, tmp_path: pathlib.Path) -> None:
+    s = settings(adversarial=0.01, precision=half)
+    one = trained(tmp_path / "c", s)
+    assert same(one, trained(tmp_path / "c", s, cut=5))
+    trained(tmp_path / "c", s, cut=1)
+    with pytest.raises(brenier.InvalidArgumentError, match="precision 'bfloat16', now 'float32'"):
+        loop.Checkpoint(str(tmp_path / "c"), settings(adversarial=0.01), blobs(40)).load(one)
+
+
+def test_precision_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loop.precision("auto", "cpu") == loop.precision("float32", "cpu") == "float32"
+    for capability, kind in (((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, found=capability: found)
+        assert loop.precision("auto", "cuda") == kind and loop.precision("float32", "cuda") == "float32"
+    with pytest.raises(brenier.InvalidArgumentError, match="precision: want one of float32, bfloat16"):
+        settings(precision="auto")
+
+    def refuse(*_: Any) -> Any:
+        raise RuntimeError("no such instructions")
+
+    monkeypatch.setattr(loop, "products", refuse)
+    with pytest.raises(brenier.UnsupportedError, match="bfloat16 cannot be trained with on cpu: no such"):
+        loop.precision("bfloat16", "cpu")
 
 
 def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,6 +251,7 @@ def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.Capt
         assert way.shape == (3, 5, 3, 32, 32) and way.dtype == np.uint8
         np.testing.assert_array_equal(way[:, 0], model.reconstruct(array[:3]))
         assert model.sample(2, seed=1).shape == (2, 3, 32, 32)
+        assert model.image_mean.shape == model.image_deviation.shape == (3, 32, 32)
     with brenier.load(out, device="cpu") as again:
         (tmp_path / "first").write_bytes(first)
         with brenier.load(tmp_path / "first", device="cpu") as before:
@@ -167,6 +269,7 @@ def test_from_images_to_a_model_file(tmp_path: pathlib.Path, capsys: pytest.Capt
     [
         (["train"], 2, "brenier: train: the following arguments are required: IMAGES; brenier help train"),
         (["train", "x", "--loss", "l3"], 2, "brenier: train: argument --loss: invalid choice"),
+        (["train", "x", "--precision", "half"], 2, "brenier: train: argument --precision: invalid choice"),
         (["train", "nowhere.npy"], 1, "brenier: nowhere.npy: could not be read: No such file or directory\n"),
         (["train", "x", "--out", "nowhere/m"], 1, "brenier: nowhere/m: there is no folder"),
     ],

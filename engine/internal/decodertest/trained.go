@@ -36,7 +36,7 @@ func (d Trained) Load(t testing.TB) (*graph.Graph, map[string]backend.Tensor) {
 		t.Fatal(err)
 	}
 	dim := realdata.Open(t, "golden").Tensor(d.golden + ".z").Shape[1]
-	g, err := layers.FromSequential(list, layers.Prefix, []int{dim}, f.Shapes())
+	g, _, err := layers.FromSequential(list, layers.Prefix, []int{dim}, f.Shapes())
 	if err != nil {
 		t.Fatal(err)
 	}

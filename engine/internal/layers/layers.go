@@ -18,6 +18,12 @@ const (
 	EncoderPrefix = "encoder."
 )
 
+// Constant is a vector of one value: the scale or the shift of a normalisation that learnt none.
+type Constant struct {
+	Extent int
+	Value  float32
+}
+
 // StateName is the name in the state dict of a tensor of the graph, which FromSequential was given
 // prefix for.
 func StateName(prefix, tensor string) string {
@@ -33,24 +39,26 @@ func StateName(prefix, tensor string) string {
 //
 // A code [d] is reshaped to [d,1,1] where the first layer that computes wants an image. In the
 // graph the tensors are called decoder.*, whatever the prefix; StateName leads back. The graph
-// has passed Shapes. Errors are fault.ErrInvalidArgument and name the layer.
-func FromSequential(layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
+// has passed Shapes. constants are tensors that it reads and the state dict does not have. Errors are
+// fault.ErrInvalidArgument and name the layer.
+func FromSequential(layers []string, prefix string, input []int, tensors map[string][]int) (g *graph.Graph, constants map[string]Constant, err error) {
 	return fromSequential("z", Prefix, (*graph.Graph).Shapes, layers, prefix, input, tensors)
 }
 
 // Encoder is FromSequential for an encoder, whose input is an image's shape [C,H,W] and whose tensors
 // are called encoder.* in the graph.
-func Encoder(layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
+func Encoder(layers []string, prefix string, input []int, tensors map[string][]int) (g *graph.Graph, constants map[string]Constant, err error) {
 	return fromSequential("x", EncoderPrefix, (*graph.Graph).EncoderShapes, layers, prefix, input, tensors)
 }
 
 func fromSequential(name, own string, check func(*graph.Graph, map[string][]int) (map[string][]int, error),
-	layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, error) {
+	layers []string, prefix string, input []int, tensors map[string][]int) (*graph.Graph, map[string]Constant, error) {
 	b := &builder{
-		graph:   &graph.Graph{Input: graph.Value{Name: name, Shape: input}, Output: name},
-		prefix:  own,
-		tensors: map[string][]int{},
-		shape:   input,
+		graph:     &graph.Graph{Input: graph.Value{Name: name, Shape: input}, Output: name},
+		prefix:    own,
+		tensors:   map[string][]int{},
+		constants: map[string]Constant{},
+		shape:     input,
 	}
 	for name, shape := range tensors {
 		if rest, belongs := strings.CutPrefix(name, prefix); belongs {
@@ -61,16 +69,16 @@ func fromSequential(name, own string, check func(*graph.Graph, map[string][]int)
 		b.index = i
 		if err := b.layer(text); err != nil {
 			// Not %w: a graph's fault is of another kind, that of a broken file.
-			return nil, fault.Invalid("layer %d, %s: %v", i, fault.Excerpt(strings.TrimSpace(text)), err)
+			return nil, nil, fault.Invalid("layer %d, %s: %v", i, fault.Excerpt(strings.TrimSpace(text)), err)
 		}
 	}
 	if _, err := check(b.graph, b.tensors); err != nil {
-		return nil, fault.Invalid("layer list: %v", err)
+		return nil, nil, fault.Invalid("layer list: %v", err)
 	}
 	if err := b.checkUnread(prefix, len(layers)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return b.graph, nil
+	return b.graph, b.constants, nil
 }
 
 // OutputRange is the range that the graph's last operator confines its output to, where it does:
@@ -94,11 +102,12 @@ func OutputRange(g *graph.Graph) (low, high float64, known bool) {
 
 // builder appends nodes to the graph's end.
 type builder struct {
-	graph   *graph.Graph
-	prefix  string           // of its tensors and nodes
-	tensors map[string][]int // the network's, by their names in the graph
-	shape   []int            // of the graph's output so far
-	index   int              // of the layer at work
+	graph     *graph.Graph
+	prefix    string           // of its tensors and nodes
+	tensors   map[string][]int // the network's, by their names in the graph
+	constants map[string]Constant
+	shape     []int // of the graph's output so far
+	index     int   // of the layer at work
 }
 
 func (b *builder) layer(text string) error {
@@ -161,6 +170,34 @@ func (b *builder) bias(inputs []string, a *arguments, extent int) ([]string, err
 	}
 	name, err := b.parameter("bias", extent)
 	return append(inputs, name), err
+}
+
+// affine is a normalisation's scale and shift: its weight and bias, or ones and zeros where it has none.
+func (b *builder) affine(a *arguments, extent int) ([]string, error) {
+	affine := a.boolean("affine", true)
+	shifts := a.boolean("bias", true) && affine
+	if a.err != nil {
+		return nil, a.err
+	}
+	var inputs []string
+	for _, p := range []struct {
+		name   string
+		learnt bool
+		value  float32
+	}{{"weight", affine, 1}, {"bias", shifts, 0}} {
+		tensor := b.tensor(p.name)
+		if p.learnt {
+			if _, err := b.parameter(p.name, extent); err != nil {
+				return nil, err
+			}
+		} else if _, there := b.tensors[tensor]; there {
+			return nil, fmt.Errorf("it says that it has no %s, but the state dict has it", p.name)
+		} else {
+			b.tensors[tensor], b.constants[tensor] = []int{extent}, Constant{extent, p.value}
+		}
+		inputs = append(inputs, tensor)
+	}
+	return inputs, nil
 }
 
 // operator appends a node of the layer's own: its activation, then tensors.

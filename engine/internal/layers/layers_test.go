@@ -69,7 +69,7 @@ func TestFromSequential_trained_decoders(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dict := stateDict(t, c.name)
-			g, err := FromSequential(c.layers, "decoder.", []int{c.d}, dict)
+			g, _, err := FromSequential(c.layers, "decoder.", []int{c.d}, dict)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,11 +113,11 @@ func TestFromSequential_example_lists(t *testing.T) {
 		if name == "terrain" {
 			d = []int{128}
 		}
-		got, err := FromSequential(list, "decoder.", d, dict)
+		got, _, err := FromSequential(list, "decoder.", d, dict)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		want, err := FromSequential(layers, "decoder.", d, dict)
+		want, _, err := FromSequential(layers, "decoder.", d, dict)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -184,7 +184,7 @@ func TestFromSequential_arguments(t *testing.T) {
 		for name, shape := range c.dict {
 			dict["0."+name] = shape
 		}
-		g, err := FromSequential([]string{c.layer, "Dropout(p=0.5)", "Identity()"}, "", []int{4, 6, 6}, dict)
+		g, _, err := FromSequential([]string{c.layer, "Dropout(p=0.5)", "Identity()"}, "", []int{4, 6, 6}, dict)
 		if err != nil {
 			t.Errorf("%s: %v", c.layer, err)
 			continue
@@ -206,9 +206,42 @@ func TestFromSequential_arguments(t *testing.T) {
 	}
 }
 
+// A normalisation that learnt no scale or no shift has ones and zeros, as PyTorch prints it.
+func TestFromSequential_constants(t *testing.T) {
+	ones, zeros := Constant{4, 1}, Constant{4, 0}
+	for _, c := range []struct {
+		layer string
+		dict  []string
+		want  map[string]Constant
+	}{
+		{"BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=False, track_running_stats=True)", []string{"running_mean", "running_var"}, map[string]Constant{"decoder.0.weight": ones, "decoder.0.bias": zeros}},
+		{"BatchNorm2d(4, eps=1e-05, momentum=None, affine=False, track_running_stats=True, bias=False)", []string{"running_mean", "running_var"}, map[string]Constant{"decoder.0.weight": ones, "decoder.0.bias": zeros}},
+		{"BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, bias=False)", []string{"weight", "running_mean", "running_var"}, map[string]Constant{"decoder.0.bias": zeros}},
+		{"BatchNorm2d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True, bias=True)", []string{"weight", "bias", "running_mean", "running_var"}, map[string]Constant{}},
+		{"GroupNorm(2, 4, eps=1e-05, affine=False)", nil, map[string]Constant{"decoder.0.weight": ones, "decoder.0.bias": zeros}},
+		{"GroupNorm(2, 4, eps=1e-05, affine=True)", []string{"weight", "bias"}, map[string]Constant{}},
+	} {
+		dict := map[string][]int{"0.num_batches_tracked": {}}
+		for _, name := range c.dict {
+			dict["0."+name] = []int{4}
+		}
+		g, constants, err := FromSequential([]string{c.layer}, "", []int{4, 6, 6}, dict)
+		if err != nil {
+			t.Errorf("%s: %v", c.layer, err)
+			continue
+		}
+		if !reflect.DeepEqual(constants, c.want) {
+			t.Errorf("%s: constants %v, want %v", c.layer, constants, c.want)
+		}
+		if inputs := g.Nodes[0].Inputs; !slices.Equal(inputs[:3], []string{"z", "decoder.0.weight", "decoder.0.bias"}) {
+			t.Errorf("%s: inputs %v", c.layer, inputs)
+		}
+	}
+}
+
 func TestFromSequential_prefix(t *testing.T) {
 	dict := map[string][]int{"net.g.0.weight": {4, 3, 2, 2}, "net.h.0.weight": {9}}
-	g, err := FromSequential([]string{"ConvTranspose2d(4, 3, 2)", "Flatten()", "Unflatten(1, torch.Size([3, 2, 2]))"}, "net.g.", []int{4}, dict)
+	g, _, err := FromSequential([]string{"ConvTranspose2d(4, 3, 2)", "Flatten()", "Unflatten(1, torch.Size([3, 2, 2]))"}, "net.g.", []int{4}, dict)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,13 +275,19 @@ func TestFromSequential_faults(t *testing.T) {
 		{[]string{"ReLU()", "ConvTranspose2d(4, 3, 2)"}, conv, "layer 1, ConvTranspose2d(4, 3, 2): its input is [4], not [C,H,W]; put an Unflatten before it"},
 		{[]string{"ConvTranspose2d(4, 3, 2)", "Linear(12, 5)"}, map[string][]int{"decoder.0.weight": {4, 3, 2, 2}, "decoder.1.weight": {5, 12}}, "layer 1, Linear(12, 5): its input is [3 2 2]; put a Flatten before it"},
 		{[]string{"Linear(5, 6)"}, map[string][]int{"decoder.0.weight": {6, 5}}, `layer 0, Linear(5, 6): graph: node "decoder.0" (Gemm): input has 4 features, weight decoder.0.weight [6 5] wants 5`},
-		{[]string{"BatchNorm1d(4, affine=False)"}, nil, "layer 0, BatchNorm1d(4, affine=False): want affine=True and track_running_stats=True, so that it has weights and running statistics"},
+		{[]string{"BatchNorm1d(4, affine=False)"}, nil, "layer 0, BatchNorm1d(4, affine=False): the state dict lacks its running_mean"},
+		{[]string{"BatchNorm1d(4)"}, map[string][]int{"decoder.0.running_mean": {4}, "decoder.0.running_var": {4}}, "layer 0, BatchNorm1d(4): the state dict lacks its weight"},
+		{[]string{"BatchNorm1d(4, affine=False)"}, map[string][]int{"decoder.0.weight": {4}}, "layer 0, BatchNorm1d(4, affine=False): it says that it has no weight, but the state dict has it"},
+		{[]string{"GroupNorm(2, 4, bias=False)"}, map[string][]int{"decoder.0.weight": {4}, "decoder.0.bias": {4}}, "layer 0, GroupNorm(2, 4, bias=False): it says that it has no bias, but the state dict has it"},
+		{[]string{"BatchNorm1d(4, affine=0)"}, nil, "layer 0, BatchNorm1d(4, affine=0): affine: want True or False, got 0"},
+		{[]string{"BatchNorm1d(4, track_running_stats=False)"}, nil, "layer 0, BatchNorm1d(4, track_running_stats=False): track_running_stats=False normalises by the batch's own statistics; want running ones"},
+		{[]string{"GroupNorm(1, 1000000, affine=False)"}, nil, `layer 0, GroupNorm(1, 1000000, affine=False): graph: node "decoder.0" (GroupNormalization): scale decoder.0.weight: want [4], got [1000000]`},
 		{[]string{"Linear(4, 6)"}, map[string][]int{"decoder.0.weight": {6, 4}}, `layer list: graph: output "decoder.0": want [C,H,W], got [6]`},
 		{[]string{"ConvTranspose2d(4, 3, 2)"}, map[string][]int{"decoder.0.weight": {4, 3, 2, 2}, "decoder.1.weight": {3}, "decoder.1.num_batches_tracked": {}},
 			"layer list: no layer of the 1 reads decoder.1.weight of the state dict; complete the list"},
 		{nil, nil, "layer list: graph: 0 nodes; want 1 to 4096"},
 	} {
-		_, err := FromSequential(c.layers, "decoder.", []int{4}, c.dict)
+		_, _, err := FromSequential(c.layers, "decoder.", []int{4}, c.dict)
 		if err == nil || err.Error() != c.want || !errors.Is(err, fault.ErrInvalidArgument) || errors.Is(err, fault.ErrBadModel) {
 			t.Errorf("%v:\n got %v\nwant %s", c.layers, err, c.want)
 		}
@@ -267,7 +306,7 @@ func FuzzFromSequential(f *testing.F) {
 			return
 		}
 		dict := map[string][]int{"0.weight": {4, 3, 2, 2}, "0.bias": {3}, "1.weight": {3}}
-		if g, err := FromSequential(layers, "", []int{4}, dict); err == nil && len(g.Nodes) == 0 {
+		if g, _, err := FromSequential(layers, "", []int{4}, dict); err == nil && len(g.Nodes) == 0 {
 			t.Error("a graph without nodes was accepted")
 		}
 	})

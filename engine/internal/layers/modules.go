@@ -17,7 +17,7 @@ type module struct {
 }
 
 var (
-	normArguments = []string{"num_features", "eps", "momentum", "affine", "track_running_stats"}
+	normArguments = []string{"num_features", "eps", "momentum", "affine", "track_running_stats", "bias"}
 	dropout       = module{[]string{"p", "inplace"}, false, identity}
 )
 
@@ -28,7 +28,7 @@ var modules = map[string]module{
 		true, convTranspose},
 	"BatchNorm1d":         {normArguments, false, batchNorm},
 	"BatchNorm2d":         {normArguments, true, batchNorm},
-	"GroupNorm":           {[]string{"num_groups", "num_channels", "eps", "affine"}, false, groupNorm},
+	"GroupNorm":           {[]string{"num_groups", "num_channels", "eps", "affine", "bias"}, false, groupNorm},
 	"ReLU":                {[]string{"inplace"}, false, activation(graph.Relu)},
 	"SiLU":                {[]string{"inplace"}, false, activation(graph.Silu)},
 	"Tanh":                {nil, false, activation(graph.Tanh)},
@@ -169,14 +169,17 @@ func batchNorm(b *builder, a *arguments) error {
 	features := a.required("num_features")
 	epsilon := a.number("eps", 1e-5)
 	a.number("momentum", 0.1)
-	if !a.boolean("affine", true) || !a.boolean("track_running_stats", true) {
-		return errors.New("want affine=True and track_running_stats=True, so that it has weights and running statistics")
+	if !a.boolean("track_running_stats", true) {
+		return errors.New("track_running_stats=False normalises by the batch's own statistics; want running ones")
 	}
 	if a.err != nil {
 		return a.err
 	}
-	var inputs []string
-	for _, name := range []string{"weight", "bias", "running_mean", "running_var"} {
+	inputs, err := b.affine(a, features)
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"running_mean", "running_var"} {
 		tensor, err := b.parameter(name, features)
 		if err != nil {
 			return err
@@ -189,21 +192,14 @@ func batchNorm(b *builder, a *arguments) error {
 func groupNorm(b *builder, a *arguments) error {
 	groups, channels := a.required("num_groups"), a.required("num_channels")
 	epsilon := a.number("eps", 1e-5)
-	if !a.boolean("affine", true) {
-		return errors.New("want affine=True, so that it has weights")
-	}
 	if a.err != nil {
 		return a.err
 	}
-	weight, err := b.parameter("weight", channels)
+	inputs, err := b.affine(a, channels)
 	if err != nil {
 		return err
 	}
-	bias, err := b.parameter("bias", channels)
-	if err != nil {
-		return err
-	}
-	return b.operator(graph.GroupNormalization, graph.Attributes{Epsilon: &epsilon, NumGroups: groups}, weight, bias)
+	return b.operator(graph.GroupNormalization, graph.Attributes{Epsilon: &epsilon, NumGroups: groups}, inputs...)
 }
 
 func upsample(b *builder, a *arguments) error {

@@ -40,7 +40,7 @@ func TestRoundTrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := file.Save(path); err != nil {
+	if err := Write(path, file.Model()); err != nil {
 		t.Fatal(err)
 	}
 	second, err := os.ReadFile(path)

@@ -86,9 +86,6 @@ func Encode(m *Model) ([]byte, error) {
 	return buffer.Bytes(), err
 }
 
-// Save writes the model as Write does.
-func (f *File) Save(path string) error { return Write(path, f.model) }
-
 // encode writes a model that has been checked.
 func (m *Model) encode(w io.Writer) error {
 	metadata := map[string]string{"format": "brenier", "version": Version}

@@ -36,6 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--heights", metavar="FILE", help="the points' heights [N], an .npy file")
     add("--tol", type=float, default=1e-3, metavar="T", help="chi-squared of the fit (default %(default)s)")
     add("--seed", type=int, default=0, metavar="N", help="of the fit's noise (default %(default)s)")
+    add(
+        "--images",
+        type=int,
+        default=2048,
+        metavar="N",
+        help="with points: keep the mean and deviation of N images in the model (default %(default)s)",
+    )
     add("--weights", choices=("f32", "f16"), default="f32", help="what weights are kept as")
 
 
@@ -48,13 +55,15 @@ def run(arguments: argparse.Namespace) -> int:
             )
     if (arguments.points is None) != (not arguments.fit and arguments.heights is None):
         raise UsageError("--points goes with --fit or --heights, and they with --points")
+    if arguments.images < 0:
+        raise UsageError(f"--images: want 0 or more, got {arguments.images}")
     if arguments.fit and arguments.heights is not None:
         raise UsageError("want --fit or --heights, not both")
     low, high = _range(arguments.range)
     input_shape, output_shape = (_shape(flag, getattr(arguments, flag)) for flag in ("input", "output"))
     points, heights = _array("--points", arguments.points), _array("--heights", arguments.heights)
 
-    def write(path: str, fitted: Any) -> None:
+    def write(path: str, fitted: Any, images: int = arguments.images) -> None:
         export(
             path,
             arguments.decoder,
@@ -65,13 +74,14 @@ def run(arguments: argparse.Namespace) -> int:
             input_shape=input_shape,
             output_shape=output_shape,
             weights="float16" if arguments.weights == "f16" else "float32",
+            images=images,
         )
 
     if not arguments.fit:
         write(arguments.out, heights)
     else:
         with tempfile.TemporaryDirectory() as folder:  # what cannot be exported is said before a long fit
-            write(os.path.join(folder, "model.safetensors"), np.zeros(len(points)))
+            write(os.path.join(folder, "model.safetensors"), np.zeros(len(points)), images=0)
         found = fit(points, tol=arguments.tol, seed=arguments.seed)
         with found.model:
             write(arguments.out, found)

@@ -17,7 +17,7 @@ import json
 import sys
 
 from ..training import train
-from ..training.settings import DECODERS, LOSS_NAMES
+from ..training.settings import DECODERS, LOSS_NAMES, PRECISIONS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +56,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seed", type=int, default=0, metavar="N", help="the same seed gives the same weights (default 0)")
     add("--tol", type=float, default=1e-2, metavar="T", help="chi-squared of the fit (default %(default)s)")
     add("--weights", choices=("f32", "f16"), default="f32", help="what weights and codes are kept as")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        default=PRECISIONS[0],
+        help="of products while training; auto: bfloat16 on a GPU that has it, else float32",
+    )
     add("--device", default="auto", metavar="DEVICE", help="auto, cpu, cuda, cuda:1 (default auto)")
     add("--threads", type=int, metavar="N", help="CPU threads; else all processors")
     add("--resume", action="store_true", help="go on from FILE.checkpoint, which an interrupted run leaves")
@@ -80,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         tol=arguments.tol,
         weights="float16" if arguments.weights == "f16" else "float32",
+        precision=arguments.precision,
         device=arguments.device,
         threads=arguments.threads,
         resume=arguments.resume,

@@ -55,6 +55,7 @@ def export(
     encoder: Source | None = None,
     encoder_layers: Layers | None = None,
     encoder_prefix: str = "encoder",
+    images: int = 2048,
 ) -> None:
     """Writes a model file: a decoder, an encoder if there is one, and a map if ``fit`` is given.
 
@@ -102,6 +103,9 @@ def export(
         d values, of the same operators: what :meth:`Model.encode` does.
     encoder_layers, encoder_prefix
         As ``layers`` and ``prefix``, of the encoder. Both networks may be in one state dict.
+    images : int
+        With a map: keep the mean and the deviation of so many of the model's images in the file, which
+        fields need (:meth:`Model.measure_images`). They are made now, on the CPU. 0: none.
 
     Raises
     ------
@@ -126,6 +130,7 @@ def export(
     if weights not in _TOLERANCE:
         raise InvalidArgumentError(f"weights: want float32 or float16, got {weights!r}")
 
+    images = _arrays.count("images", images)
     tensors, metadata = _map(points, fit)
     dimension = tensors["ot.points"].shape[1] if tensors else None
     source = network.read("decoder", decoder, layers, prefix)
@@ -151,11 +156,14 @@ def export(
     def check(written: str) -> None:
         random = np.random.default_rng(0)
         z = random.standard_normal((3, math.prod(shape)), np.float32)
-        images = random.uniform(low, high, (3, *image)).astype(np.float32)
+        x = random.uniform(low, high, (3, *image)).astype(np.float32)
         with load(written, device="cpu") as model:
             network.compare(source, model.decode, z, shape, _share(source, weights), high - low)
             if reader is not None:
-                network.compare(reader, model.encode, images, image, _share(reader, weights))
+                network.compare(reader, model.encode, x, image, _share(reader, weights))
+            if images and dimension:
+                model.measure_images(images)
+                model.save(written)
 
     safetensors.write(path, tensors, metadata, check)
 

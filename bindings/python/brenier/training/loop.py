@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..errors import FileError, InvalidArgumentError
+from ..errors import FileError, InvalidArgumentError, UnsupportedError
 from ..exporter.safetensors import replacing
 from . import losses, networks
 from .progress import Progress
@@ -30,7 +30,7 @@ from .settings import Settings
 _WARM_UP = 0.1  # the share of the schedule in which the rate rises
 _ADVERSARY_FROM = 0.5  # the share after which the adversarial term acts
 _KEEP_EVERY = 60.0  # seconds between checkpoints
-_VERSION = 1
+_VERSION = 2
 
 
 class Autoencoder:
@@ -213,25 +213,28 @@ def _one_step(autoencoder: Autoencoder, x: torch.Tensor, share: float) -> torch.
         for group in optimiser.param_groups:
             group["lr"] = s.rate * rate(share)
     generator = _generator(s.seed, 2, autoencoder.step, autoencoder.device.type)
-    with half_where_it_pays(autoencoder.device):
-        z = autoencoder.encoder(x)
+    adversary = autoencoder.modules.get("discriminator") if share >= _ADVERSARY_FROM else None
+    # What a network makes is float32 before anything is computed of it; losses are outside of the context.
+    with products(s.precision, autoencoder.device):
+        z = autoencoder.encoder(x).float()
         noise = torch.randn(z.shape, device=z.device, generator=generator)
-        made = autoencoder.decoder(z + s.noise * noise)
-        loss = losses.LOSSES[s.loss](made, x)
-        total = loss
-        adversary = autoencoder.modules.get("discriminator") if share >= _ADVERSARY_FROM else None
-        if adversary is not None:
+        made = autoencoder.decoder(z + s.noise * noise).float()
+    loss = total = losses.LOSSES[s.loss](made, x)
+    if adversary is not None:
+        adversary.requires_grad_(False)
+        with products(s.precision, autoencoder.device):
             # Of the decoder alone: the codes stay where the reconstruction puts them.
-            made = autoencoder.decoder(z.detach() + s.noise * noise)
-            adversary.requires_grad_(False)
-            total = loss + s.adversarial * losses.decoder_hinge(adversary(made))
-            adversary.requires_grad_(True)
+            made = autoencoder.decoder(z.detach() + s.noise * noise).float()
+            score = adversary(made).float()
+        total = loss + s.adversarial * losses.decoder_hinge(score)
+        adversary.requires_grad_(True)
     main.zero_grad(set_to_none=True)
     torch.autograd.backward(total)
     main.step()
     if adversary is not None:
-        with half_where_it_pays(autoencoder.device):
-            hinge = losses.discriminator_hinge(adversary(x), adversary(made.detach()))
+        with products(s.precision, autoencoder.device):
+            real, false = adversary(x).float(), adversary(made.detach()).float()
+        hinge = losses.discriminator_hinge(real, false)
         optimiser = autoencoder.optimisers["discriminator"]
         optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(hinge)
@@ -298,11 +301,41 @@ def decode(autoencoder: Autoencoder, codes: NDArray[np.float32], batch: int = 51
     return np.asarray(torch.cat(parts).numpy(), np.float32)
 
 
-def half_where_it_pays(device: torch.device) -> Any:
-    """bfloat16 for products on a GPU that multiplies it (Ampere and later); float32 elsewhere."""
-    if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return contextlib.nullcontext()
+def precision(asked: str, device: str) -> str:
+    """What ``"auto"`` is on a device: bfloat16 on a GPU that multiplies it (Ampere and later), else float32.
+
+    Raises
+    ------
+    UnsupportedError
+        bfloat16 was asked for, and this PyTorch or processor cannot train with it.
+    """
+    on = torch.device(device)
+    if asked == "auto":
+        pays = on.type == "cuda" and torch.cuda.get_device_capability(on) >= (8, 0)
+        return "bfloat16" if pays else "float32"
+    if asked == "bfloat16":
+        shape = (1, 16, 16)
+        with torch.random.fork_rng(devices=[]):
+            network = nn.Sequential(
+                networks.encoder(*shape, 2, 2), networks.decoder(*shape, 2, 2, "transpose")
+            )
+        place(network, on, torch.channels_last)
+        try:
+            with products(asked, on):
+                made = network(torch.zeros(2, *shape, device=on))
+            torch.autograd.backward(made.float().sum())
+        except RuntimeError as error:
+            raise UnsupportedError(
+                f"precision: bfloat16 cannot be trained with on {device}: {error}"
+            ) from error
+    return asked
+
+
+def products(precision: str, device: torch.device) -> Any:
+    """The context in which the networks' products are of that precision; weights stay float32."""
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
 @contextlib.contextmanager

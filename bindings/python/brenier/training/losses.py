@@ -10,12 +10,7 @@ import torch.nn.functional as F
 Loss = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
-def _bce(images: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    with torch.autocast(images.device.type, enabled=False):  # not to be had in half precision
-        return F.binary_cross_entropy(images.float(), wanted.float())
-
-
-LOSSES: dict[str, Loss] = {"mse": F.mse_loss, "l1": F.l1_loss, "bce": _bce}
+LOSSES: dict[str, Loss] = {"mse": F.mse_loss, "l1": F.l1_loss, "bce": F.binary_cross_entropy}
 
 
 def discriminator_hinge(real: torch.Tensor, made: torch.Tensor) -> torch.Tensor:

@@ -17,7 +17,7 @@ from ..fitting import FitProgress, fit
 from ..model import Model, load
 from . import pictures
 from .progress import Progress
-from .settings import Settings, default_epochs
+from .settings import PRECISIONS, Settings, default_epochs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -76,6 +76,7 @@ def train(
     seed: int = 0,
     tol: float = 1e-2,
     weights: Literal["float32", "float16"] = "float32",
+    precision: Literal["auto", "float32", "bfloat16"] = "auto",
     device: str = "auto",
     threads: int | None = None,
     resume: bool = False,
@@ -123,9 +124,11 @@ def train(
         Of the fit, see :func:`brenier.fit`.
     weights : {"float32", "float16"}
         What weights and codes are kept as.
+    precision : {"auto", "float32", "bfloat16"}
+        Of the networks' products while training; weights and losses are float32. "auto": bfloat16 on a GPU
+        from Ampere on, float32 elsewhere.
     device : str
-        "auto", "cpu", "cuda", "cuda:1", to train and to fit on. On a GPU from Ampere on, products are
-        in bfloat16.
+        "auto", "cpu", "cuda", "cuda:1", to train and to fit on.
     threads : int, optional
         CPU threads. Default: all processors.
     resume : bool
@@ -136,7 +139,7 @@ def train(
     Raises
     ------
     UnsupportedError
-        PyTorch or Pillow is missing.
+        PyTorch or Pillow is missing, or bfloat16 is asked for where there is none.
     InvalidArgumentError, FileError
         Images that cannot be learnt from, a checkpoint in the way or of other settings.
 
@@ -164,6 +167,9 @@ def train(
             f"{checkpoint_path}: a training that has not ended; resume it (--resume), or remove the file"
         )
     torch_device = _device(torch, device)
+    if precision not in PRECISIONS:
+        raise InvalidArgumentError(f"precision: want one of {', '.join(PRECISIONS)}, got {precision!r}")
+    resolved = loop.precision(precision, torch_device)
 
     watch = _Watch()
     array = datasets.images(images, _LEARNABLE, size)
@@ -183,11 +189,12 @@ def train(
         batch=batch,
         rate=rate,
         seed=seed,
+        precision=resolved,
     )
     watch.lap("read")
     show.note(
         f"{n:,} images of {height}x{width}x{channels}, codes of {settings.latent}, {settings.epochs} epochs, "
-        f"on {torch_device}"
+        f"{settings.precision} on {torch_device}"
     )
     with loop.deterministic(threads):
         autoencoder = loop.Autoencoder(settings, (channels, height, width), torch_device)

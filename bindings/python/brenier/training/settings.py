@@ -9,6 +9,7 @@ from ..errors import InvalidArgumentError
 
 DECODERS = ("transpose", "upsample")
 LOSS_NAMES = ("mse", "bce", "l1")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Settings:
     batch: int
     rate: float
     seed: int
+    precision: str  # "float32" or "bfloat16"; "auto" is one of them by now
 
     def __post_init__(self) -> None:
         for name, least in (("latent", 1), ("base", 1), ("epochs", 1), ("batch", 2), ("seed", 0)):
@@ -34,7 +36,7 @@ class Settings:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0) or (name == "rate" and value == 0):
                 raise InvalidArgumentError(f"{name}: want a number above 0, got {value}")
-        for name, choices in (("decoder", DECODERS), ("loss", LOSS_NAMES)):
+        for name, choices in (("decoder", DECODERS), ("loss", LOSS_NAMES), ("precision", PRECISIONS[1:])):
             if getattr(self, name) not in choices:
                 raise InvalidArgumentError(
                     f"{name}: want one of {', '.join(choices)}, got {getattr(self, name)!r}"
