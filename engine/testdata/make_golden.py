@@ -62,9 +62,9 @@ def main() -> None:
         tensors = read(path)
         encoder = loaded(networks.encoder(1, 28, 28, LATENT, BASE), tensors, "encoder.")
         decoder = loaded(networks.decoder(1, 28, 28, LATENT, BASE, "transpose"), tensors, "decoder.")
-        z = encoder(torch.from_numpy(images).double())
-        golden[prefix + "z"] = z.numpy().astype(np.float32)
-        golden[prefix + "x"] = decoder(torch.from_numpy(golden["mnist.z"]).double()).numpy().astype(np.float32)
+        for name, net, given in (("z", encoder, "mnist.images"), ("x", decoder, "mnist.z")):
+            made = net(torch.from_numpy(golden[given]).double())
+            golden[prefix + name] = made.numpy().astype(np.float32)
     safetensors.write(HERE / "golden.safetensors", golden, {}, check=lambda path: None)
 
 
