@@ -80,30 +80,17 @@ func TestCUDAExampleModels(t *testing.T) {
 				t.Errorf("codes: %v", err)
 			}
 
-			z, _, err := ReadTensor("testdata/golden.safetensors", example.name+".z")
-			if err != nil {
-				t.Fatal(err)
-			}
-			golden, _, err := ReadTensor("testdata/golden.safetensors", example.name+".x")
-			if err != nil {
-				t.Fatal(err)
-			}
 			const images = 2 // of the double's patience
-			size := len(golden) / (len(z) / d)
-			decoded := make([]float32, images*size)
-			if err := m.Decode(z[:images*d], Float32Image(decoded, NCHW)); err != nil {
-				t.Fatal(err)
-			}
 			info := m.Info()
-			worst := 0.0
-			for i, v := range decoded {
-				worst = max(worst, math.Abs(float64(v)-float64(golden[i])))
-			}
-			t.Logf("largest error %.2g of the range", worst/(info.High-info.Low))
+			width, size := info.High-info.Low, info.Channels*info.Height*info.Width
+			z, x := golden(t, example.name+".z"), golden(t, example.name+".x")
 			// The golden is of weights that the file rounded to float16, too.
-			if limit := 2e-3*(info.High-info.Low) + example.tolerance; !(worst <= limit) {
-				t.Errorf("largest error %v, want at most %v", worst, limit)
+			decodes(t, m, z[:images*d], x[:images*size], 2e-3*width+example.tolerance)
+			if example.name != "mnist" {
+				return
 			}
+			decodes(t, m, z[:images*d], golden(t, "mnist.kept.x")[:images*size], 2e-3*width)
+			encodes(t, m, golden(t, "mnist.images")[:images*size], golden(t, "mnist.kept.z")[:images*d], 2e-3)
 		})
 	}
 }

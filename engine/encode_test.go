@@ -262,7 +262,7 @@ func trainedImport(t *testing.T) DecoderImport {
 	realdata.Open(t, "mnist_ae")
 	o := DecoderImport{StateDict: realdata.Path(t, "models/mnist_ae.safetensors"), Prefix: "decoder.", Input: []int{64}, EncoderPrefix: "encoder."}
 	for path, text := range map[string]*string{"mnist.layers": &o.Layers, "mnist_encoder.layers": &o.EncoderLayers} {
-		data, err := os.ReadFile("../examples/models/" + path)
+		data, err := os.ReadFile("internal/layers/testdata/" + path)
 		if err != nil {
 			t.Fatal(err)
 		}

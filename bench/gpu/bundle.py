@@ -14,7 +14,12 @@ from pathlib import Path
 import sources
 
 LIMIT = 64 << 20
-READ_BY_TESTS = ("examples/models", "engine/internal/cpu/testdata", "engine/internal/reference/testdata")
+READ_BY_TESTS = (
+    "examples/models",
+    "engine/internal/cpu/testdata",
+    "engine/internal/layers/testdata",
+    "engine/internal/reference/testdata",
+)
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ def transposed(ins, outs, kernel, stride, pad, normal=True):
 
 
 def decoders() -> dict:
-    """The decoders of the example models, with random weights: net, dimension of the code, batches."""
+    """The decoders that the benchmarks run, with random weights: net, dimension of the code, batches."""
     nn = torch.nn
     mnist = transposed(64, 256, 7, 1, 0) + transposed(256, 128, 4, 2, 1) + transposed(128, 1, 4, 2, 1, False)
     terrain = [nn.ConvTranspose2d(128, 512, 4), nn.BatchNorm2d(512), nn.LeakyReLU(0.2)]

@@ -175,6 +175,8 @@ func TestCalls(t *testing.T) {
 		{[]string{"info", "m", "--device", "cpu", "--precision", "float16"}, exitFailed, `precision: want f16, bf16 or f32, got "float16"`},
 		{[]string{"fit", "/nowhere/p.npy"}, exitFailed, "no such file"},
 		{[]string{"fit", "p.npy", "--tol", "-1"}, exitFailed, "p.npy"},
+		{[]string{"fit", "p.npy", "--count", "-1"}, exitUsage, "--count: want 1 or more, or 0, got -1"},
+		{[]string{"fit", "p.npy", "--count", "9", "--masses", "m.npy"}, exitUsage, "--count: --heights, --start and --masses hold for all of their points only"},
 		{[]string{"import", "s"}, exitUsage, "--layers is missing"},
 		{[]string{"import", "d/net.ONNX", "--layers", "l"}, exitUsage, "net.ONNX: want a state dict (safetensors); brenier export takes this"},
 		{[]string{"import", "s", "--layers", "l"}, exitUsage, "--input is missing"},
@@ -547,6 +549,24 @@ func TestFit(t *testing.T) {
 		masses[7] = -1
 		writeNpy(t, file, masses, 40)
 		if _, stderr := cli(t, exitFailed, "fit", points, "--masses", file); !strings.Contains(stderr, "masses: row 7 is -1") {
+			t.Error(stderr)
+		}
+	})
+	t.Run("some_of_the_points", func(t *testing.T) {
+		all := gaussians(7, 40*2)
+		some, _ := fit(t, "--count", "15", "--seed", "3")
+		last, taken := -1, some.Tensor("ot.points")
+		for i := range 15 {
+			row := slices.IndexFunc(all, func(v float32) bool { return v == taken[2*i] }) / 2
+			if row <= last || all[2*row+1] != taken[2*i+1] {
+				t.Errorf("point %d is row %d of the file, the one before it row %d: want rows in their order", i, row, last)
+			}
+			last = row
+		}
+		if other, _ := fit(t, "--count", "15", "--seed", "4"); slices.Equal(other.Tensor("ot.points"), taken) {
+			t.Error("another seed took the same points")
+		}
+		if _, stderr := cli(t, exitFailed, "fit", points, "--count", "41"); !strings.Contains(stderr, "--count: want 41 of the points, "+points+" has 40") {
 			t.Error(stderr)
 		}
 	})

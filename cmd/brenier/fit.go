@@ -4,6 +4,8 @@ import (
 	"flag"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 
 	"brenier/engine"
 )
@@ -14,6 +16,7 @@ var fitCommand = command{
 	examples: []string{
 		"fit codes.npy --out map.safetensors",
 		"fit latents.safetensors:latents --decoder decoder.safetensors --tol 1e-3 --out digits.safetensors",
+		"fit digits.safetensors:ot.points --count 10000 --decoder digits.safetensors --points-dtype f16 --out small.safetensors",
 		"fit codes.npy --heights heights.npy --out measured.safetensors",
 		"fit codes.npy --out map.safetensors --plot map.png",
 	},
@@ -23,6 +26,7 @@ var fitCommand = command{
 // fitting is the flags of a fit.
 type fitting struct {
 	options     engine.FitOptions
+	count       int
 	pointsDType string
 	masses      string
 	heights     string
@@ -36,6 +40,7 @@ func (f *fitting) flags(flags *flag.FlagSet) {
 	flags.Float64Var(&f.options.Tolerance, "tol", engine.DefaultTolerance, "stop at this `chi-squared`")
 	flags.Uint64Var(&f.options.SamplesMax, "samples-max", 0, "give up after `n` samples; 0: chosen from N")
 	flags.Uint64Var(&f.options.Seed, "seed", 0, "`seed` of the samples: same seed, points and flags, same heights")
+	flags.IntVar(&f.count, "count", 0, "take `n` of the points, drawn by --seed; 0: all")
 	flags.StringVar(&f.pointsDType, "points-dtype", "f32", "keep points as `type` f32 or f16")
 	flags.StringVar(&f.masses, "masses", "", "wanted mass of each point [N], a `file` like POINTS; else equal")
 	flags.StringVar(&f.heights, "heights", "", "take these heights [N], a `file` like POINTS, and only measure them")
@@ -48,6 +53,35 @@ func (f *fitting) flags(flags *flag.FlagSet) {
 
 // dtypes are how a model file can keep numbers.
 var dtypes = map[string]engine.DType{"f32": engine.F32, "f16": engine.F16}
+
+// points are those that are fitted: a file's, or some of them.
+func (f *fitting) points(c *console, path string) (points []float32, d int, err error) {
+	if f.count < 0 {
+		return nil, 0, usagef("--count: want 1 or more, or 0, got %d", f.count)
+	}
+	if f.count != 0 && (f.heights != "" || f.start != "" || f.masses != "") {
+		return nil, 0, usagef("--count: --heights, --start and --masses hold for all of their points only")
+	}
+	points, n, d, err := readMatrix(c, path)
+	if err != nil || f.count == 0 {
+		return points, d, err
+	}
+	if f.count > n {
+		return nil, 0, fmt.Errorf("--count: want %d of the points, %s has %d", f.count, path, n)
+	}
+	return subset(points, d, f.count, f.options.Seed), d, nil
+}
+
+// subset takes count rows of d, drawn without return, in their order.
+func subset(rows []float32, d, count int, seed uint64) []float32 {
+	chosen := rand.New(rand.NewPCG(seed, 0)).Perm(len(rows) / d)[:count]
+	slices.Sort(chosen)
+	taken := make([]float32, 0, count*d)
+	for _, i := range chosen {
+		taken = append(taken, rows[i*d:(i+1)*d]...)
+	}
+	return taken
+}
 
 // fit does it, with progress.
 func (f *fitting) fit(c *console, e *engine.Engine, points []float32, d int) (*engine.Model, error) {
@@ -128,7 +162,7 @@ func setupFit(flags *flag.FlagSet) func(*console, []string) error {
 	decoder := flags.String("decoder", "", "put the decoder of this `model` into the result")
 	out := flags.String("out", "model.safetensors", "write the model to `file`")
 	return func(c *console, arguments []string) error {
-		points, _, d, err := readMatrix(c, arguments[0])
+		points, d, err := f.points(c, arguments[0])
 		if err != nil {
 			return err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -39,7 +38,6 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 	rangeText := flags.String("range", "", "the images' `low,high`; else from the last layer")
 	weights := flags.String("weights", "f32", "keep weights as `type` f32 or f16")
 	points := flags.String("points", "", "codes [N,d], an .npy `file` or a safetensors tensor")
-	number := flags.Int("count", 0, "take `n` of the points, drawn by --seed; 0: all")
 	doFit := flags.Bool("fit", false, "find the points' heights")
 	out := flags.String("out", "model.safetensors", "write the model to `file`")
 	f.flags(flags)
@@ -56,10 +54,6 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 			return usagef("--fit and --heights need --points")
 		case *points != "" && *doFit == (f.heights != ""):
 			return usagef("--points need either --fit or --heights")
-		case *number != 0 && f.heights != "":
-			return usagef("--count: heights hold for all of their points only; use --fit")
-		case *number < 0:
-			return usagef("--count: want 1 or more, or 0, got %d", *number)
 		}
 		text, err := os.ReadFile(*layersPath)
 		if err != nil {
@@ -84,15 +78,8 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 		var codes []float32
 		d := 0
 		if *points != "" {
-			n := 0
-			if codes, n, d, err = readMatrix(c, *points); err != nil {
+			if codes, d, err = f.points(c, *points); err != nil {
 				return err
-			}
-			if *number > n {
-				return fmt.Errorf("--count: want %d of the points, %s has %d", *number, *points, n)
-			}
-			if *number > 0 {
-				codes = subset(codes, d, *number, f.options.Seed)
 			}
 			decoder.Input = []int{d}
 		}
@@ -121,17 +108,6 @@ func setupImport(flags *flag.FlagSet) func(*console, []string) error {
 		}
 		return f.figure.draw(c, model)
 	}
-}
-
-// subset takes count rows of d, drawn without return, in their order.
-func subset(rows []float32, d, count int, seed uint64) []float32 {
-	chosen := rand.New(rand.NewPCG(seed, 0)).Perm(len(rows) / d)[:count]
-	slices.Sort(chosen)
-	taken := make([]float32, 0, count*d)
-	for _, i := range chosen {
-		taken = append(taken, rows[i*d:(i+1)*d]...)
-	}
-	return taken
 }
 
 func parseShape(text string) ([]int, error) {

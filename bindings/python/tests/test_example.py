@@ -29,6 +29,18 @@ def test_generate(tmp_path: pathlib.Path) -> None:
     np.testing.assert_array_equal(grid[28:56, 84:112], want[11, 0])
 
 
+def test_digits_from_images() -> None:
+    with brenier.load(EXAMPLES / "models" / "mnist.safetensors") as model:
+        digits = model.sample(16, seed=7)
+        again = model.reconstruct(digits)
+        assert np.mean((again - digits) ** 2) < 1e-3
+        codes = model.encode(digits)
+        assert codes.shape == (16, 64)
+        np.testing.assert_allclose(model.decode(codes), again, rtol=0, atol=1e-5)
+        way = model.interpolate(digits[:1], digits[1:2], 5)
+        np.testing.assert_allclose(way[0, [0, -1]], again[:2], rtol=0, atol=1e-5)
+
+
 def test_world() -> None:
     model_file = EXAMPLES / "models" / "terrain.safetensors"
     program = EXAMPLES / "python" / "world.py"

@@ -13,7 +13,7 @@ import modelfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 MODELS = ROOT.parent / "shared" / "models"
-EXAMPLES = ROOT / "examples" / "models"
+LAYERS = (ROOT / "engine" / "internal" / "layers" / "testdata", ROOT / "examples" / "models")
 
 pytestmark = pytest.mark.skipif(
     not (MODELS / "golden.safetensors").exists(), reason="the trained networks are not beside the repository"
@@ -34,7 +34,7 @@ def test_golden_images(
 ) -> None:
     golden, _ = modelfile.read(MODELS / "golden.safetensors")
     state, _ = modelfile.read(MODELS / f"{file}.safetensors")
-    layers = (EXAMPLES / f"{name}.layers").read_text()
+    (layers,) = (path.read_text() for folder in LAYERS if (path := folder / f"{name}.layers").exists())
     path = tmp_path / f"{name}.safetensors"
     brenier.export(path, state, layers=layers, output_range=output_range, weights=weights)
     with brenier.load(path, device="cpu") as model:

@@ -13,6 +13,7 @@ import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/cuda/driver"
+	"brenier/engine/internal/decodertest"
 	"brenier/engine/internal/modelfile"
 	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
@@ -292,7 +293,8 @@ func BenchmarkExtend(b *testing.B) {
 	}
 }
 
-// benchModels are the example models, as parts.
+// benchModels are the example models, as parts, the digits with the decoder that predictions and peers are of:
+// it is larger than the example's own.
 func benchModels(b testing.TB) map[string]backend.Parts {
 	paths, err := filepath.Glob("../../../examples/models/*.safetensors")
 	if err != nil || len(paths) == 0 {
@@ -307,6 +309,9 @@ func benchModels(b testing.TB) map[string]backend.Parts {
 		b.Cleanup(func() { file.Close() })
 		models[strings.TrimSuffix(filepath.Base(path), ".safetensors")] = file.Parts()
 	}
+	digits := models["mnist"]
+	digits.Decoder, digits.Tensors = decodertest.Digits(b)
+	models["mnist"] = digits
 	return models
 }
 

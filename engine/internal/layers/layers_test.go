@@ -97,10 +97,14 @@ func TestFromSequential_trained_decoders(t *testing.T) {
 	}
 }
 
-// The layer lists of the examples describe the same networks.
-func TestFromSequential_example_lists(t *testing.T) {
+// The layer lists that lie in files describe the same networks.
+func TestFromSequential_files(t *testing.T) {
 	for name, layers := range map[string][]string{"mnist": mnist, "mnist_infogan": mnistInfogan, "terrain": terrain} {
-		text, err := os.ReadFile(filepath.Join("..", "..", "..", "examples", "models", name+".layers"))
+		folder := "testdata"
+		if name == "terrain" {
+			folder = filepath.Join("..", "..", "..", "examples", "models")
+		}
+		text, err := os.ReadFile(filepath.Join(folder, name+".layers"))
 		if err != nil {
 			t.Fatal(err)
 		}
