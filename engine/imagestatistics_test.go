@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 
 	"brenier/engine/internal/modelfile"
@@ -78,6 +79,40 @@ func TestMeasureImagesAsFitDoes(t *testing.T) {
 	mean, deviation := measured(t, bare, 300)
 	if err := errors.Join(equalBits(mean, fitted.Tensor("output.mean")), equalBits(deviation, fitted.Tensor("output.deviation"))); err != nil {
 		t.Error(err)
+	}
+}
+
+// Fields that are made at once take one mean, and closing the model ends a measurement.
+func TestMeasureImagesFromManyThreads(t *testing.T) {
+	m := openModel(t, Config{Threads: 2}, smallModel(40, 5))
+	var group sync.WaitGroup
+	means := make([][]float32, 4)
+	for i := range means {
+		group.Go(func() {
+			if _, err := m.NewField(FieldOptions{}); err != nil {
+				t.Error(err)
+			}
+			means[i] = m.Tensor("output.mean")
+		})
+	}
+	group.Go(func() {
+		if err := m.Save(t.TempDir() + "/m.safetensors"); err != nil {
+			t.Error(err)
+		}
+	})
+	group.Wait()
+	for _, mean := range means {
+		if err := equalBits(mean, means[0]); err != nil || mean == nil {
+			t.Errorf("another mean: %v", err)
+		}
+	}
+	done := make(chan error)
+	go func() { done <- m.MeasureImages(math.MaxInt) }()
+	if err := m.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; !errors.Is(err, ErrClosed) {
+		t.Errorf("closed: %v", err)
 	}
 }
 

@@ -12,7 +12,9 @@ from ..errors import InvalidArgumentError
 from .neighbours import nearest
 
 
-def nearest_labels(data: NDArray[Any], labels: NDArray[np.int64], samples: NDArray[Any]) -> NDArray[np.int64]:
+def nearest_labels(
+    data: NDArray[Any], labels: NDArray[np.int64], samples: NDArray[Any]
+) -> NDArray[np.int64]:
     """The label of the nearest row of data, for each sample: a classifier where none is given."""
     index, _ = nearest(samples, data)
     return labels[index]
