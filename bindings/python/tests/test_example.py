@@ -45,7 +45,11 @@ def test_world() -> None:
     model_file = EXAMPLES / "models" / "terrain.safetensors"
     program = EXAMPLES / "python" / "world.py"
     run = subprocess.run(
-        [sys.executable, program, model_file], check=True, env=environment(), timeout=120, stdout=subprocess.PIPE
+        [sys.executable, program, model_file],
+        check=True,
+        env=environment(),
+        timeout=120,
+        stdout=subprocess.PIPE,
     )
     header, pixels = run.stdout.split(b"\n", 1)
     assert header == b"P5 512 512 255"

@@ -107,7 +107,9 @@ def test_with_a_decoder(parts: Parts, model: brenier.Model) -> None:
 
 def test_the_certificate_brackets_the_distance(result: brenier.Fit, points: Any) -> None:
     report = result.report
-    assert report["w2_lower"] - 3 * report["w2_lower_error"] < report["w2_upper"] + 3 * report["w2_upper_error"]
+    assert (
+        report["w2_lower"] - 3 * report["w2_lower_error"] < report["w2_upper"] + 3 * report["w2_upper_error"]
+    )
     # The cost of the map over numpy's own noise is the distance, up to the tolerance.
     x = np.random.default_rng(3).standard_normal((200_000, D))
     cells = reference.scores(x, points, result.heights).argmax(axis=1)
@@ -237,7 +239,9 @@ def test_method() -> None:
     assert sum(masses["cells"]) == pytest.approx(len(plane)) == pytest.approx(sum(masses["noise"]))
     history = sampled["history"]
     assert len(history["samples"]) == len(history["chi2"]) == len(history["chi2_error"]) > 0
-    with pytest.raises(brenier.InvalidArgumentError, match="method: want one of auto, sampled, exact, got 'newton'"):
+    with pytest.raises(
+        brenier.InvalidArgumentError, match="method: want one of auto, sampled, exact, got 'newton'"
+    ):
         brenier.fit(plane, method="newton", progress=False, device="cpu")  # type: ignore[arg-type]
     with pytest.raises(brenier.InvalidArgumentError, match="the points have 3"):
         brenier.fit(plane.reshape(-1)[:60].reshape(20, 3), method="exact", progress=False, device="cpu")
