@@ -37,7 +37,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 CELLS = 2000
 JUDGES = 1 << 18  # draws
 BATCH = 1024
-STEPS = (0.1, 0.3, 1.0, 3.0)  # set by hand, in units of each method's own scale
+STEPS = (0.3, 1.0, 3.0, 10.0)  # set by hand, in units of each method's own scale
 
 
 def points() -> np.ndarray:
