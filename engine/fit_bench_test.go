@@ -173,7 +173,7 @@ func (f *fitBench) judge(b *testing.B, heights []float32, draws int) (chi, sd fl
 // is about what a first-order method on independent draws takes at best. A ratio below 1 is less time
 // than those. `found` is when the heights were; the rest is the certificate, mass centres and angles.
 //
-//	go test ./engine -run xxx -bench FitToTolerance -benchtime 1x
+//	go test ./engine -run '^$' -bench FitToTolerance -benchtime 1x
 func BenchmarkFitToTolerance(b *testing.B) {
 	const n = 2000
 	for _, set := range []struct {
@@ -216,7 +216,7 @@ func BenchmarkFitToTolerance(b *testing.B) {
 // and angles included, with those of locate alone for the same numbers of cells a draw, timed
 // between the fits.
 //
-//	go test ./engine -run xxx -bench FitDense -benchtime 5x
+//	go test ./engine -run '^$' -bench FitDense -benchtime 5x
 func BenchmarkFitDense(b *testing.B) {
 	for _, set := range []struct {
 		file      string
@@ -250,7 +250,7 @@ func BenchmarkFitDense(b *testing.B) {
 
 // BenchmarkFitAll runs the fits of all codes to 5e-2.
 //
-//	go test ./engine -run xxx -bench FitAll -benchtime 1x -timeout 1h
+//	go test ./engine -run '^$' -bench FitAll -benchtime 1x -timeout 1h
 func BenchmarkFitAll(b *testing.B) {
 	for _, file := range []string{"mnist_latents", "terrain_latents_fp16"} {
 		b.Run(file, func(b *testing.B) {
@@ -288,7 +288,7 @@ func BenchmarkFitAll(b *testing.B) {
 // BenchmarkFitChanged fits 2,000 codes to 1e-2 as they are, scaled, shifted and with masses
 // proportional to 1/(10+rank): chi-squared and samples should hardly differ.
 //
-//	go test ./engine -run xxx -bench FitChanged -benchtime 1x
+//	go test ./engine -run '^$' -bench FitChanged -benchtime 1x
 func BenchmarkFitChanged(b *testing.B) {
 	const n = 2000
 	zipf, sum := make([]float64, n), 0.0

@@ -1,4 +1,4 @@
-// One Philox4x32 round, as an expression over words that may be scalars or lanes of a loop.
+// The constants of Philox4x32-10, and one round of a single block; philox_kernel.h has vectors of them.
 // Source of the constants: Salmon et al. (SC 2011), table 2 and section 4.3.
 #ifndef BRENIER_KERNELS_CPU_PHILOX_H
 #define BRENIER_KERNELS_CPU_PHILOX_H

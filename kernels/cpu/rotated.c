@@ -5,7 +5,6 @@
 
 #include "float_mode.h"
 #include "noise.h"
-#include "philox.h"
 
 // The points in the frame's axes, as brenier_rotated_search has them.
 typedef struct {

@@ -44,3 +44,30 @@ func TestAngles(t *testing.T) {
 
 // distNormal is the standard normal's distribution function.
 func distNormal(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
+
+// The cosines of points far from the origin are those of the points as they were given.
+func TestNormals_of_shifted_points(t *testing.T) {
+	const n, d, shift = 20, 7, 64.
+	p := Problem{Points: randomPoints(n, d), Dim: d}
+	moved := Problem{Points: make([]float32, n*d), Dim: d}
+	for i, v := range p.Points {
+		moved.Points[i] = v + shift
+	}
+	centred := moved
+	if centred.Centre(); centred.Shift == nil {
+		t.Fatal("nothing was taken off")
+	}
+	planes := newNormals(&centred)
+	for i := range n {
+		for j := range n {
+			dot, ii, jj := 1., 1., 1.
+			for k := range d {
+				a, b := float64(moved.Points[i*d+k]), float64(moved.Points[j*d+k])
+				dot, ii, jj = dot+a*b, ii+a*a, jj+b*b
+			}
+			if want := dot / math.Sqrt(ii*jj); math.Abs(planes.cosine(i, j)-want) > 1e-7 {
+				t.Errorf("cosine of %d and %d is %v, want %v", i, j, planes.cosine(i, j), want)
+			}
+		}
+	}
+}
