@@ -10,24 +10,37 @@
 	     r, c0)
 #define STEP(sum, r, c) vd_fma(sum, r, vd_set(c))
 
-// ln p for normal positive p, within a unit in the last place or so: p = 2^e m with m in
-// [sqrt(1/2), sqrt(2)), and ln m from s = (m-1)/(m+1) as in FreeBSD's e_log.c (Sun Microsystems,
-// 1993), whose coefficients these are.
-BRENIER_INLINE vd BRENIER_KERNEL(natural_log)(vd p) {
-	const int64_t root_half = 0x3FE6A09E667F3BCD;  // bits of sqrt(1/2)
-	const vl moved = (vl)p + (0x3FF0000000000000 - root_half);
-	const vd m = (vd)((moved & 0x000FFFFFFFFFFFFF) + root_half);
-	const vd e = (vd)((moved >> 52) | 0x4330000000000000)  // 2^52 + 1023 + e
-	             - vd_set(4503599627370496.0 + 1023.0);
+// The same of some vectors side by side: a chain of dependent steps leaves a processor idle, and the
+// next chain is too far behind for it to see.
+#undef EACH
+#define EACH _Pragma("GCC unroll 4") for (int v = 0; v < vectors; v++)
+BRENIER_INLINE void BRENIER_KERNEL(horner7)(const vd *r, const int vectors, const double c[8], vd *sum) {
+	EACH sum[v] = vd_set(c[0]);
+#pragma GCC unroll 7
+	for (int i = 1; i < 8; i++) EACH sum[v] = vd_fma(sum[v], r[v], vd_set(c[i]));
+}
 
-	const vd f = m - 1.0;
-	const vd s = f / (f + 2.0);
-	const vd z = s * s;
-	const vd half = (0.5 * f) * f;
-	const vd R = z * HORNER7(z, 0.0, 1.479819860511658591e-01, 1.531383769920937332e-01,
-	                         1.818357216161805012e-01, 2.222219843214978396e-01,
-	                         2.857142874366239149e-01, 3.999999999940941908e-01,
-	                         6.666666666666735130e-01);
-	const vd low = vd_fma(s, half + R, e * 1.90821492927058770002e-10);
-	return vd_fma(e, vd_set(6.93147180369123816490e-01), f - (half - low));
+// ln p, in place, for normal positive p, within a unit in the last place or so: p = 2^e m with m in
+// [sqrt(1/2), sqrt(2)), and ln m from s = (m-1)/(m+1) as in FreeBSD's e_log.c (Sun Microsystems,
+// 1993), whose coefficients these are. At most 4 vectors.
+BRENIER_INLINE void BRENIER_KERNEL(natural_logs)(vd *p, const int vectors) {
+	const int64_t root_half = 0x3FE6A09E667F3BCD;  // bits of sqrt(1/2)
+	vd e[4], f[4], s[4], z[4], R[4];
+	EACH {
+		const vl moved = (vl)p[v] + (0x3FF0000000000000 - root_half);
+		f[v] = (vd)((moved & 0x000FFFFFFFFFFFFF) + root_half) - 1.0;
+		e[v] = (vd)((moved >> 52) | 0x4330000000000000)  // 2^52 + 1023 + e
+		       - vd_set(4503599627370496.0 + 1023.0);
+	}
+	EACH s[v] = f[v] / (f[v] + 2.0);
+	EACH z[v] = s[v] * s[v];
+	BRENIER_KERNEL(horner7)(z, vectors, (const double[8]){
+		0.0, 1.479819860511658591e-01, 1.531383769920937332e-01, 1.818357216161805012e-01,
+		2.222219843214978396e-01, 2.857142874366239149e-01, 3.999999999940941908e-01,
+		6.666666666666735130e-01}, R);
+	EACH {
+		const vd half = (0.5 * f[v]) * f[v];
+		const vd low = vd_fma(s[v], half + z[v] * R[v], e[v] * 1.90821492927058770002e-10);
+		p[v] = vd_fma(e[v], vd_set(6.93147180369123816490e-01), f[v] - (half - low));
+	}
 }

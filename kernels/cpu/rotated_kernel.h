@@ -172,14 +172,17 @@ static void BRENIER_KERNEL(scale_families)(const float *normals, int width, int 
 			vq index;
 			for (int i = 0; i < DOUBLES; i++) index[i] = family + (uint64_t)(f + i);
 			vq c[4] = {index, index >> 32, (vq){0} + (uint64_t)(word / 4), (vq){0} + BRENIER_STREAM_RADIUS};
-			BRENIER_KERNEL(philox_blocks)(c, seed);
+			BRENIER_KERNEL(philox_blocks)(&c, 1, seed);
 			vd part = vd_load(product + f);
-			for (int w = 0; w < 4 && word + w < words; w++) part *= BRENIER_KERNEL(uniform_of)(c[w]);
+			for (int w = 0; w < 4 && word + w < words; w++)
+				part *= BRENIER_KERNEL(uniform_of)(c[w] & 0xFFFFFFFFu);
 			vd_store(product + f, part);
 		}
 		if ((word + 4) % MERGED != 0 && word + 4 < words) continue;
 		for (int f = 0; f < FAMILIES; f += DOUBLES) {
-			vd_store(logs + f, vd_load(logs + f) + BRENIER_KERNEL(natural_log)(vd_load(product + f)));
+			vd log = vd_load(product + f);
+			BRENIER_KERNEL(natural_logs)(&log, 1);
+			vd_store(logs + f, vd_load(logs + f) + log);
 			vd_store(product + f, vd_set(1.0));
 		}
 	}

@@ -11,6 +11,7 @@
 //   vd_set, vd_load, vd_store     unaligned
 //   vd_widen(h), vd_narrow(d)     vh to vd (exact), vd to vh (rounded to nearest)
 //   vl_mask(m)           bit i is set where the comparison m holds in lane i
+//   vq_widen(u)          vu to vq
 //   vq_mul_low(a,b)      the products of the lanes' low 32 bits
 #undef DOUBLES
 #undef vd
@@ -21,6 +22,7 @@
 #undef vd_fma
 #undef vd_sqrt
 #undef vl_mask
+#undef vq_widen
 #undef vq_mul_low
 
 #ifndef BRENIER_SIMD_DOUBLE_TYPES
@@ -55,6 +57,7 @@ typedef uint32_t brenier_u8 __attribute__((vector_size(32)));
 #define vd_fma(a, b, c) ((vd)_mm512_fmadd_pd((__m512d)(a), (__m512d)(b), (__m512d)(c)))
 #define vd_sqrt(a) ((vd)_mm512_sqrt_pd((__m512d)(a)))
 #define vl_mask(m) ((unsigned)_mm512_movepi64_mask((__m512i)(m)))
+#define vq_widen(u) ((vq)_mm512_cvtepu32_epi64((__m256i)(u)))
 #define vq_mul_low(a, b) ((vq)_mm512_mul_epu32((__m512i)(a), (__m512i)(b)))
 
 #elif BRENIER_PATH == BRENIER_AVX2
@@ -68,11 +71,13 @@ typedef uint32_t brenier_u8 __attribute__((vector_size(32)));
 #define vd_fma(a, b, c) ((vd)_mm256_fmadd_pd((__m256d)(a), (__m256d)(b), (__m256d)(c)))
 #define vd_sqrt(a) ((vd)_mm256_sqrt_pd((__m256d)(a)))
 #define vl_mask(m) ((unsigned)_mm256_movemask_pd((__m256d)(m)))
+#define vq_widen(u) ((vq)_mm256_cvtepu32_epi64((__m128i)(u)))
 #define vq_mul_low(a, b) ((vq)_mm256_mul_epu32((__m256i)(a), (__m256i)(b)))
 
 #else
 
 #define DOUBLES 2
+#define vq_widen(u) __builtin_convertvector(u, vq)
 #define vd brenier_d2
 #define vl brenier_l2
 #define vq brenier_q2
