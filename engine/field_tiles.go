@@ -180,10 +180,7 @@ func (r *Reading) advanceEstimate(most int) (made int, there bool, err error) {
 	}
 	codes := a.codes[a.made*s.d:][:made*s.d]
 	err = m.inBatchesOn(r.lane, made, func(w backend.Workspace, at, count int) error {
-		if err := w.Noise(count, estimateSeed, uint64(a.made+at)); err != nil {
-			return err
-		}
-		if err := w.Locate(count, f.ext.K); err != nil {
+		if err := w.Draw(count, f.ext.K, estimateSeed, uint64(a.made+at), nil); err != nil {
 			return err
 		}
 		if err := w.Extend(count, f.ext); err != nil {

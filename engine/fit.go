@@ -408,17 +408,8 @@ func (v *fitDevice) close() {
 func (v *fitDevice) SetHeights(h []float32) error { return v.model.SetHeights(h) }
 
 func (v *fitDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
-	if err := v.workspace.Noise(n, seed, first); err != nil {
+	if err := v.workspace.Draw(n, k, seed, first, x); err != nil {
 		return err
 	}
-	if err := v.workspace.Locate(n, k); err != nil {
-		return err
-	}
-	if err := v.workspace.GetCells(n, k, cells, scores); err != nil {
-		return err
-	}
-	if x == nil {
-		return nil
-	}
-	return v.workspace.GetNoise(x)
+	return v.workspace.GetCells(n, k, cells, scores)
 }

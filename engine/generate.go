@@ -19,10 +19,7 @@ func (m *Model) Codes(z []float32, seed, first uint64, e Extension) error {
 		return err
 	}
 	return m.inBatches(n, func(w backend.Workspace, at, count int) error {
-		if err := w.Noise(count, seed, first+uint64(at)); err != nil {
-			return err
-		}
-		if err := w.Locate(count, extension.K); err != nil {
+		if err := w.Draw(count, extension.K, seed, first+uint64(at), nil); err != nil {
 			return err
 		}
 		if err := w.Extend(count, extension); err != nil {

@@ -54,9 +54,13 @@ double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t 
 		if (heights[cell] < lowest) lowest = heights[cell];
 	}
 	for (int64_t i = 0; i < P * width; i++) levels[i] = -FLT_MAX;
-	for (int64_t cell = 0; cell < N; cell++) {
-		const cell_place place = place_of(cell, T, lanes);
-		levels[place.panel * width + place.column] = (float)((double)heights[cell] - (double)highest);
+	for (int64_t first = 0; first < N; first += 2 * T) {  // a group
+		const cell_place place = place_of(first, T, lanes);
+		float *to = levels + place.panel * width + place.column;
+		const int64_t cells = N - first < 2 * T ? N - first : 2 * T;
+		for (int64_t slot = 0; slot < cells; slot++)
+			to[slot / 2 * width + slot % 2 * lanes] =
+				(float)((double)heights[first + slot] - (double)highest);
 	}
 	brenier_float_mode_restore(mode);
 	return fmax(fabs((double)highest), fabs((double)lowest));

@@ -141,6 +141,9 @@ type Workspace interface {
 	GetNoise(x []float32) error
 
 	Locate(n, k int) error // x -> cells, scores [n,k]
+	// Draw is Noise and Locate, and GetNoise unless x is nil; a backend may do all in one pass, in x
+	// instead of its own memory, so that no other stage may read these samples then.
+	Draw(n, k int, seed, first uint64, x []float32) error
 	// PutCells takes the first `use` cells of each of n rows of k, all in range.
 	PutCells(n, k, use int, cells []int64) error
 	GetCells(n, k int, cells []int64, scores []float64) error // either may be nil

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"brenier/engine/internal/backend"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -29,6 +30,8 @@ type LocateScratch struct {
 	cells  []int32
 	scores []float64
 	parts  int
+	drawn  bool // the samples are made by the call, of these:
+	draws  drawing
 
 	// The block of samples whose cells are shared out.
 	rows    int       // samples that maxima has room for
@@ -81,6 +84,24 @@ func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, sco
 	s.x, s.cells, s.scores = nil, nil, nil
 }
 
+// drawing says which samples of a source are made.
+type drawing struct {
+	source      backend.Source
+	seed, first uint64
+}
+
+// Draw makes samples first .. first+n-1 of seed in x [n,d], as Noise does, and locates them. Where
+// samples are shared out, a thread makes its own just before it reads them.
+func (m *Map) Draw(s *LocateScratch, source backend.Source, seed, first uint64, x []float32, n, k int, cells []int32, scores []float64) {
+	if n < sharedCellsBelow*m.pool.Threads() {
+		Noise(m.pool, m.path, source, x, m.d, seed, first, 0)
+	} else {
+		s.drawn, s.draws = true, drawing{source, seed, first}
+	}
+	m.Locate(s, x, n, k, cells, scores)
+	s.drawn = false
+}
+
 // locateBlock locates one block of samples, sharing out first its cells, then its samples.
 func (s *LocateScratch) locateBlock() {
 	m := s.m
@@ -102,7 +123,11 @@ func (s shareSamples) Do(part int) {
 	end := min((part+1)*tiles/s.parts*tile, s.n)
 	for first := part * tiles / s.parts * tile; first < end; first += t.rows {
 		stop := min(first+t.rows, end)
-		m.screen(t, s.x[first*m.d:stop*m.d], 0, m.panelCount, t.maxima)
+		x := s.x[first*m.d : stop*m.d]
+		if s.drawn {
+			kernels.Noise(m.path, kernelSource(s.draws.source), x, m.d, s.draws.seed, s.draws.first+uint64(first), 0)
+		}
+		m.screen(t, x, 0, m.panelCount, t.maxima)
 		s.choose(t, t.maxima, first, stop)
 	}
 	s.threads <- t

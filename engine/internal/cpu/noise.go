@@ -17,10 +17,7 @@ func Noise(pool *Pool, path kernels.Path, source backend.Source, x []float32, d 
 	default:
 		t = new(noiseTask)
 	}
-	*t = noiseTask{path: path, source: kernels.Gaussian, x: x, d: d, seed: seed, first: first, stream: stream}
-	if source == backend.Uniform {
-		t.source = kernels.Uniform
-	}
+	*t = noiseTask{path: path, source: kernelSource(source), x: x, d: d, seed: seed, first: first, stream: stream}
 	t.parts = min(4*pool.Threads(), (len(x)+noiseValues-1)/noiseValues, len(x)/d)
 	pool.Run(t.parts, t)
 	t.x = nil
@@ -28,6 +25,14 @@ func Noise(pool *Pool, path kernels.Path, source backend.Source, x []float32, d 
 	case noiseTasks <- t:
 	default:
 	}
+}
+
+// kernelSource is a source by its number among the kernels.
+func kernelSource(source backend.Source) int {
+	if source == backend.Uniform {
+		return kernels.Uniform
+	}
+	return kernels.Gaussian
 }
 
 // noiseTasks are tasks to use again, so that a call does not allocate.

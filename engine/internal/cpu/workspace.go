@@ -25,6 +25,15 @@ func (w *workspace) Noise(n int, seed, first uint64) error {
 	return nil
 }
 
+func (w *workspace) Draw(n, k int, seed, first uint64, x []float32) error {
+	m := w.model
+	if x == nil {
+		x = w.x[:n*m.d]
+	}
+	m.transport.Draw(w.locate, m.source, seed, first, x, n, k, w.cells[:n*k], w.scores[:n*k])
+	return nil
+}
+
 func (w *workspace) PutNoise(x []float32) error { copy(w.x, x); return nil }
 func (w *workspace) GetNoise(x []float32) error { copy(x, w.x); return nil }
 
@@ -92,10 +101,7 @@ func (w *workspace) Generate(n int, seed, first uint64, e backend.Extension, out
 	if err := onHost(out); err != nil {
 		return err
 	}
-	if err := w.Noise(n, seed, first); err != nil {
-		return err
-	}
-	if err := w.Locate(n, e.K); err != nil {
+	if err := w.Draw(n, e.K, seed, first, nil); err != nil {
 		return err
 	}
 	if err := w.Extend(n, e); err != nil {

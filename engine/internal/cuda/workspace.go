@@ -185,6 +185,19 @@ func (w *workspace) Locate(n, k int) error {
 	return w.do(func() error { return w.launchLocate(w.q, n, k) })
 }
 
+func (w *workspace) Draw(n, k int, seed, first uint64, x []float32) error {
+	err := w.do(func() error {
+		if err := w.launchNoise(w.q, n, seed, first); err != nil {
+			return err
+		}
+		return w.launchLocate(w.q, n, k)
+	})
+	if err != nil || x == nil {
+		return err
+	}
+	return w.GetNoise(x)
+}
+
 func (w *workspace) Extend(n int, e backend.Extension) error {
 	return w.do(func() error { return w.launchExtend(w.q, n, e) })
 }

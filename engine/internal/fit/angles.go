@@ -2,7 +2,8 @@ package fit
 
 import (
 	"math"
-	"slices"
+
+	kernels "brenier/kernels/cpu"
 )
 
 const (
@@ -10,46 +11,53 @@ const (
 	angleQuantile = 100 // entries of the table, less one
 )
 
-// angles measures the angles between the planes of a sample's cell and of its best neighbours over
-// the source. Entry i of the table is the cosine of the angle's quantile i/100; cosines fall as
-// angles rise. It is nil where there is a single cell. The samples become a plan too.
-//
-// The error of the quantile q is half the angle between the quantiles q -+ sqrt(q (1-q)/n), n being
-// the samples: the angles of one sample depend on one another, and count once.
-func (s *sampler) angles(t *target, threads int) (table []float64, standardError float64, p *plan, err error) {
+// angles measures the cosines of the angles between the planes of a sample's cell and of its best
+// neighbours over the source, in no order; none where there is a single cell. The samples become a plan
+// too.
+func (s *sampler) angles(t *target, threads int) (cosines []float64, p *plan, err error) {
 	k := min(neighbours+1, t.n)
 	n := planSamples(t.cells, s.d)
 	p = newPlan(t, n, k)
-	cosines := make([]float64, n*(k-1))
-	planes := newNormals(&t.problem)
+	cosines = make([]float64, 0, n*(k-1))
+	points, path := t.problem.given(), kernels.Best()
+	norms, ofRows := make([]float64, t.n), make([]float64, s.batch*k)
+	kernels.PlaneNorms(path, points, s.d, norms)
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		b, err := s.draw(anglesStream, n-drawn, k, true)
 		if err != nil {
-			return nil, 0, nil, err
+			return nil, nil, err
 		}
 		p.add(b)
-		to := cosines[drawn*(k-1):]
+		cells := p.cells[drawn*k:]
 		share(threads, b.n, func(first, end int) {
-			for i := first; i < end; i++ {
-				row := b.cells[i*k : (i+1)*k]
-				for j, cell := range row[1:] {
-					to[i*(k-1)+j] = planes.cosine(int(row[0]), int(cell))
-				}
-			}
+			kernels.Cosines(path, cells[first*k:end*k], s.d, k, points, norms, ofRows[first*k:end*k])
 		})
+		for i := range b.n {
+			cosines = append(cosines, ofRows[i*k+1:(i+1)*k]...) // less that of its cell with itself
+		}
 		drawn += b.n
 	}
-	if k < 2 {
-		return nil, 0, p, nil
+	return cosines, p, nil
+}
+
+// angleTable is of the cosines of n samples: entry i is the cosine of the angle's quantile i/100;
+// cosines fall as angles rise. It is nil where there are none.
+//
+// The error of the quantile q is half the angle between the quantiles q -+ sqrt(q (1-q)/n): the angles
+// of one sample depend on one another, and count once.
+func angleTable(cosines []float64, n, threads int) (table []float64, standardError float64) {
+	if len(cosines) == 0 {
+		return nil, 0
 	}
-	slices.Sort(cosines)
-	slices.Reverse(cosines)
+	falling := func(c float64) float64 { return -c }
+	cosines = sortByKey(threads, cosines, falling, func(_, _ float64) int { return 0 })
 	at := func(q float64) float64 {
 		place := float64(max(0, min(1, q)) * float64(len(cosines)-1))
 		low := int(place)
 		high := min(low+1, len(cosines)-1)
-		return cosines[low] + float64((place-float64(low))*(cosines[high]-cosines[low]))
+		c := cosines[low] + float64((place-float64(low))*(cosines[high]-cosines[low]))
+		return max(-1, min(1, c)) // of planes that nearly are one, rounding may be beyond
 	}
 	table = make([]float64, angleQuantile+1)
 	for i := range table {
@@ -63,45 +71,5 @@ func (s *sampler) angles(t *target, threads int) (table []float64, standardError
 			standardError = max(standardError, (math.Acos(at(q+off))-math.Acos(at(q-off)))/2)
 		}
 	}
-	return table, standardError, p, nil
-}
-
-// normals are the planes' normals (a,-1), a being the points.
-type normals struct {
-	problem *Problem
-	along   []float64 // <point - shift, shift> [N]; nil: no shift
-	shift   float64   // the square of its norm
-	squares []float64 // of the normals' norms [N]
-}
-
-func newNormals(p *Problem) *normals {
-	n := len(p.Points) / p.Dim
-	m := &normals{problem: p, squares: make([]float64, n)}
-	if p.Shift != nil {
-		m.along, m.shift = make([]float64, n), inner(p.Shift, p.Shift)
-		for i := range m.along {
-			m.along[i] = inner(m.point(i), p.Shift)
-		}
-	}
-	for i := range m.squares {
-		m.squares[i] = m.inner(i, i)
-	}
-	return m
-}
-
-func (m *normals) point(i int) []float32 {
-	return m.problem.Points[i*m.problem.Dim : (i+1)*m.problem.Dim]
-}
-
-// cosine is that of the angle between the normals i and j.
-func (m *normals) cosine(i, j int) float64 {
-	return max(-1, min(1, m.inner(i, j)/math.Sqrt(float64(m.squares[i]*m.squares[j]))))
-}
-
-func (m *normals) inner(i, j int) float64 {
-	dot := 1 + inner(m.point(i), m.point(j))
-	if m.along != nil {
-		dot += (m.along[i] + m.along[j]) + m.shift
-	}
-	return dot
+	return table, standardError
 }

@@ -13,10 +13,11 @@ func TestAngles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSampler(device, 3, p, 0)
-	table, standardError, _, err := s.angles(newTarget(p), 2)
+	cosines, plan, err := s.angles(newTarget(p), 2)
 	if err != nil {
 		t.Fatal(err)
 	}
+	table, standardError := angleTable(cosines, plan.samples(), 2)
 	if !(standardError >= 0 && standardError <= math.Pi/2) {
 		t.Errorf("standard error %v", standardError)
 	}
@@ -46,28 +47,37 @@ func TestAngles(t *testing.T) {
 func distNormal(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 
 // The cosines of points far from the origin are those of the points as they were given.
-func TestNormals_of_shifted_points(t *testing.T) {
+func TestAngles_of_shifted_points(t *testing.T) {
 	const n, d, shift = 20, 7, 64.
-	p := Problem{Points: randomPoints(n, d), Dim: d}
-	moved := Problem{Points: make([]float32, n*d), Dim: d}
-	for i, v := range p.Points {
-		moved.Points[i] = v + shift
+	given := randomPoints(n, d)
+	for i := range given {
+		given[i] += shift
 	}
-	centred := moved
-	if centred.Centre(); centred.Shift == nil {
+	p := Problem{Points: given, Dim: d}
+	if p.Centre(); p.Shift == nil {
 		t.Fatal("nothing was taken off")
 	}
-	planes := newNormals(&centred)
-	for i := range n {
-		for j := range n {
-			dot, ii, jj := 1., 1., 1.
-			for k := range d {
-				a, b := float64(moved.Points[i*d+k]), float64(moved.Points[j*d+k])
-				dot, ii, jj = dot+a*b, ii+a*a, jj+b*b
-			}
-			if want := dot / math.Sqrt(ii*jj); math.Abs(planes.cosine(i, j)-want) > 1e-7 {
-				t.Errorf("cosine of %d and %d is %v, want %v", i, j, planes.cosine(i, j), want)
-			}
+	device := newNaive(p, 2)
+	if err := device.SetHeights(make([]float32, n)); err != nil {
+		t.Fatal(err)
+	}
+	cosines, plan, err := newSampler(device, n, p, 0).angles(newTarget(p), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cosines) != plan.samples()*(plan.k-1) {
+		t.Fatalf("%d cosines of %d samples with %d cells", len(cosines), plan.samples(), plan.k)
+	}
+	for at, got := range cosines {
+		row := at / (plan.k - 1)
+		i, j := int(plan.cells[row*plan.k]), int(plan.cells[row*plan.k+1+at%(plan.k-1)])
+		dot, ii, jj := 1., 1., 1.
+		for k := range d {
+			a, b := float64(given[i*d+k]), float64(given[j*d+k])
+			dot, ii, jj = dot+a*b, ii+a*a, jj+b*b
+		}
+		if want := dot / math.Sqrt(ii*jj); i == j || math.Abs(got-want) > 1e-14 {
+			t.Fatalf("sample %d: cosine of %d and %d is %v, want %v", row, i, j, got, want)
 		}
 	}
 }

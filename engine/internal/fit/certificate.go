@@ -1,6 +1,10 @@
 package fit
 
-import "math"
+import (
+	"math"
+
+	kernels "brenier/kernels/cpu"
+)
 
 // risk is the probability with which a bound of the certificate may fail.
 const risk = 0.05
@@ -85,16 +89,13 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	meanSquare := float64(float64(d) * float64(deviation*deviation))
 	u := &meanOf{block: block, square: meanSquare}
 	centres := newCentres(t)
-	above, square := make([]float64, s.batch), make([]float64, s.batch)
+	along, square := make([]float64, s.batch), make([]float64, s.batch)
 	visit := func(b drawn) {
 		share(r.options.Threads, b.n, func(first, end int) {
-			for i := first; i < end; i++ {
-				x := b.x[i*d : (i+1)*d]
-				above[i], square[i] = b.scores[i]-inner(x, t.mean), inner(x, x)
-			}
+			kernels.Products(kernels.Best(), b.x[first*d:end*d], t.mean, along[first:end], square[first:end])
 		})
 		for i := range b.n {
-			u.add(above[i], square[i])
+			u.add(b.scores[i]-along[i], square[i])
 		}
 		share(r.options.Threads, t.n, func(first, end int) { centres.add(b, square, first, end) })
 	}
@@ -131,7 +132,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
-	cosines, angleError, plan, err := s.angles(t, r.options.Threads)
+	cosines, plan, err := s.angles(t, r.options.Threads)
 	if err != nil {
 		return nil, err
 	}
@@ -145,14 +146,22 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		Method: r.method, Samples: r.found(), TestSamples: tally.samples, Group: tally.group,
 		ChiSquared: chi, ChiSquaredError: sd,
 		Met: met, Empty: tally.empty(), EmptyExpected: tally.emptyExpected(), EmptyMass: tally.emptyMass(risk),
-		Duplicates: t.n - t.cells, CentroidFallbacks: tally.empty(), AngleError: angleError,
+		Duplicates: t.n - t.cells, CentroidFallbacks: tally.empty(),
 		SamplesToHalve: r.toHalve(chi),
 	}
 	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
 	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
-	r.bounds(&report, wide(heights), u, plan)
-	result := &Result{Heights: heights, Cosines: cosines, Trials: r.trials, Masses: tally.relativeMasses()}
-	result.Centroids, report.CentroidError = centres.means()
+	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
+	last := []func(){ // each on one thread for the most part
+		func() { r.bounds(&report, wide(heights), u, plan) },
+		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Threads) },
+		func() { result.Centroids, report.CentroidError = centres.means() },
+	}
+	share(r.options.Threads, len(last), func(first, end int) {
+		for _, do := range last[first:end] {
+			do()
+		}
+	})
 	report.Seconds = r.seconds()
 	result.Report = report
 	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
@@ -184,10 +193,10 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	fixed := u.square + centred + mean + float64(2*heights)
 	report.W2Lower, report.W2LowerError = fixed-float64(2*best), 2*sd
 	moved := &meanOf{block: u.block, square: u.square}
-	d := t.problem.Dim
-	for b, score := range p.rebalance(h) {
-		x := p.x[b*d : (b+1)*d]
-		moved.add(score-inner(x, t.mean), inner(x, x))
+	along, square := make([]float64, p.samples()), make([]float64, p.samples())
+	kernels.Products(kernels.Best(), p.x, t.mean, along, square)
+	for b, score := range p.rebalance(r.options.Threads, h) {
+		moved.add(score-along[b], square[b])
 	}
 	cost, costError := moved.estimate()
 	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError

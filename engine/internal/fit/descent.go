@@ -1,9 +1,6 @@
 package fit
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // The step, found on the codes of real auto-encoders, clusters and heavy tails (N = 2000 .. 60,000,
 // d = 8 .. 128) and the same for all of them.
@@ -40,6 +37,7 @@ type descent struct {
 	descentState
 	averages [averages]average
 	rounded  []float32 // [N]
+	known    []float64 // stepAfter 0, 1, ... hits, as far as they have been asked for
 }
 
 // descentState is what a checkpoint keeps of a descent besides its averages.
@@ -94,15 +92,22 @@ func (s *descent) step(counts []int32, batches int) {
 	t := s.target
 	batch := batches * s.batch
 	so := float64(s.samples + s.credit)
+	last, share, expected, bound, shared := math.NaN(), 0., 0., 0., 0. // of many cells the same
 	for i, mass := range t.mass {
 		if mass == 0 { // a duplicate
 			continue
 		}
-		expected := float64(float64(batch) * mass)
-		rate := t.scale[i] / t.quantile[i]
-		gain := s.gain(min(float64(s.hits[i]), float64(so*mass)), expected)
+		if mass != last {
+			last, share, expected = mass, float64(so*mass), float64(float64(batch)*mass)
+			bound, shared = maxShare/expected, stepAfter(share)
+		}
+		step := shared
+		if float64(s.hits[i]) < share {
+			step = s.stepAt(s.hits[i])
+		}
+		gain := min(step, bound) / s.steepness
 		s.hits[i] += int64(counts[i])
-		s.h[i] -= float64(float64(rate*gain) * (float64(counts[i]) - expected))
+		s.h[i] -= float64(float64(t.rate[i]*gain) * (float64(counts[i]) - expected))
 	}
 	s.samples += uint64(batch)
 	s.steps += batches
@@ -114,17 +119,29 @@ func (s *descent) step(counts []int32, batches int) {
 // batches is how many the next step may be of.
 func (s *descent) batches() int {
 	so := float64(s.samples + s.credit)
-	heaviest := slices.Max(s.target.mass)
-	root := math.Cbrt(1 + float64(so*heaviest)/stepDecay)
-	moved := float64(float64(s.batch)*heaviest) * step0 / float64(root*root)
+	moved := float64(float64(s.batch)*s.target.heaviest) * stepAfter(float64(so*s.target.heaviest))
 	return int(max(1, min(stepBatches, so/float64(stepShare*s.batch), longShare/moved)))
 }
 
-// gain is s_i for min(n nu_i, H_i) hits and B nu_i expected ones of a batch.
-func (s *descent) gain(hits, expected float64) float64 {
+// stepAfter is s_i after as many hits, its bound left out.
+func stepAfter(hits float64) float64 {
 	root := math.Cbrt(1 + hits/stepDecay)
-	return min(step0/float64(root*root), maxShare/expected) / s.steepness
+	return step0 / float64(root*root)
 }
+
+// stepAt is stepAfter, kept for whole numbers of hits: cells have the same ones again and again.
+func (s *descent) stepAt(hits int64) float64 {
+	if hits >= mostSteps {
+		return stepAfter(float64(hits))
+	}
+	for int64(len(s.known)) <= hits {
+		s.known = append(s.known, stepAfter(float64(len(s.known))))
+	}
+	return s.known[hits]
+}
+
+// mostSteps bounds what stepAt keeps.
+const mostSteps = 1 << 16
 
 // add counts h for the batches up to a step's number.
 func (a *average) add(step float64, batches int, h []float64) {

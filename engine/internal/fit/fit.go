@@ -92,6 +92,8 @@ type Problem struct {
 	Masses  []float64 // nu [N], positive, of sum 1; nil: all 1/N
 	Uniform bool      // the source is uniform on [-1/2,1/2]^d; else N(0,I)
 	Shift   []float64 // [d], taken off the points before; nil: nothing
+
+	shifted []float32 // the points before that
 }
 
 // centreFrom is how far from the origin points may lie, in units of their spread, before their mean
@@ -122,7 +124,15 @@ func (p *Problem) Centre() {
 	for i, v := range p.Points {
 		centred[i] = float32(float64(v) - mean[i%p.Dim])
 	}
-	p.Points, p.Shift = centred, mean
+	p.shifted, p.Points, p.Shift = p.Points, centred, mean
+}
+
+// given are the points [N,Dim] before anything was taken off.
+func (p *Problem) given() []float32 {
+	if p.Shift == nil {
+		return p.Points
+	}
+	return p.shifted
 }
 
 // deviation is that of one coordinate of the source.

@@ -3,7 +3,6 @@ package fit
 import (
 	"cmp"
 	"math"
-	"slices"
 )
 
 const (
@@ -36,6 +35,8 @@ func newPlan(t *target, n, k int) *plan {
 	return &plan{target: t, k: k, cells: make([]int32, 0, n*k), scores: make([]float64, 0, n*k), x: make([]float32, 0, n*t.problem.Dim)}
 }
 
+func (p *plan) samples() int { return len(p.scores) / p.k }
+
 func (p *plan) add(b drawn) {
 	for _, c := range b.cells {
 		p.cells = append(p.cells, int32(c))
@@ -49,8 +50,8 @@ func (p *plan) add(b drawn) {
 // twice the mean score, so that what a move costs is the gap of the scores. Moves are greedy: the
 // smallest gaps to cells in need first, and what then is left over goes to the best of a few cells
 // that still are.
-func (p *plan) rebalance(h []float64) []float64 {
-	t, n := p.target, len(p.scores)/p.k
+func (p *plan) rebalance(threads int, h []float64) []float64 {
+	t, n := p.target, p.samples()
 	over := make([]float64, t.n) // mass beyond nu_i, in samples
 	for i, nu := range t.mass {
 		over[i] = -float64(float64(n) * nu)
@@ -77,8 +78,8 @@ func (p *plan) rebalance(h []float64) []float64 {
 			}
 		}
 	}
-	slices.SortFunc(moves, func(a, b move) int {
-		return cmp.Or(cmp.Compare(a.gap, b.gap), cmp.Compare(a.sample, b.sample), cmp.Compare(a.to, b.to))
+	moves = sortByKey(threads, moves, func(m move) float64 { return m.gap }, func(a, b move) int {
+		return cmp.Or(cmp.Compare(a.sample, b.sample), cmp.Compare(a.to, b.to))
 	})
 	shift := func(b int, to int, gap float64) {
 		from := t.owner[p.cells[b*p.k]]

@@ -28,6 +28,8 @@ type target struct {
 	mean     []float64 // of the points, weighted by mass [d]
 	scale    []float64 // deviation of <x, y_i - mean> [N], positive
 	quantile []float64 // q_i = PHI^-1(1 - nu_i), at least minQuantile [N]
+	rate     []float64 // scale_i/quantile_i, by which a step moves h_i [N]; 0 of duplicates
+	heaviest float64   // nu_i
 }
 
 // minQuantile stands in for q_i of points that hold a third of the mass or more, where the model
@@ -43,6 +45,7 @@ func newTarget(p Problem) *target {
 	t := &target{
 		problem: p, n: n, owner: make([]int, n), mass: make([]float64, n),
 		mean: make([]float64, p.Dim), scale: make([]float64, n), quantile: make([]float64, n),
+		rate: make([]float64, n),
 	}
 	t.merge()
 	for i := range n {
@@ -70,6 +73,8 @@ func newTarget(p Problem) *target {
 			quantile = max(-distuv.UnitNormal.Quantile(mass), minQuantile)
 		}
 		t.quantile[i] = quantile
+		t.rate[i] = t.scale[i] / quantile
+		t.heaviest = max(t.heaviest, mass)
 	}
 	return t
 }
