@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/fit"
 	"brenier/engine/internal/modelfile"
@@ -254,9 +255,11 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		return err
 	}
 	defer device.close()
+	pool, done := e.hostPool()
+	defer done()
 	options := fit.Options{
 		Tolerance: o.Tolerance, SamplesMax: o.SamplesMax, Seed: o.Seed, Start: o.Start, Rebalance: o.Rebalance,
-		Threads: e.threads,
+		Parallel: pool.Share,
 	}
 	if o.Progress != nil {
 		options.Progress = func(p fit.Progress) bool { return o.Progress(FitProgress(p)) }
@@ -281,6 +284,16 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 	}
 	complete(model, result, certificate(result, o))
 	return nil
+}
+
+// hostPool is the threads of the processor: those that the device itself works with, or, where it is
+// no processor, some of their own until done.
+func (e *Engine) hostPool() (pool *cpu.Pool, done func()) {
+	if device, ok := e.device.(interface{ Pool() *cpu.Pool }); ok {
+		return device.Pool(), func() {}
+	}
+	pool = cpu.NewPool(e.threads)
+	return pool, pool.Close
 }
 
 // stopped is the error of a fit that was stopped as one of the engine; others stay.

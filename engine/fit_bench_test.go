@@ -4,12 +4,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"syscall"
 	"testing"
 	"time"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/fit"
 	"brenier/engine/internal/realdata"
 )
@@ -90,6 +90,7 @@ type fitBench struct {
 	problem fit.Problem
 	n       int
 	device  *fitDevice
+	pool    *cpu.Pool
 }
 
 func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBench {
@@ -101,6 +102,7 @@ func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBe
 	b.Cleanup(func() { e.Close() })
 	f := &fitBench{problem: fit.Problem{Points: points, Dim: d, Masses: masses}, n: len(points) / d}
 	f.problem.Centre()
+	f.pool, _ = e.hostPool()
 	if f.device, err = e.fitDevice(f.problem, backend.Gaussian); err != nil {
 		b.Fatal(err)
 	}
@@ -113,7 +115,7 @@ func (f *fitBench) solve(b *testing.B, o fit.Options) (r *fit.Result, found, tot
 	b.Helper()
 	w := &watched{Device: f.device}
 	device := fit.Device(w)
-	o.Threads = runtime.GOMAXPROCS(0)
+	o.Parallel = f.pool.Share
 	if rotated, ok := f.device.drawer().(fit.RotatedDrawer); ok {
 		device = watchedRotated{w, rotated}
 	}
@@ -239,7 +241,7 @@ func BenchmarkFitDense(b *testing.B) {
 			w := &watched{Device: f.device, again: f.device.workspace}
 			start := now()
 			for range b.N {
-				o := fit.Options{Tolerance: set.tolerance, Seed: 1, Threads: runtime.GOMAXPROCS(0)}
+				o := fit.Options{Tolerance: set.tolerance, Seed: 1, Parallel: f.pool.Share}
 				if _, err := fit.Solve(f.problem, w, o); err != nil {
 					b.Fatal(err)
 				}

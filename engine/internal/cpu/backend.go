@@ -32,6 +32,9 @@ func (v *device) Info() backend.Info {
 	return backend.Info{Name: "cpu", Device: processorName(), Path: v.path.String(), Threads: v.threads}
 }
 
+// Pool is the threads that all work is shared out to.
+func (v *device) Pool() *Pool { return v.pool }
+
 // Batches: a few samples at a time, as a game asks for them, take little memory; a large batch lets
 // locate read the points from memory seldom.
 func (v *device) Batches() []int { return []int{1, 32, 4096} }

@@ -95,6 +95,21 @@ func (p *Pool) Run(parts int, t Task) {
 	}
 }
 
+// Share does work on 0 .. n-1, cut into stretches [first,end) for the threads.
+func (p *Pool) Share(n int, work func(first, end int)) {
+	parts := max(1, min(p.Threads(), n))
+	p.Run(parts, stretches{n, parts, work})
+}
+
+// stretches is work on 0 .. n-1, cut into parts.
+type stretches struct {
+	n, parts int
+	work     func(first, end int)
+}
+
+// Do does one stretch.
+func (s stretches) Do(part int) { s.work(share(s.n, part, s.parts)) }
+
 // Close ends the workers and waits until they have ended. No Run may be at work; a later one runs
 // on its caller alone.
 func (p *Pool) Close() {

@@ -14,7 +14,7 @@ const (
 // angles measures the cosines of the angles between the planes of a sample's cell and of its best
 // neighbours over the source, in no order; none where there is a single cell. The samples become a plan
 // too.
-func (s *sampler) angles(t *target, threads int) (cosines []float64, p *plan, err error) {
+func (s *sampler) angles(t *target, parallel Parallel) (cosines []float64, p *plan, err error) {
 	k := min(neighbours+1, t.n)
 	n := planSamples(t.cells, s.d)
 	p = newPlan(t, n, k)
@@ -30,7 +30,7 @@ func (s *sampler) angles(t *target, threads int) (cosines []float64, p *plan, er
 		}
 		p.add(b)
 		cells := p.cells[drawn*k:]
-		share(threads, b.n, func(first, end int) {
+		parallel(b.n, func(first, end int) {
 			kernels.Cosines(path, cells[first*k:end*k], s.d, k, points, norms, ofRows[first*k:end*k])
 		})
 		for i := range b.n {
@@ -46,12 +46,12 @@ func (s *sampler) angles(t *target, threads int) (cosines []float64, p *plan, er
 //
 // The error of the quantile q is half the angle between the quantiles q -+ sqrt(q (1-q)/n): the angles
 // of one sample depend on one another, and count once.
-func angleTable(cosines []float64, n, threads int) (table []float64, standardError float64) {
+func angleTable(cosines []float64, n int, parallel Parallel) (table []float64, standardError float64) {
 	if len(cosines) == 0 {
 		return nil, 0
 	}
 	falling := func(c float64) float64 { return -c }
-	cosines = sortByKey(threads, cosines, falling, func(_, _ float64) int { return 0 })
+	cosines = sortByKey(parallel, cosines, falling, func(_, _ float64) int { return 0 })
 	at := func(q float64) float64 {
 		place := float64(max(0, min(1, q)) * float64(len(cosines)-1))
 		low := int(place)

@@ -13,11 +13,11 @@ func TestAngles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSampler(device, 3, p, 0)
-	cosines, plan, err := s.angles(newTarget(p), 2)
+	cosines, plan, err := s.angles(newTarget(p), inTwo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, standardError := angleTable(cosines, plan.samples(), 2)
+	table, standardError := angleTable(cosines, plan.samples(), inTwo)
 	if !(standardError >= 0 && standardError <= math.Pi/2) {
 		t.Errorf("standard error %v", standardError)
 	}
@@ -43,6 +43,12 @@ func TestAngles(t *testing.T) {
 	}
 }
 
+// inTwo does work on 0 .. n-1 as two threads would, the second stretch first.
+func inTwo(n int, work func(first, end int)) {
+	work(n/2, n)
+	work(0, n/2)
+}
+
 // distNormal is the standard normal's distribution function.
 func distNormal(x float64) float64 { return 0.5 * math.Erfc(-x/math.Sqrt2) }
 
@@ -61,7 +67,7 @@ func TestAngles_of_shifted_points(t *testing.T) {
 	if err := device.SetHeights(make([]float32, n)); err != nil {
 		t.Fatal(err)
 	}
-	cosines, plan, err := newSampler(device, n, p, 0).angles(newTarget(p), 2)
+	cosines, plan, err := newSampler(device, n, p, 0).angles(newTarget(p), inTwo)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,10 @@
 package fit
 
-import "math"
+import (
+	"math"
+
+	kernels "brenier/kernels/cpu"
+)
 
 // samplesPerCell is how many samples the mass centres are made of, a cell on average: the error of a
 // centre is then the spread of its cell over about 6.
@@ -12,27 +16,26 @@ type centres struct {
 	counts  []int64   // [N]
 	sums    []float64 // [N,d]
 	squares []float64 // of the norms [N]
+	cells   []int32   // of the samples at hand
 }
 
 func newCentres(t *target) *centres {
 	return &centres{target: t, counts: make([]int64, t.n), sums: make([]float64, t.n*t.problem.Dim), squares: make([]float64, t.n)}
 }
 
-// add takes those of the samples, whose squares are given, that lie in the cells [first,end).
-func (c *centres) add(b drawn, squares []float64, first, end int) {
-	d := c.target.problem.Dim
+// add takes samples, the squares of whose norms are given.
+func (c *centres) add(b drawn, squares []float64, parallel Parallel) {
+	t := c.target
+	c.cells = c.cells[:0]
 	for i, at := range b.cells {
-		cell := c.target.owner[at]
-		if cell < first || cell >= end {
-			continue
-		}
-		sum := c.sums[cell*d : (cell+1)*d]
-		for k, v := range b.x[i*d : (i+1)*d] {
-			sum[k] += float64(v)
-		}
+		cell := t.owner[at]
+		c.cells = append(c.cells, int32(cell))
 		c.squares[cell] += squares[i]
 		c.counts[cell]++
 	}
+	parallel(t.n, func(first, end int) {
+		kernels.RowSums(kernels.Best(), b.x, c.cells, t.problem.Dim, first, end, c.sums)
+	})
 }
 
 // means are the mass centres [N,d] and the root mean square, over the cells that were hit twice and

@@ -21,7 +21,7 @@ func TestCentroids(t *testing.T) {
 		c := newCentres(newTarget(p))
 		for range 5 {
 			b := drawn{n: 3, cells: []int64{1, 2, 3}, x: []float32{0.25, 0, 0, 0.25, 0, -0.25}}
-			c.add(b, []float64{0.0625, 0.0625, 0.0625}, 0, 4)
+			c.add(b, []float64{0.0625, 0.0625, 0.0625}, inTwo)
 		}
 		got, _ := c.means()
 		// sigma q (y - mean)/|y - mean| with q = PHI^-1(3/4) = 0.6745 and sigma^2 = 1/12

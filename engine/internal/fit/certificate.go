@@ -91,13 +91,13 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	centres := newCentres(t)
 	along, square := make([]float64, s.batch), make([]float64, s.batch)
 	visit := func(b drawn) {
-		share(r.options.Threads, b.n, func(first, end int) {
-			kernels.Products(kernels.Best(), b.x[first*d:end*d], t.mean, along[first:end], square[first:end])
+		r.options.Parallel(b.n, func(first, end int) {
+			kernels.RowProducts(kernels.Best(), b.x[first*d:end*d], t.mean, along[first:end], square[first:end])
 		})
 		for i := range b.n {
 			u.add(b.scores[i]-along[i], square[i])
 		}
-		share(r.options.Threads, t.n, func(first, end int) { centres.add(b, square, first, end) })
+		centres.add(b, square, r.options.Parallel)
 	}
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
@@ -132,7 +132,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
-	cosines, plan, err := s.angles(t, r.options.Threads)
+	cosines, plan, err := s.angles(t, r.options.Parallel)
 	if err != nil {
 		return nil, err
 	}
@@ -154,10 +154,10 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
 	last := []func(){ // each on one thread for the most part
 		func() { r.bounds(&report, wide(heights), u, plan) },
-		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Threads) },
+		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel) },
 		func() { result.Centroids, report.CentroidError = centres.means() },
 	}
-	share(r.options.Threads, len(last), func(first, end int) {
+	r.options.Parallel(len(last), func(first, end int) {
 		for _, do := range last[first:end] {
 			do()
 		}
@@ -194,8 +194,8 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	report.W2Lower, report.W2LowerError = fixed-float64(2*best), 2*sd
 	moved := &meanOf{block: u.block, square: u.square}
 	along, square := make([]float64, p.samples()), make([]float64, p.samples())
-	kernels.Products(kernels.Best(), p.x, t.mean, along, square)
-	for b, score := range p.rebalance(r.options.Threads, h) {
+	kernels.RowProducts(kernels.Best(), p.x, t.mean, along, square)
+	for b, score := range p.rebalance(r.options.Parallel, h) {
 		moved.add(score-along[b], square[b])
 	}
 	cost, costError := moved.estimate()

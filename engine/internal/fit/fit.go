@@ -148,7 +148,7 @@ type Options struct {
 	Tolerance  float64 // stop at this chi-squared
 	SamplesMax uint64  // give up after this many samples; 0: see DefaultSamples
 	Seed       uint64
-	Threads    int                        // that go over drawn samples side by side; 0: one
+	Parallel   Parallel                   // the threads to share work out to; nil: the caller's alone
 	Start      []float32                  // heights to start from [N]; nil: the solver's own
 	Rebalance  bool                       // at the end, lift cells that the certificate found empty, and certify anew
 	Progress   func(Progress) (goOn bool) // called a few times a second; may be nil
@@ -158,6 +158,11 @@ type Options struct {
 	Resume     []byte                   // a checkpoint of the same problem; nil: from the start
 	Every      time.Duration            // between checkpoints; 0: 20 s
 }
+
+// Parallel does work on 0 .. n-1, cut into stretches [first,end) for some threads, and returns when all is
+// done. What work writes hangs on the index alone. Where threads draw the samples, they should be
+// these: they spin for a while before others get their processors.
+type Parallel func(n int, work func(first, end int))
 
 // Progress is where a fit stands.
 type Progress struct {

@@ -50,7 +50,7 @@ func (p *plan) add(b drawn) {
 // twice the mean score, so that what a move costs is the gap of the scores. Moves are greedy: the
 // smallest gaps to cells in need first, and what then is left over goes to the best of a few cells
 // that still are.
-func (p *plan) rebalance(threads int, h []float64) []float64 {
+func (p *plan) rebalance(parallel Parallel, h []float64) []float64 {
 	t, n := p.target, p.samples()
 	over := make([]float64, t.n) // mass beyond nu_i, in samples
 	for i, nu := range t.mass {
@@ -78,7 +78,7 @@ func (p *plan) rebalance(threads int, h []float64) []float64 {
 			}
 		}
 	}
-	moves = sortByKey(threads, moves, func(m move) float64 { return m.gap }, func(a, b move) int {
+	moves = sortByKey(parallel, moves, func(m move) float64 { return m.gap }, func(a, b move) int {
 		return cmp.Or(cmp.Compare(a.sample, b.sample), cmp.Compare(a.to, b.to))
 	})
 	shift := func(b int, to int, gap float64) {

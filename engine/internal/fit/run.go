@@ -56,6 +56,9 @@ func newRun(p Problem, device Device, o Options) *run {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Parallel == nil {
+		o.Parallel = func(n int, work func(first, end int)) { work(0, n) }
+	}
 	if o.Every == 0 {
 		o.Every = 20 * time.Second
 	}

@@ -10,9 +10,9 @@ import (
 const sortBucket = 4
 
 // sortByKey returns the items in the order of their keys, finite numbers, and those of equal keys in
-// that of ties: spread into buckets, each of which some threads sort at a time. Keys far from even make
+// that of ties: spread into buckets that are shared out. Keys far from even make
 // it a plain sort, no worse.
-func sortByKey[T any](threads int, items []T, key func(T) float64, ties func(a, b T) int) []T {
+func sortByKey[T any](parallel Parallel, items []T, key func(T) float64, ties func(a, b T) int) []T {
 	low, high := math.Inf(1), math.Inf(-1)
 	for i := range items {
 		k := key(items[i])
@@ -38,7 +38,7 @@ func sortByKey[T any](threads int, items []T, key func(T) float64, ties func(a, 
 		sorted[ends[b]] = items[i]
 		ends[b]++ // from the bucket's start to its end
 	}
-	share(threads, buckets, func(first, end int) {
+	parallel(buckets, func(first, end int) {
 		start := 0
 		if first > 0 {
 			start = ends[first-1]

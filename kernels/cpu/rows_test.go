@@ -3,11 +3,12 @@ package cpu
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
-// The order of products.h, written out.
-func TestProducts(t *testing.T) {
+// The order of rows.h, written out.
+func TestRowProducts(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for _, size := range [][2]int{{1, 1}, {2, 3}, {3, 4}, {5, 7}, {4, 64}, {7, 130}} {
 		n, d := size[0], size[1]
@@ -21,7 +22,7 @@ func TestProducts(t *testing.T) {
 		for _, p := range Paths() {
 			t.Run(fmt.Sprintf("n=%d/d=%d/path=%v", n, d, p), func(t *testing.T) {
 				along, square := make([]float64, n), make([]float64, n)
-				Products(p, x, m, along, square)
+				RowProducts(p, x, m, along, square)
 				for r := range n {
 					var a, s [4]float64
 					for k := range d {
@@ -41,6 +42,34 @@ func TestProducts(t *testing.T) {
 					}
 				}
 			})
+		}
+	}
+}
+
+func TestRowSums(t *testing.T) {
+	const cells, n = 11, 57
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, d := range []int{1, 3, 4, 19, 64} {
+		x, to := make([]float32, n*d), make([]int32, n)
+		for i := range x {
+			x[i] = float32(random.NormFloat64())
+		}
+		want := make([]float64, cells*d)
+		for r := range to {
+			to[r] = int32(random.IntN(cells))
+			if to[r] >= 2 && to[r] < 9 {
+				for k := range d {
+					want[int(to[r])*d+k] += float64(x[r*d+k])
+				}
+			}
+		}
+		for _, p := range Paths() {
+			got := make([]float64, cells*d)
+			RowSums(p, x, to, d, 2, 5, got)
+			RowSums(p, x, to, d, 5, 9, got)
+			if !slices.Equal(got, want) {
+				t.Errorf("d=%d, %v: other sums than those written out", d, p)
+			}
 		}
 	}
 }
