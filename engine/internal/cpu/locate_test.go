@@ -196,6 +196,36 @@ func TestLocate_any_batch_order_and_threads(t *testing.T) {
 	}
 }
 
+// A draw is noise and locate, where samples are shared out and where cells are.
+func TestDraw(t *testing.T) {
+	const k = 3
+	for _, source := range []backend.Source{backend.Gaussian, backend.Uniform} {
+		for _, d := range []int{1, 19, 32} {
+			c := randomCase(700, d, 1)
+			for _, threads := range []int{1, 3} {
+				for _, n := range []int{1, 40, 301} {
+					pool := NewPool(threads)
+					m, err := NewMap(pool, kernels.Best(), c.points, c.heights, nil, 700, d)
+					if err != nil {
+						t.Fatal(err)
+					}
+					s := m.NewScratch(n)
+					x, want := make([]float32, n*d), make([]float32, n*d)
+					cells, wantCells := make([]int32, n*k), make([]int32, n*k)
+					scores, wantScores := make([]float64, n*k), make([]float64, n*k)
+					m.Draw(s, source, 7, 1<<40, x, n, k, cells, scores)
+					Noise(pool, kernels.Best(), source, want, d, 7, 1<<40, 0)
+					m.Locate(s, want, n, k, wantCells, wantScores)
+					pool.Close()
+					if !slices.Equal(x, want) || !slices.Equal(cells, wantCells) || !slices.Equal(scores, wantScores) {
+						t.Errorf("source %v, d=%d, %d threads, %d samples: other samples, cells or scores", source, d, threads, n)
+					}
+				}
+			}
+		}
+	}
+}
+
 // Sixteen goroutines with one map, each with scratch of its own and its own share of the samples.
 func TestLocate_sixteen_goroutines(t *testing.T) {
 	const k, share = 3, 21

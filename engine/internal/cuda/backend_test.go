@@ -196,6 +196,21 @@ func TestStages(t *testing.T) {
 			t.Error("cells or codes differ")
 		}
 	})
+	t.Run("a_draw_is_noise_and_locate", func(t *testing.T) {
+		cells, x := make([]int64, n*5), make([]float32, len(want.x))
+		for _, to := range [][]float32{x, nil} {
+			for _, err := range []error{
+				w.PutNoise(make([]float32, len(want.x))), w.Draw(n, 5, 7, 3, to), w.GetCells(n, 5, cells, nil),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(cells, want.cells) || !slices.Equal(x, want.x) {
+				t.Errorf("cells or samples differ; samples are asked for: %v", to != nil)
+			}
+		}
+	})
 	t.Run("of_many_cells_the_first_are_used", func(t *testing.T) {
 		pair := backend.Extension{Mode: backend.Pair, K: 2, MinCosine: -1, Blend: 0.25}
 		both := [2][]float32{make([]float32, n*d), make([]float32, n*d)}
@@ -585,6 +600,7 @@ func TestCallsDoNotAllocate(t *testing.T) {
 		"GetNoise": func() error { return w.GetNoise(values) },
 		"PutNoise": func() error { return w.PutNoise(values) },
 		"Locate":   func() error { return w.Locate(n, 5) },
+		"Draw":     func() error { return w.Draw(n, 5, 1, 2, nil) },
 		"GetCells": func() error { return w.GetCells(n, 5, cells, scores) },
 		"PutCells": func() error { return w.PutCells(n, 5, 5, cells) },
 		"Extend":   func() error { return w.Extend(n, testExtension) },
