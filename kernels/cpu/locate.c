@@ -44,15 +44,30 @@ void brenier_locate_pack(int path, const float *points, int64_t first, int64_t e
 	}
 }
 
-double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
-                             float *levels) {
+void brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
+                           float *levels, float *highest, float *lowest) {
 	const uint64_t mode = brenier_float_mode_set();
 	const int64_t lanes = lanes_of_path[path], width = 2 * lanes;
-	float highest = heights[0], lowest = heights[0];
-	for (int64_t cell = 1; cell < N; cell++) {
-		if (heights[cell] > highest) highest = heights[cell];
-		if (heights[cell] < lowest) lowest = heights[cell];
+	float high[8], low[8];  // side by side: of one, every comparison would wait for the one before
+	for (int lane = 0; lane < 8; lane++) high[lane] = low[lane] = heights[0];
+	int64_t cell = 0;
+	for (; cell + 8 <= N; cell += 8) {
+		for (int lane = 0; lane < 8; lane++) {
+			const float h = heights[cell + lane];
+			high[lane] = h > high[lane] ? h : high[lane];
+			low[lane] = h < low[lane] ? h : low[lane];
+		}
 	}
+	for (; cell < N; cell++) {
+		if (heights[cell] > high[0]) high[0] = heights[cell];
+		if (heights[cell] < low[0]) low[0] = heights[cell];
+	}
+	for (int lane = 1; lane < 8; lane++) {
+		if (high[lane] > high[0]) high[0] = high[lane];
+		if (low[lane] < low[0]) low[0] = low[lane];
+	}
+	*highest = high[0];
+	*lowest = low[0];
 	for (int64_t i = 0; i < P * width; i++) levels[i] = -FLT_MAX;
 	for (int64_t first = 0; first < N; first += 2 * T) {  // a group
 		const cell_place place = place_of(first, T, lanes);
@@ -60,10 +75,9 @@ double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t 
 		const int64_t cells = N - first < 2 * T ? N - first : 2 * T;
 		for (int64_t slot = 0; slot < cells; slot++)
 			to[slot / 2 * width + slot % 2 * lanes] =
-				(float)((double)heights[first + slot] - (double)highest);
+				(float)((double)heights[first + slot] - (double)high[0]);
 	}
 	brenier_float_mode_restore(mode);
-	return fmax(fabs((double)highest), fabs((double)lowest));
 }
 
 int brenier_locate_tile_rows(int path) { return tile_rows[path]; }

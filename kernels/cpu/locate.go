@@ -14,10 +14,12 @@ func LocatePack(p Path, points []float32, first, end, d, group int, panels []flo
 		C.int64_t(group), floats(panels))
 }
 
-// LocateLevels packs heights [N] into levels [P][W] and returns the largest |h_i|. See locate.h.
-func LocateLevels(p Path, heights []float32, group int, levels []float32) (reach float64) {
-	return float64(C.brenier_locate_levels(C.int(p), floats(heights), C.int64_t(len(heights)),
-		C.int64_t(group), C.int64_t(len(levels)/(2*p.Lanes())), floats(levels)))
+// LocateLevels packs heights [N] into levels [P][W] and returns the highest and the lowest of them.
+func LocateLevels(p Path, heights []float32, group int, levels []float32) (highest, lowest float64) {
+	var ends [2]C.float
+	C.brenier_locate_levels(C.int(p), floats(heights), C.int64_t(len(heights)), C.int64_t(group),
+		C.int64_t(len(levels)/(2*p.Lanes())), floats(levels), &ends[0], &ends[1])
+	return float64(ends[0]), float64(ends[1])
 }
 
 // LocateTileRows returns the samples of a full tile. Scratch has room for whole tiles.

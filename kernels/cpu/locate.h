@@ -24,9 +24,9 @@
 void brenier_locate_pack(int path, const float *points, int64_t first, int64_t end, int64_t d,
                          int64_t T, float *panels);
 
-// Packs heights [N] into levels [P][W] and returns the largest |h_i|.
-double brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
-                             float *levels);
+// Packs heights [N] into levels [P][W], and writes the highest and the lowest of them.
+void brenier_locate_levels(int path, const float *heights, int64_t N, int64_t T, int64_t P,
+                           float *levels, float *highest, float *lowest);
 
 // Samples of a full tile of the path. `packed` and `maxima` have room for whole tiles.
 int brenier_locate_tile_rows(int path);

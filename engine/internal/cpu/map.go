@@ -101,14 +101,9 @@ func packingParts(m *Map) int { return min(m.n, 4*m.pool.Threads()) }
 // SetHeights replaces the heights [N]. No Locate may be at work meanwhile.
 func (m *Map) SetHeights(h []float32) {
 	copy(m.heights, h)
-	highest := h[0]
-	for _, v := range h { // slices.Max looks for NaN too, at three times the cost
-		if v > highest {
-			highest = v
-		}
-	}
-	m.highest = float64(highest)
-	m.reach = kernels.LocateLevels(m.path, m.heights, m.group, m.levels)
+	lowest := 0.0
+	m.highest, lowest = kernels.LocateLevels(m.path, m.heights, m.group, m.levels)
+	m.reach = max(math.Abs(m.highest), math.Abs(lowest))
 }
 
 // Cells returns N.

@@ -148,8 +148,9 @@ func (a *average) add(step float64, batches int, h []float64) {
 	weight := float64(batches) * a.weight(step)
 	a.total += weight
 	share := weight / a.total
+	mean := a.h[:len(h)]
 	for i, v := range h {
-		a.h[i] += float64(share * (v - a.h[i]))
+		mean[i] += float64(share * (v - mean[i]))
 	}
 }
 

@@ -130,13 +130,7 @@ func (t *target) stored(dst []float32, h []float64) {
 }
 
 // meanHeight is sum_i nu_i h_i.
-func (t *target) meanHeight(h []float64) float64 {
-	mean := 0.0
-	for i, v := range h {
-		mean += float64(t.mass[i] * v)
-	}
-	return mean
-}
+func (t *target) meanHeight(h []float64) float64 { return inner(t.mass, h) }
 
 // hide lowers the duplicates among stored heights so far that they are not even a sample's
 // runner-up, which they would be wherever their owner wins.
