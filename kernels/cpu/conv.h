@@ -32,9 +32,10 @@ typedef struct {
 	int32_t first_out, out_channels;
 } brenier_panel;
 
-// The output channels of a full panel, by path: two vectors. A panel with at most half as many
-// is one vector wide.
+// The output channels of a panel, by path: two vectors mostly; three where one would be left over,
+// and one where there are no more.
 #define BRENIER_PANEL_VECTORS 2
+#define BRENIER_PANEL_VECTORS_MOST 3
 // The most output channels of the few_outputs kernel.
 #define BRENIER_FEW_OUTPUTS 4
 
@@ -43,7 +44,7 @@ typedef struct {
 // element has the same bits whatever the range and the batch.
 //
 // Weights are packed [panel][tap][in channel][out channel of the panel], out channels padded with
-// zeros to one or two vectors; bias [panel][same width]. With few_outputs there is one panel of at
+// zeros to whole vectors; bias [panel][same width]. With few_outputs there is one panel of at
 // most BRENIER_FEW_OUTPUTS channels, the lanes are input channels, and weights are
 // [tap][out channel][in channel, padded with zeros to whole vectors], bias [out channel].
 // zeros: phase->in_channels zeros.

@@ -45,8 +45,11 @@ const (
 // MaxFewOutputs is the most output channels of a phase with FewOutputs.
 const MaxFewOutputs = C.BRENIER_FEW_OUTPUTS
 
-// PanelWidth returns the output channels of a full panel.
-func PanelWidth(p Path) int { return C.BRENIER_PANEL_VECTORS * p.Lanes() }
+// PanelWidths returns the output channels of a panel, and the most it can have: where no more are left
+// it takes them all.
+func PanelWidths(p Path) (usual, most int) {
+	return C.BRENIER_PANEL_VECTORS * p.Lanes(), C.BRENIER_PANEL_VECTORS_MOST * p.Lanes()
+}
 
 // The Go types and those of the headers are the same memory.
 var (

@@ -95,25 +95,31 @@ func preferFewOutputs(path kernels.Path, c *lower.Conv) bool {
 // groups where these are smaller than a vector; its weights between different groups are zero.
 func panelLayout(path kernels.Path, c *lower.Conv) []kernels.ConvPanel {
 	outs, ins := c.Out.C/c.Groups, c.In.C/c.Groups // of a group
-	width, together := kernels.PanelWidth(path), 1
+	width, most := kernels.PanelWidths(path)
+	together := 1
 	if outs < path.Lanes() {
 		together = min(path.Lanes()/outs, c.Groups)
-		width = outs * together
+		width, most = outs*together, outs*together
 	}
 	var panels []kernels.ConvPanel
 	for group := 0; group < c.Groups; group += together {
 		groups := min(together, c.Groups-group)
-		for first := 0; first < outs*groups; first += width {
+		for first := 0; first < outs*groups; {
+			here := min(width, outs*groups-first)
+			if left := outs*groups - first; left <= most {
+				here = left
+			}
 			panels = append(panels, kernels.ConvPanel{
 				FirstIn: int32(group * ins), InChannels: int32(groups * ins),
-				FirstOut: int32(group*outs + first), OutChannels: int32(min(width, outs*groups-first)),
+				FirstOut: int32(group*outs + first), OutChannels: int32(here),
 			})
+			first += here
 		}
 	}
 	return panels
 }
 
-// panelWidth is the output channels of a panel with its padding: one vector or two.
+// panelWidth is the output channels of a panel with its padding: whole vectors.
 func panelWidth(lanes int, p *kernels.ConvPanel) int { return roundUp(int(p.OutChannels), lanes) }
 
 // convPacking is the packing of a step, one panel of one phase a part.
