@@ -24,7 +24,7 @@ func TestAarch64_same_bits(t *testing.T) {
 		}
 	}
 	test := exec.Command("go", "test", "-v", "-count=1", "-exec", emulator, "-ldflags", "-extldflags=-static",
-		"-run", "TestVectors|TestNoise_philox|TestNoise_same_bits|TestExtend_same_bits|"+
+		"-run", "TestVectors|TestRow|TestNoise_philox|TestNoise_same_bits|TestExtend_same_bits|"+
 			"TestLocate_equals_brute_force/(near_ties|denormal|beyond|duplicates)",
 		"brenier/kernels/cpu", "brenier/engine/internal/cpu")
 	test.Env = append(os.Environ(), "GOARCH=arm64", "CGO_ENABLED=1", "CC="+compiler)
