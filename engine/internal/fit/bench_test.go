@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"time"
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cpu"
@@ -200,6 +201,73 @@ func BenchmarkSolve(b *testing.B) {
 					b.ReportMetric(r.ChiSquaredError, "chi2_error")
 					b.ReportMetric(float64(r.Empty), "empty")
 					device.pool.Close()
+				}
+			})
+		}
+	}
+}
+
+// free is a Device that draws at no cost: cells are drawn beforehand, evenly.
+type free struct {
+	cells []int64
+	group int
+}
+
+func newFree(n, group int) *free {
+	random := rand.New(rand.NewPCG(3, 3))
+	v := &free{cells: make([]int64, 1<<20), group: group}
+	for i := range v.cells {
+		v.cells[i] = int64(random.IntN(n))
+	}
+	return v
+}
+
+func (v *free) Group() int                 { return v.group }
+func (v *free) SetHeights([]float32) error { return nil }
+
+func (v *free) Draw(n int, _, first uint64, k int, cells []int64, _ []float64, _ []float32) error {
+	copy(cells, v.cells[first%uint64(len(v.cells)-n*k):])
+	return nil
+}
+
+func (v *free) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	return v.Draw(n, seed, first, k, cells, scores, x)
+}
+
+// BenchmarkHost is what is left of the longest fits where draws cost nothing: the processor's part of a
+// fit on a GPU, per million samples of the descent, and for a whole certificate.
+//
+//	go test ./engine/internal/fit -run '^$' -bench Host -benchtime 1x
+func BenchmarkHost(b *testing.B) {
+	for _, set := range []struct {
+		name            string
+		n, d, group     int
+		samples, tested uint64
+	}{{"mnist", 60000, 64, 6144, 72_000_000, 0}, {"terrain", 46800, 128, 12288, 56_000_000, 0}} {
+		p := Problem{Points: randomPoints(set.n, set.d), Dim: set.d}
+		for _, threads := range []int{1, 2} {
+			b.Run(fmt.Sprintf("%s/threads=%d", set.name, threads), func(b *testing.B) {
+				pool := cpu.NewPool(threads)
+				defer pool.Close()
+				for range b.N {
+					r := newRun(p, newFree(set.n, set.group), Options{Tolerance: 1e-3, Parallel: pool.Share})
+					r.descent = newDescent(r.target, r.target.start(), 0, r.sampler.batch)
+					r.steepness, r.descent.samples = 1, set.samples/2 // where steps are long
+					start := time.Now()
+					for r.descent.samples < set.samples/2+10_000_000 {
+						if err := r.firstOrder(); err != nil {
+							b.Fatal(err)
+						}
+					}
+					b.ReportMetric(1e2*time.Since(start).Seconds(), "descent-ms/M")
+					r.descent.samples = set.samples
+					start = time.Now()
+					result, err := r.certify(r.descent.candidates()[0], false)
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.ReportMetric(1e3*time.Since(start).Seconds(), "certificate-ms")
+					b.ReportMetric(float64(result.Report.TestSamples), "tested")
 				}
 			})
 		}
