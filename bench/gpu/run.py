@@ -2,7 +2,7 @@
 
     python3 run.py [--out FOLDER] [--seconds 560] [--only STEP,...]
 
-Correctness of every kernel, compute-sanitizer, the benchmarks, the latency of calls, and the peers;
+Correctness of every kernel, compute-sanitizer, the benchmarks, the latency of calls, whole fits, and the peers;
 then a table of predicted, measured and floor, and FOLDER/<gpu>.json with all of it. Nothing that
 fails stops the rest. Steps that find no time left are named.
 
@@ -11,11 +11,14 @@ that every step works, and times nothing.
 """
 
 import argparse
+import array
 import json
 import os
+import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +137,36 @@ def latency(run: Run) -> dict:
     }
 
 
+def cloud(path: Path, n: int, d: int) -> str:
+    """Writes n points of ten clusters in d dimensions, float32, as an .npy file: a stand-in for codes."""
+    draw = random.Random(1)
+    centres = [[2 * draw.gauss(0.0, 1.0) for _ in range(d)] for _ in range(10)]
+    header = repr({"descr": "<f4", "fortran_order": False, "shape": (n, d)}).ljust(117) + "\n"
+    with path.open("wb") as to:
+        to.write(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode())
+        for _ in range(n):
+            array.array("f", (c + draw.gauss(0.0, 1.0) for c in draw.choice(centres))).tofile(to)
+    return str(path)
+
+
+def fits(run: Run) -> dict:
+    """Whole fits, certificates included: of the example models' points and of as many as large sets have."""
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        if run.double:
+            cases = {"small": (cloud(here / "small.npy", 12, 3), 0.5)}
+        else:
+            cases = {model.stem: (f"{model}:ot.points", 1e-3) for model in sorted((HERE / "models").glob("*.safetensors"))}
+            for n, d in (60000, 64), (46800, 128):
+                cases[f"{n}x{d}"] = cloud(here / f"{n}x{d}.npy", n, d), 1e-3
+        for name, (points, tolerance) in cases.items():
+            words = [HERE / "bin/brenier", "fit", points, "--tol", tolerance, "--out", here / "fit.safetensors", "--json"]
+            report = json.loads(run.command(*words, limit=60, log=f"fit-{name}"))["fit"]
+            found[name] = {key: report[key] for key in ("seconds", "samples", "test_samples", "chi2", "empty", "met")}
+    return found
+
+
 def peers(run: Run) -> dict | str:
     if run.double:
         return "not through the double"
@@ -146,6 +179,7 @@ STEPS: dict[str, Callable[[Run], object]] = {
     "tests": tests,
     "kernels": kernels,
     "latency": latency,
+    "fits": fits,
     "memcheck": sanitizer("memcheck"),
     "racecheck": sanitizer("racecheck"),
     "synccheck": sanitizer("synccheck"),

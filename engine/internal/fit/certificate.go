@@ -88,7 +88,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	meanSquare := float64(float64(d) * float64(deviation*deviation))
 	u := &meanOf{block: block, square: meanSquare}
-	centres := newCentres(t)
+	centres := newCentres(t, r.options.Parallel)
 	along, square := make([]float64, s.batch), make([]float64, s.batch)
 	visit := func(b drawn) {
 		r.options.Parallel(b.n, func(first, end int) {
@@ -97,7 +97,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		for i := range b.n {
 			u.add(b.scores[i]-along[i], square[i])
 		}
-		centres.add(b, square, r.options.Parallel)
+		centres.add(b.x, tally.latest, square)
 	}
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
@@ -155,7 +155,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	last := []func(){ // each on one thread for the most part
 		func() { r.bounds(&report, wide(heights), u, plan) },
 		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel) },
-		func() { result.Centroids, report.CentroidError = centres.means() },
+		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
 	}
 	r.options.Parallel(len(last), func(first, end int) {
 		for _, do := range last[first:end] {

@@ -19,6 +19,7 @@ type tally struct {
 	samples uint64
 	scores  float64 // sum of the best scores
 	cells   []int32 // of every sample, in order; only where group > 1
+	latest  []int32 // of the samples added last
 
 	known   moments // of the first knownAt samples
 	knownAt uint64
@@ -27,12 +28,14 @@ type tally struct {
 func newTally(t *target) *tally { return &tally{target: t, group: 1, counts: make([]int64, t.n)} }
 
 func (t *tally) add(cells []int64) {
+	t.latest = t.latest[:0]
 	for _, c := range cells {
 		owner := t.target.owner[c]
 		t.counts[owner]++
-		if t.group > 1 {
-			t.cells = append(t.cells, int32(owner))
-		}
+		t.latest = append(t.latest, int32(owner))
+	}
+	if t.group > 1 {
+		t.cells = append(t.cells, t.latest...)
 	}
 	t.samples += uint64(len(cells))
 }
