@@ -10,8 +10,8 @@ import (
 const sortBucket = 4
 
 // sortByKey returns the items in the order of their keys, finite numbers, and those of equal keys in
-// that of ties: spread into buckets that are shared out. Keys far from even make
-// it a plain sort, no worse.
+// that of ties: spread into buckets, which are shared out to be sorted. Keys far from even make it a
+// plain sort, no worse.
 func sortByKey[T any](parallel Parallel, items []T, key func(T) float64, ties func(a, b T) int) []T {
 	low, high := math.Inf(1), math.Inf(-1)
 	for i := range items {
