@@ -420,6 +420,12 @@ func (v *fitDevice) close() {
 
 func (v *fitDevice) SetHeights(h []float32) error { return v.model.SetHeights(h) }
 
+func (v *fitDevice) Count(n int, seed, first uint64, rotated bool) error {
+	return v.workspace.Count(n, seed, first, rotated)
+}
+
+func (v *fitDevice) TakeCounts(counts []int32) error { return v.workspace.TakeCounts(counts) }
+
 func (v *fitDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
 	if err := v.workspace.Draw(n, k, seed, first, x); err != nil {
 		return err

@@ -50,6 +50,21 @@ func (w *watched) Draw(n int, seed, first uint64, k int, cells []int64, scores [
 	if err := w.Device.Draw(n, seed, first, k, cells, scores, x); err != nil || w.again == nil {
 		return err
 	}
+	return w.locate(n, k)
+}
+
+func (w *watched) Count(n int, seed, first uint64, rotated bool) error {
+	w.draws += n
+	if err := w.Device.(fit.Counter).Count(n, seed, first, rotated); err != nil || w.again == nil {
+		return err
+	}
+	return w.locate(n, 1)
+}
+
+func (w *watched) TakeCounts(counts []int32) error { return w.Device.(fit.Counter).TakeCounts(counts) }
+
+// locate locates the samples at hand once more.
+func (w *watched) locate(n, k int) error {
 	start := now()
 	err := w.again.Locate(n, k)
 	one := since(start)

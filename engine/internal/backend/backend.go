@@ -148,6 +148,11 @@ type Workspace interface {
 	PutCells(n, k, use int, cells []int64) error
 	GetCells(n, k int, cells []int64, scores []float64) error // either may be nil
 
+	// Count makes draws as Draw does, or where rotated is true as [RotatedDrawer] does, and counts them
+	// by their best cells, until TakeCounts writes the counts [N] and begins anew.
+	Count(n int, seed, first uint64, rotated bool) error
+	TakeCounts(counts []int32) error
+
 	Extend(n int, e Extension) error // x, cells [n,e.K] -> z
 	PutCodes(z []float32) error      // z [n,d], finite
 	GetCodes(z []float32) error

@@ -454,6 +454,52 @@ func TestRotated_workspace(t *testing.T) {
 	}
 }
 
+// Counts are those of the draws' cells, of both kinds of draws, since they were taken last.
+func TestCount(t *testing.T) {
+	const N, d, n = 300, 24, 500
+	device, err := New(2, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer device.Close()
+	c := randomCase(N, d, 1)
+	model, err := device.Prepare(backend.Parts{Source: backend.Gaussian, Dim: d, Points: c.points, Heights: c.heights})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := model.NewWorkspace(n, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	got, want, cells := make([]int32, N), make([]int32, N), make([]int64, n)
+	for _, rotated := range []bool{false, true} {
+		clear(want)
+		for first := uint64(7); first < 2*n; first += n {
+			if err := w.Count(n, 5, first, rotated); err != nil {
+				t.Fatal(err)
+			}
+			if rotated {
+				err = w.(backend.RotatedDrawer).DrawRotated(n, 5, first, 1, cells, nil, nil)
+			} else if err = w.Draw(n, 1, 5, first, nil); err == nil {
+				err = w.GetCells(n, 1, cells, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, cell := range cells {
+				want[cell]++
+			}
+		}
+		if err := w.TakeCounts(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("rotated %v: other counts than of the draws' cells: %v", rotated, err)
+		}
+		if err := w.TakeCounts(got); err != nil || slices.Max(got) != 0 {
+			t.Errorf("rotated %v: counts that were taken are still there: %v", rotated, err)
+		}
+	}
+}
+
 func TestRotated_allocates_nothing(t *testing.T) {
 	m := newMap(t, kernels.Best(), 2, randomCase(500, 20, 0))
 	r := m.NewRotated(rotated.Shape{Axes: 16, Group: 240})

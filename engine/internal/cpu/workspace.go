@@ -17,6 +17,8 @@ type workspace struct {
 	encode *NetworkScratch // nil before the first Encode
 
 	rotated *Rotated // nil before the first rotated draw
+	counts  []int32  // [N], of the draws since they were taken last; nil before the first one counted
+	counted []int64  // cells of the rotated draws at hand
 }
 
 func (w *workspace) Noise(n int, seed, first uint64) error {
@@ -61,6 +63,35 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 		w.rotated = m.NewRotated(rotated.ShapeFor(m.n, m.d))
 	}
 	return w.rotated.Draw(n, seed, first, k, cells, scores, x)
+}
+
+func (w *workspace) Count(n int, seed, first uint64, rotated bool) error {
+	if w.counts == nil {
+		w.counts = make([]int32, w.model.transport.n)
+	}
+	if rotated {
+		w.counted = append(w.counted[:0], make([]int64, n)...)
+		if err := w.DrawRotated(n, seed, first, 1, w.counted, nil, nil); err != nil {
+			return err
+		}
+		for _, c := range w.counted {
+			w.counts[c]++
+		}
+		return nil
+	}
+	if err := w.Draw(n, 1, seed, first, nil); err != nil {
+		return err
+	}
+	for _, c := range w.cells[:n] {
+		w.counts[c]++
+	}
+	return nil
+}
+
+func (w *workspace) TakeCounts(counts []int32) error {
+	clear(counts[copy(counts, w.counts):]) // all where nothing was counted
+	clear(w.counts)
+	return nil
 }
 
 func (w *workspace) PutCells(n, k, use int, cells []int64) error {

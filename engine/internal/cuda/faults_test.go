@@ -104,6 +104,14 @@ var phases = []phase{
 		cells, x := make([]int64, 2*n), make([]float32, lifeDim*n)
 		return drawer.DrawRotated(n, 7, uint64(drawer.Group()-n), 2, cells, make([]float64, 2*n), x)
 	}},
+	{"counted draws", func(l *lifetime) error {
+		for _, rotated := range []bool{false, true} {
+			if err := l.w.Count(lifeBatch, 7, 0, rotated); err != nil {
+				return err
+			}
+		}
+		return l.w.TakeCounts(make([]int32, lifeCells))
+	}},
 }
 
 func (l *lifetime) generate() error {

@@ -32,6 +32,7 @@ type model struct {
 	mu      sync.Mutex
 	notes   []string      // on kernels that failed their self-check
 	rotated *rotatedStage // nil before the first rotated draw
+	count   *countStage   // nil before the first draw that is counted
 }
 
 // prepare makes the stages of a model's parts, and networks of elements e.
@@ -83,6 +84,31 @@ func (m *model) prepare(p backend.Parts, e element) (err error) {
 		m.notes = append(m.notes, notes...)
 	}
 	return nil
+}
+
+// late is a stage that is made at the first call: models that images are made of never need it.
+func late[T any, S interface {
+	*T
+	checked
+}](m *model, stage *S, make func() (S, error)) (S, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if *stage != nil {
+		return *stage, nil
+	}
+	made, err := make()
+	if err != nil {
+		return nil, err
+	}
+	if m.selfCheck {
+		notes, err := m.v.selfCheck(made)
+		if err != nil {
+			return nil, err
+		}
+		m.notes = append(m.notes, notes...)
+	}
+	*stage = made
+	return made, nil
 }
 
 // SetHeights replaces the heights on the device. What workspaces have recorded of the old ones is

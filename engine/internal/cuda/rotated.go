@@ -353,6 +353,42 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 	if err := w.m.transport.rotating().Check(size, n, first, k, cells, scores, x); err != nil || n == 0 {
 		return err
 	}
+	return w.inGroup(n, seed, first, func(r *rotatedDraws, from int) error {
+		if err := r.locate(w, from, n, k, cells, scores); err != nil {
+			return err
+		}
+		return r.draw(w, from, x)
+	})
+}
+
+// countRotated counts draws that share a frame.
+func (w *workspace) countRotated(c *drawCounts, n int, seed, first uint64) error {
+	size := w.Group()
+	if err := rotated.CheckMap(size); err != nil {
+		return err
+	}
+	if err := w.m.transport.rotating().CheckDraws(size, n, first, 1); err != nil || n == 0 {
+		return err
+	}
+	return w.inGroup(n, seed, first, func(r *rotatedDraws, from int) error {
+		return w.do(func() error {
+			for at := 0; at < n; {
+				count := min(n-at, r.stage.piece(r.scratch, from+at, 1))
+				if err := r.stage.locate(w.q, r.scratch, r.base, from+at, count, 1); err != nil {
+					return err
+				}
+				if err := c.stage.launch(w.q, r.scratch.cells.at(r.base), count, 1, c.counts); err != nil {
+					return err
+				}
+				at += count
+			}
+			return nil
+		})
+	})
+}
+
+// inGroup does something with draws first..first+n-1, which lie in one group, its frame at hand.
+func (w *workspace) inGroup(n int, seed, first uint64, do func(r *rotatedDraws, from int) error) error {
 	if w.rotated == nil {
 		r, err := w.m.newRotatedDraws()
 		if err != nil {
@@ -360,14 +396,12 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 		}
 		w.rotated = r
 	}
+	size := w.Group()
 	r, group, from := w.rotated, first/uint64(size), int(first%uint64(size))
 	if err := r.enter(w, seed, group); err != nil {
 		return err
 	}
-	if err := r.locate(w, from, n, k, cells, scores); err != nil {
-		return err
-	}
-	if err := r.draw(w, from, x); err != nil {
+	if err := do(r, from); err != nil {
 		return err
 	}
 	if from+n < size {
@@ -378,7 +412,9 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 
 // newRotatedDraws makes what the first rotated draw of a workspace asks for.
 func (m *model) newRotatedDraws() (*rotatedDraws, error) {
-	s, err := m.rotatedStage()
+	s, err := late(m, &m.rotated, func() (*rotatedStage, error) {
+		return newRotatedStage(m.v, m.transport, m.rotating, false)
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -391,28 +427,6 @@ func (s *rotatedStage) newDraws() (*rotatedDraws, error) {
 	var err error
 	r.base, err = s.v.alloc(p.bytes)
 	return r, err
-}
-
-// rotatedStage makes the stage at the first call: models that images are made of never need it.
-func (m *model) rotatedStage() (*rotatedStage, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.rotated != nil {
-		return m.rotated, nil
-	}
-	s, err := newRotatedStage(m.v, m.transport, m.rotating, false)
-	if err != nil {
-		return nil, err
-	}
-	if m.selfCheck {
-		notes, err := m.v.selfCheck(s)
-		if err != nil {
-			return nil, err
-		}
-		m.notes = append(m.notes, notes...)
-	}
-	m.rotated = s
-	return s, nil
 }
 
 // rotating is what of the map its rotated draws depend on.

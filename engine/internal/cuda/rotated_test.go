@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"brenier/engine/internal/backend"
@@ -286,6 +287,43 @@ func TestRotated_memory(t *testing.T) {
 	b.v.budget = budget
 	if err := draw(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Counts are those of the draws' cells, of both kinds of draws, since they were taken last.
+func TestCount(t *testing.T) {
+	const N, d, n = 50, 20, 60
+	c := randomMap(N, d, 0)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, false).m, n, 1).(*workspace)
+	got, want, cells := make([]int32, N), make([]int32, N), make([]int64, n)
+	for _, rotated := range []bool{false, true} {
+		clear(want)
+		for first := uint64(0); first < 3*n; first += n {
+			if err := w.Count(n, 5, first, rotated); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if rotated {
+				err = w.DrawRotated(n, 5, first, 1, cells, nil, nil)
+			} else if err = w.Draw(n, 1, 5, first, nil); err == nil {
+				err = w.GetCells(n, 1, cells, nil)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, cell := range cells {
+				want[cell]++
+			}
+		}
+		if err := w.TakeCounts(got); err != nil || !slices.Equal(got, want) {
+			t.Errorf("rotated %v: other counts than of the draws' cells: %v", rotated, err)
+		}
+		if err := w.TakeCounts(got); err != nil || slices.Max(got) != 0 {
+			t.Errorf("rotated %v: counts that were taken are still there: %v", rotated, err)
+		}
+	}
+	if err := w.Count(n, 5, 100, true); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("across the border of a group: %v", err)
 	}
 }
 

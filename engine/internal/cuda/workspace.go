@@ -44,6 +44,7 @@ type workspace struct {
 	recordings recordings
 
 	rotated *rotatedDraws // nil before the first rotated draw
+	counts  *drawCounts   // nil before the first draw that is counted
 }
 
 // NewWorkspace makes a workspace. All of its memory is allocated here.
@@ -146,6 +147,9 @@ func (w *workspace) Close() error {
 	w.m.v.free(w.base)
 	if w.rotated != nil {
 		w.m.v.free(w.rotated.base)
+	}
+	if w.counts != nil {
+		w.m.v.free(w.counts.counts)
 	}
 	return err
 }

@@ -207,19 +207,30 @@ func BenchmarkSolve(b *testing.B) {
 	}
 }
 
-// free is a Device that draws at no cost: cells are drawn beforehand, evenly.
+// free is a Device that draws and counts at no cost: cells are drawn beforehand, evenly.
 type free struct {
-	cells []int64
-	group int
+	cells  []int64
+	counts []int32 // of a step
+	group  int
 }
 
-func newFree(n, group int) *free {
+func newFree(n, group, step int) *free {
 	random := rand.New(rand.NewPCG(3, 3))
-	v := &free{cells: make([]int64, 1<<20), group: group}
+	v := &free{cells: make([]int64, 1<<20), counts: make([]int32, n), group: group}
 	for i := range v.cells {
 		v.cells[i] = int64(random.IntN(n))
 	}
+	for _, c := range v.cells[:step] {
+		v.counts[c]++
+	}
 	return v
+}
+
+func (v *free) Count(int, uint64, uint64, bool) error { return nil }
+
+func (v *free) TakeCounts(counts []int32) error {
+	copy(counts, v.counts)
+	return nil
 }
 
 func (v *free) Group() int                 { return v.group }
@@ -250,7 +261,7 @@ func BenchmarkHost(b *testing.B) {
 				pool := cpu.NewPool(threads)
 				defer pool.Close()
 				for range b.N {
-					r := newRun(p, newFree(set.n, set.group), Options{Tolerance: 1e-3, Parallel: pool.Share})
+					r := newRun(p, newFree(set.n, set.group, stepBatches*BatchFor(set.n, set.d)), Options{Tolerance: 1e-3, Parallel: pool.Share})
 					r.descent = newDescent(r.target, r.target.start(), 0, r.sampler.batch)
 					r.steepness, r.descent.samples = 1, set.samples/2 // where steps are long
 					start := time.Now()

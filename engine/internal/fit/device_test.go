@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -118,6 +119,35 @@ func (v *rotating) rotation(seed, group uint64) [][]float64 {
 	}
 	v.frame, v.frameSeed, v.frameOf = frame, seed, group
 	return frame
+}
+
+// counting is a naive Device that counts its draws itself.
+type counting struct {
+	*naive
+	counts []int32
+	taken  int
+}
+
+func (v *counting) Count(n int, seed, first uint64, rotated bool) error {
+	if rotated {
+		return errors.New("it has no rotated draws")
+	}
+	v.counts = append(v.counts, make([]int32, len(v.heights)-len(v.counts))...)
+	cells := make([]int64, n)
+	if err := v.Draw(n, seed, first, 1, cells, nil, nil); err != nil {
+		return err
+	}
+	for _, c := range cells {
+		v.counts[c]++
+	}
+	return nil
+}
+
+func (v *counting) TakeCounts(counts []int32) error {
+	copy(counts, v.counts)
+	clear(v.counts)
+	v.taken++
+	return nil
 }
 
 func normalise(v []float64) {

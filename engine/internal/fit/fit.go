@@ -68,6 +68,15 @@ type RotatedDrawer interface {
 	DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
 }
 
+// Counter is a Device that counts draws itself, so that a step of the descent brings N counts from it
+// instead of every draw's cell. Count is Draw, or where rotated is true DrawRotated, for the best cell of
+// each; TakeCounts writes how many draws fell into every cell since the last call.
+type Counter interface {
+	Device
+	Count(n int, seed, first uint64, rotated bool) error
+	TakeCounts(counts []int32) error
+}
+
 // MaxCells is the most cells a sample that a [Device] is asked for.
 const MaxCells = neighbours + 1
 

@@ -235,6 +235,19 @@ func TestInvariance(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a_device_that_counts_changes_no_bit", func(t *testing.T) {
+		p := Problem{Points: randomPoints(40, 3), Dim: 3}
+		copy(p.Points[30*3:], p.Points[:3*3]) // duplicates
+		want := solve(t, p, Options{Tolerance: 1e-2})
+		device := &counting{naive: newNaive(p, 2)}
+		got, err := Solve(p, device, Options{Tolerance: 1e-2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got.Heights, want.Heights) || got.Report.Samples != want.Report.Samples || device.taken == 0 {
+			t.Errorf("counts were taken %d times; other heights than of draws that are counted here", device.taken)
+		}
+	})
 	t.Run("threads_change_no_bit", func(t *testing.T) {
 		p := Problem{Points: y, Dim: 3}
 		got, err := Solve(p, newNaive(p, 5), quick)

@@ -226,16 +226,9 @@ func (r *run) firstOrder() error {
 	if r.steepness <= steepnessFree {
 		batches = r.descent.batches()
 	}
-	counts := make([]int32, r.target.n)
-	for drawn := 0; drawn < batches*s.batch; {
-		b, err := s.draw(trainStream, batches*s.batch-drawn, 1, false)
-		if err != nil {
-			return err
-		}
-		for _, c := range b.cells {
-			counts[r.target.owner[c]]++
-		}
-		drawn += b.n
+	counts, err := s.count(r.target, trainStream, batches*s.batch)
+	if err != nil {
+		return err
 	}
 	r.descent.step(counts, batches)
 	return nil

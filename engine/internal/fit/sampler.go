@@ -26,6 +26,7 @@ const rotateFrom = 24
 type sampler struct {
 	device  Device
 	rotated RotatedDrawer // nil: every draw is independent
+	counter Counter       // nil: draws are counted here
 	tick    func() error  // called after every batch
 	seed    uint64
 	d       int
@@ -46,6 +47,7 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil },
 		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
 	}
+	s.counter, _ = device.(Counter)
 	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
 	}
@@ -63,15 +65,61 @@ type drawn struct {
 // draw makes the next draws of a stream: n of them, or fewer where the batch or their group ends.
 func (s *sampler) draw(stream, n, k int, x bool) (drawn, error) {
 	first := s.next[stream]
-	n = min(n, s.batch)
-	if s.group > 1 {
-		n = min(n, s.group-int(first%uint64(s.group)))
-	}
+	n = s.atOnce(first, n)
 	b, err := s.redraw(stream, first, n, k, x)
 	if err == nil {
 		s.next[stream] += uint64(n)
 	}
 	return b, err
+}
+
+// atOnce is how many of n draws lie in one batch and one group.
+func (s *sampler) atOnce(first uint64, n int) int {
+	n = min(n, s.batch)
+	if s.group > 1 {
+		n = min(n, s.group-int(first%uint64(s.group)))
+	}
+	return n
+}
+
+// count makes the next n draws of a stream and counts them by cell, a duplicate's for its owner [N].
+func (s *sampler) count(t *target, stream, n int) ([]int32, error) {
+	counts := make([]int32, t.n)
+	if s.counter == nil {
+		for drawn := 0; drawn < n; {
+			b, err := s.draw(stream, n-drawn, 1, false)
+			if err != nil {
+				return nil, err
+			}
+			for _, c := range b.cells {
+				counts[t.owner[c]]++
+			}
+			drawn += b.n
+		}
+		return counts, nil
+	}
+	for drawn := 0; drawn < n; {
+		first := s.next[stream]
+		some := s.atOnce(first, n-drawn)
+		if err := s.counter.Count(some, streamSeed(s.seed, uint64(stream)), first, s.rotated != nil); err != nil {
+			return nil, err
+		}
+		s.next[stream] += uint64(some)
+		drawn += some
+		if err := s.tick(); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.counter.TakeCounts(counts); err != nil {
+		return nil, err
+	}
+	for i, owner := range t.owner {
+		if owner != i {
+			counts[owner] += counts[i]
+			counts[i] = 0
+		}
+	}
+	return counts, nil
 }
 
 // redraw makes draws first .. first+n-1 of a stream, which lie in one batch and one group.

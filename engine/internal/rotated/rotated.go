@@ -75,6 +75,18 @@ func CheckMap(group int) error {
 
 // Check checks a call of DrawRotated for groups of a size.
 func (m Map) Check(group, n int, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	if err := m.CheckDraws(group, n, first, k); err != nil {
+		return err
+	}
+	if len(cells) != n*k || scores != nil && len(scores) != n*k || x != nil && len(x) != n*m.Dim {
+		return fault.Invalid("rotated draws: want cells and scores [%d,%d] and x [%d,%d], got %d, %d and %d values",
+			n, k, n, m.Dim, len(cells), len(scores), len(x))
+	}
+	return nil
+}
+
+// CheckDraws checks which draws, and how many cells of each, are asked for.
+func (m Map) CheckDraws(group, n int, first uint64, k int) error {
 	size := uint64(group)
 	if n < 0 || first%size+uint64(n) > size {
 		return fault.Invalid("rotated draws: want at most %d from draw %d on, to the end of its group of %d, got %d",
@@ -82,10 +94,6 @@ func (m Map) Check(group, n int, first uint64, k int, cells []int64, scores []fl
 	}
 	if most := min(m.N, cpu.RotatedK); k < 1 || k > most {
 		return fault.Invalid("rotated draws: want 1 to %d cells for each, got %d", most, k)
-	}
-	if len(cells) != n*k || scores != nil && len(scores) != n*k || x != nil && len(x) != n*m.Dim {
-		return fault.Invalid("rotated draws: want cells and scores [%d,%d] and x [%d,%d], got %d, %d and %d values",
-			n, k, n, m.Dim, len(cells), len(scores), len(x))
 	}
 	if !m.Rotatable() || 2*m.Reach > math.MaxFloat32/4 {
 		return fault.New(fault.ErrUnsupported, "rotated draws: points of norm %.3g and heights up to %.3g are beyond float32 scores; scale them down", m.Norm, m.Reach)
