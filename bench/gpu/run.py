@@ -162,7 +162,8 @@ def fits(run: Run) -> dict:
                 cases[f"{n}x{d}"] = cloud(here / f"{n}x{d}.npy", n, d), 1e-3
         for name, (points, tolerance) in cases.items():
             words = [HERE / "bin/brenier", "fit", points, "--tol", tolerance, "--out", here / "fit.safetensors", "--json"]
-            report = json.loads(run.command(*words, limit=60, log=f"fit-{name}"))["fit"]
+            text = run.command(*words, limit=60, log=f"fit-{name}")
+            report = json.loads(text[text.index("{") :])["fit"]  # lines of progress come before it
             found[name] = {key: report[key] for key in ("seconds", "samples", "test_samples", "chi2", "empty", "met")}
     return found
 
