@@ -72,8 +72,9 @@ void brenier_rotate(int path, const float *packed, int64_t d, const float *panel
 	brenier_float_mode_restore(mode);
 }
 
-// A shuffle of the d axes, by Fisher and Yates. A word takes w r / 2^32 for a number below r, which
-// is uneven by 2^-32; no draw's law depends on it.
+// A shuffle of the d axes, by Fisher and Yates within each of four classes: place a has an axis of a's
+// remainder by 4. A word takes w r / 2^32 for a number below r, which is uneven by 2^-32; no draw's
+// law depends on it.
 static void shuffle_axes(uint64_t seed, uint64_t shuffle, int64_t d, int32_t *axes) {
 	const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
 	uint32_t words[4];
@@ -84,7 +85,7 @@ static void shuffle_axes(uint64_t seed, uint64_t shuffle, int64_t d, int32_t *ax
 			                             BRENIER_STREAM_AXES};
 			brenier_philox(counter, key, words);
 		}
-		const int64_t b = a + (int64_t)((uint64_t)words[a % 4] * (uint64_t)(d - a) >> 32);
+		const int64_t b = a + 4 * (int64_t)((uint64_t)words[a % 4] * (uint64_t)((d - a + 3) / 4) >> 32);
 		const int32_t swap = axes[a];
 		axes[a] = axes[b];
 		axes[b] = swap;

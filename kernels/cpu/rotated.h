@@ -19,7 +19,9 @@
 //            (A,B), (-A,-B), (A,-B), (-A,B): at right angles on average, or opposite, so that they
 //            rarely share a cell, and the sums over A and B serve all four.
 //   choice   CHOICE = 3 families that share their axes.
-//   shuffle  a permutation of the d axes, cut into as many choices' axes as fit.
+//   shuffle  a permutation of the d axes that keeps each one's remainder by 4, cut into as many choices'
+//            axes as fit: a_j is j modulo 4, so that what loads the z of four axes at once can keep them
+//            in different banks of a memory.
 //
 // Streams of noise.h's generator, under the seed as the key:
 //   FRAME      index = group * ceil(d/2) + r: the normals of two reflectors (below)

@@ -33,19 +33,19 @@ BRENIER_KERNEL(brenier_cuda_rotated_axes, brenier_rotated_draws_params, BRENIER_
 	const int shuffles = (p.choices + each - 1) / each;
 	const int shuffle = blockIdx.x * blockDim.x + threadIdx.x;
 	if (shuffle >= shuffles) return;
-	const uint64_t index = p.group * (uint64_t)shuffles + (uint64_t)shuffle;
+	const uint64_t index = (p.group + blockIdx.y) * (uint64_t)shuffles + (uint64_t)shuffle;
 	uint16_t *const axes = (uint16_t *)dynamic_shared() + threadIdx.x;  // axis a at a * threads
 	const int stride = blockDim.x;
 	for (int a = 0; a < d; a++) axes[a * stride] = (uint16_t)a;
-	// Fisher and Yates; only as far as there are choices.
+	// Fisher and Yates, among axes of the same remainder by 4; only as far as there are choices.
 	const int used = min(each, p.choices - shuffle * each) * S;
-	int32_t *const to = p.axes + (int64_t)shuffle * each * S;
+	int32_t *const to = p.axes + ((int64_t)blockIdx.y * p.choices + (int64_t)shuffle * each) * S;
 	for (int a = 0; a < used; a += 4) {  // a multiple of 16
 		const uint4 block = words_of(p.seed, index, (uint32_t)(a / 4), BRENIER_STREAM_AXES);
 		const uint32_t words[4] = {block.x, block.y, block.z, block.w};
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			const int b = a + i + (int)((uint64_t)words[i] * (uint64_t)(d - a - i) >> 32);
+			const int b = a + i + 4 * (int)((uint64_t)words[i] * (uint64_t)((d - a - i + 3) / 4) >> 32);
 			const uint16_t taken = axes[b * stride];
 			axes[b * stride] = axes[(a + i) * stride];
 			to[a + i] = taken;
@@ -58,9 +58,10 @@ BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER
 	wait_for_prerequisites();
 	const int at = blockIdx.x * BRENIER_ROTATED_SCALE_THREADS + threadIdx.x;
 	if (at >= p.choices * FAMILIES) return;
-	const uint64_t family = p.group * (uint64_t)p.choices * FAMILIES + (uint64_t)at;
+	const int64_t within = (int64_t)blockIdx.y * p.choices * FAMILIES + at;
+	const uint64_t family = p.group * (uint64_t)p.choices * FAMILIES + (uint64_t)within;
 	const int width = S + (p.d - S) % 2;
-	const float *const normals = p.normals + (int64_t)at * width;
+	const float *const normals = p.normals + within * width;
 	double square = 0.0;
 #pragma unroll
 	for (int j = 0; j < S; j++) square = square + (double)normals[j] * (double)normals[j];
@@ -83,7 +84,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER
 	if (own == 0.0) own = 1.0;
 	const double scale = sqrt((square - 2.0 * logs) / own);
 #pragma unroll
-	for (int j = 0; j < S; j++) p.v[(int64_t)at * S + j] = (float)((double)normals[j] * scale);
+	for (int j = 0; j < S; j++) p.v[within * S + j] = (float)((double)normals[j] * scale);
 }
 
 BRENIER_KERNEL(brenier_cuda_rotated_noise, brenier_rotated_noise_params, BRENIER_ROTATED_NOISE_THREADS, 1) {

@@ -1,4 +1,4 @@
-// The frame of rotated draws, the same bits as kernels/cpu/rotated.c and rotated_kernel.h: sums of
+// The frames of rotated draws, the same bits as kernels/cpu/rotated.c and rotated_kernel.h: sums of
 // float64 in their order, which is one after another. So a column is a thread's, and what it takes is
 // the latency of its longest chain of additions, some d^2/2 of them.
 #include "rotated.h"
@@ -68,13 +68,18 @@ __device__ __forceinline__ double pass(double *x, const double *u, const double 
 	return dot;
 }
 
-// A block of the frame's columns, by its first warp: x [d][COLUMNS] is theirs.
+// The values of a group's normals, and of its reflectors.
+__device__ __forceinline__ int64_t reflector_values(int64_t d) { return (d + 1) / 2 * (d + 1); }
+
+// A block of a frame's columns, by its first warp: x [d][COLUMNS] is theirs.
 __device__ __forceinline__ void columns(const brenier_rotated_frame_params &p, const double *reflectors, double *x) {
 	const int first = blockIdx.x * COLUMNS, lane = threadIdx.x, d = p.d;
 	const int end = min(first + (int)COLUMNS, d);
+	const float *const signs = p.signs + (int64_t)blockIdx.y * d;
+	float *const frame = p.frame + (int64_t)blockIdx.y * d * d;
 	x += lane;
 	for (int i = 0; i < d; i++) x[i * COLUMNS] = 0.0;
-	if (first + lane < end) x[(first + lane) * COLUMNS] = (double)p.signs[first + lane];
+	if (first + lane < end) x[(first + lane) * COLUMNS] = (double)signs[first + lane];
 
 	// Reflector k leaves the first k coordinates alone, so columns before k are unit vectors to it. A pass
 	// carries out the reflection k + 1 and begins that of k; the first has nothing to carry out, and
@@ -89,7 +94,7 @@ __device__ __forceinline__ void columns(const brenier_rotated_frame_params &p, c
 	}
 	if (first + lane >= end) return;
 #pragma unroll 4
-	for (int a = 0; a < d; a++) p.frame[(int64_t)a * d + first + lane] = (float)(x[a * COLUMNS] - u[a] * last);
+	for (int a = 0; a < d; a++) frame[(int64_t)a * d + first + lane] = (float)(x[a * COLUMNS] - u[a] * last);
 }
 
 }  // namespace
@@ -99,8 +104,9 @@ BRENIER_KERNEL(brenier_cuda_rotated_reflectors, brenier_rotated_frame_params, CO
 	wait_for_prerequisites();
 	const int k = blockIdx.x * COLUMNS + threadIdx.x;
 	if (k >= p.d) return;
-	const float *const g = p.normals + reflector_at(k, p.d);
-	double *const w = p.reflectors + reflector_at(k, p.d);
+	const int64_t at = blockIdx.y * reflector_values(p.d) + reflector_at(k, p.d);
+	const float *const g = p.normals + at;
+	double *const w = p.reflectors + at;
 	const int m = p.d - k;
 	double square = 0.0;
 #pragma unroll 8
@@ -110,7 +116,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_reflectors, brenier_rotated_frame_params, CO
 	w[0] = (first + sign * length) * scale;
 #pragma unroll 8
 	for (int i = 1; i < m; i++) w[i] = (double)g[i] * scale;
-	p.signs[k] = (float)-sign;
+	p.signs[(int64_t)blockIdx.y * p.d + k] = (float)-sign;
 }
 
 // Columns and reflectors in shared memory, which all threads fill.
@@ -119,7 +125,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_frame, brenier_rotated_frame_params, THREADS
 	wait_for_prerequisites();
 	double *const x = (double *)dynamic_shared(), *const reflectors = x + p.d * COLUMNS;
 #pragma unroll 4
-	for (int i = threadIdx.x; i < (p.d + 1) / 2 * (p.d + 1); i += THREADS) reflectors[i] = p.reflectors[i];
+	for (int i = threadIdx.x; i < reflector_values(p.d); i += THREADS) reflectors[i] = p.reflectors[blockIdx.y * reflector_values(p.d) + i];
 	sync_threads();
 	if (threadIdx.x < COLUMNS) columns(p, reflectors, x);
 }
@@ -128,7 +134,8 @@ BRENIER_KERNEL(brenier_cuda_rotated_frame, brenier_rotated_frame_params, THREADS
 BRENIER_KERNEL(brenier_cuda_rotated_frame_wide, brenier_rotated_frame_params, COLUMNS, 1) {
 	launch_dependents();
 	wait_for_prerequisites();
-	columns(p, p.reflectors, p.columns + (int64_t)blockIdx.x * p.d * COLUMNS);
+	const int64_t block = (int64_t)blockIdx.y * gridDim.x + blockIdx.x;
+	columns(p, p.reflectors + blockIdx.y * reflector_values(p.d), p.columns + block * p.d * COLUMNS);
 }
 
 }  // namespace brenier

@@ -1,103 +1,117 @@
 // The points in the axes of a frame: z_ia = <q_a, y_i>, a float32 fma chain over dimensions 0 .. d-1
-// that starts at zero. A matrix product with that order: a block makes 128 places of z for 64 axes, 8 by
-// 8 in the registers of each thread, from 16 dimensions in shared memory at a time.
+// that starts at zero. A matrix product with that order: a block makes a unit of 128 cells for 64 axes, 8
+// by 4 in the registers of each thread, from 16 dimensions in shared memory at a time; the next 16 are on
+// their way meanwhile.
 #include "rotated.h"
 
 #include "device.cuh"
 #include "ptx/block.cuh"
 #include "ptx/dependent.cuh"
+#include "ptx/half.cuh"
 
 namespace brenier {
 namespace {
 
 enum {
 	THREADS = BRENIER_ROTATED_POINTS_THREADS,
-	CELLS = BRENIER_ROTATED_POINTS_CELLS,
+	CELLS = BRENIER_ROTATED_UNIT,
 	AXES = BRENIER_ROTATED_POINTS_AXES,
 	DIMS = 16,
-	ACROSS = CELLS / 8  // threads beside one another
+	ACROSS = CELLS / 8,    // threads beside one another
+	ROWS = 4 * THREADS / DIMS  // that all threads bring at a time, four dimensions each
 };
-static_assert(ACROSS * AXES / 8 == THREADS && CELLS == THREADS, "the threads' squares cover the tile, which has as many cells");
+static_assert(ACROSS * AXES / 4 == THREADS && CELLS == 2 * ROWS && AXES == ROWS, "the threads' parts cover the tile");
 
 // The odd four columns keep transposed writes apart.
 struct Tile {
 	float points[DIMS][CELLS + 4];
 	float axes[DIMS][AXES + 4];
-	uint32_t cells[CELLS];  // of the places; past the last cell, that one
 };
 
-// The first of four cells whose places are 4 quad .. 4 quad + 3, tile after tile.
-__device__ __forceinline__ int64_t cell_of(const brenier_rotated_points_params &p, int quad) {
-	const int tile = quad / (8 * p.steps), within = quad - tile * 8 * p.steps;
-	return (int64_t)tile * 32 * p.steps + within % 8 * 4 * p.steps + within / 8 * 4;
+// Coordinates at .. at+3 of a row; past the last, which coordinate does not matter.
+__device__ __forceinline__ float4 four_of(const float *row, int at, int d) {
+	if (d % 4 == 0) return *(const float4 *)(row + min(at, d - 4));
+	return make_float4(row[min(at, d - 1)], row[min(at + 1, d - 1)], row[min(at + 2, d - 1)], row[min(at + 3, d - 1)]);
 }
+
+// 2^e, for e in -126 .. 127.
+__device__ __forceinline__ float float_power_of_two(int e) { return float_value((uint32_t)(127 + e) << 23); }
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 4) {
+BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 3) {
 	__shared__ __align__(16) Tile tile;
 	launch_dependents();
 	wait_for_prerequisites();
-	const int d = p.d, quads = p.tiles * 8 * p.steps;
-	const int first_quad = blockIdx.x * (CELLS / 4), first_axis = blockIdx.y * AXES;
+	const int d = p.d;
+	const int64_t first_cell = (int64_t)blockIdx.x * CELLS;
+	const int first_axis = blockIdx.y * AXES;
 	const int column = threadIdx.x % ACROSS, row = threadIdx.x / ACROSS;
-	const int dim = threadIdx.x % 8, from = threadIdx.x / 8;  // what this thread brings: a warp 32 bytes of four rows
+	const int dim = threadIdx.x % (DIMS / 4) * 4, from = threadIdx.x / (DIMS / 4);  // what this thread brings
 
-	const int quad = min(first_quad + (int)threadIdx.x / 4, quads - 1);
-	tile.cells[threadIdx.x] = (uint32_t)min(cell_of(p, quad) + threadIdx.x % 4, (int64_t)p.N - 1);
-	sync_threads();
+	const float *const points[2] = {p.points + min(first_cell + from, (int64_t)p.N - 1) * d,
+	                                p.points + min(first_cell + from + ROWS, (int64_t)p.N - 1) * d};
+	const float *const axis = p.frame + (int64_t)min(first_axis + from, d - 1) * d;
+	float4 ys[2], qs;
+	const auto bring = [&](int k) {
+		ys[0] = four_of(points[0], k + dim, d);
+		ys[1] = four_of(points[1], k + dim, d);
+		qs = four_of(axis, k + dim, d);
+	};
 
-	float sums[8][8];
+	float sums[4][8];
 #pragma unroll
-	for (int a = 0; a < 8; a++)
+	for (int a = 0; a < 4; a++)
 #pragma unroll
 		for (int c = 0; c < 8; c++) sums[a][c] = 0.0f;
 
+	bring(0);
 #pragma unroll 1
 	for (int k = 0; k < d; k += DIMS) {
 #pragma unroll
-		for (int j = 0; j < DIMS; j += 8) {
-			// Past the last dimension axes are 0, and what of the points is read does not matter.
-			const int at = min(k + j + dim, d - 1);
-			const float *const point = p.points + at, *const axis = p.frame + at;
+		for (int h = 0; h < 2; h++) {
+			const float y[4] = {ys[h].x, ys[h].y, ys[h].z, ys[h].w};
 #pragma unroll
-			for (int r = 0; r < CELLS; r += ACROSS) tile.points[j + dim][from + r] = point[(uint64_t)tile.cells[from + r] * (uint32_t)d];
-#pragma unroll
-			for (int r = 0; r < AXES; r += ACROSS) {
-				const float q = axis[(uint64_t)(uint32_t)min(first_axis + from + r, d - 1) * (uint32_t)d];
-				tile.axes[j + dim][from + r] = k + j + dim < d ? q : 0.0f;
-			}
+			for (int j = 0; j < 4; j++) tile.points[dim + j][from + h * ROWS] = y[j];
 		}
+		const float q[4] = {qs.x, qs.y, qs.z, qs.w};
+#pragma unroll
+		for (int j = 0; j < 4; j++) tile.axes[dim + j][from] = k + dim + j < d ? q[j] : 0.0f;  // past the last, nothing is added
 		sync_threads();
-#pragma unroll 4
+		if (k + DIMS < d) bring(k + DIMS);
+#pragma unroll
 		for (int i = 0; i < DIMS; i++) {
-			float y[8], q[8];
+			const float4 left = *(const float4 *)&tile.points[i][4 * column];
+			const float4 right = *(const float4 *)&tile.points[i][4 * column + CELLS / 2];
+			const float4 four = *(const float4 *)&tile.axes[i][4 * row];
+			const float y[8] = {left.x, left.y, left.z, left.w, right.x, right.y, right.z, right.w};
+			const float a[4] = {four.x, four.y, four.z, four.w};
 #pragma unroll
-			for (int h = 0; h < 2; h++) {
-				const float4 ys = *(const float4 *)&tile.points[i][4 * column + h * CELLS / 2];
-				const float4 qs = *(const float4 *)&tile.axes[i][4 * row + h * AXES / 2];
-				y[4 * h] = ys.x, y[4 * h + 1] = ys.y, y[4 * h + 2] = ys.z, y[4 * h + 3] = ys.w;
-				q[4 * h] = qs.x, q[4 * h + 1] = qs.y, q[4 * h + 2] = qs.z, q[4 * h + 3] = qs.w;
-			}
+			for (int j = 0; j < 4; j++)
 #pragma unroll
-			for (int a = 0; a < 8; a++)
-#pragma unroll
-				for (int c = 0; c < 8; c++) sums[a][c] = fmaf(q[a], y[c], sums[a][c]);
+				for (int c = 0; c < 8; c++) sums[j][c] = fmaf(a[j], y[c], sums[j][c]);
 		}
 		sync_threads();
 	}
+
+	// Two factors, as one may be beyond float32.
+	const int half = p.z_exponent / 2;
+	const float scale = float_power_of_two(half), rest = float_power_of_two(p.z_exponent - half);
+	const int z_tile = blockIdx.x / p.units, place = blockIdx.x % p.units * CELLS + 4 * column;
+	const int64_t C = (int64_t)p.units * CELLS;
 #pragma unroll
-	for (int h = 0; h < 2; h++) {
-		const int quad = first_quad + column + h * ACROSS;
-		if (quad >= quads) continue;
-		const int z_tile = quad / (8 * p.steps), place = 4 * (quad - z_tile * 8 * p.steps);
-		float *const z = p.z + (int64_t)z_tile * d * 32 * p.steps + place;
+	for (int a = 0; a < 4; a++) {
+		const int at = first_axis + 4 * row + a;
+		if (at >= d) break;
+		const int64_t to = ((int64_t)z_tile * d + at) * C + place;
 #pragma unroll
-		for (int a = 0; a < 8; a++) {
-			const int axis = first_axis + 4 * row + a % 4 + a / 4 * (AXES / 2);
-			if (axis >= d) continue;
-			*(float4 *)(z + (int64_t)axis * 32 * p.steps) =
-				make_float4(sums[a][4 * h], sums[a][4 * h + 1], sums[a][4 * h + 2], sums[a][4 * h + 3]);
+		for (int h = 0; h < 2; h++) {
+			const float *const four = sums[a] + 4 * h;
+			*(float4 *)(p.z + to + h * CELLS / 2) = make_float4(four[0], four[1], four[2], four[3]);
+			uint2 packed;
+			packed.x = pack_half2(four[0] * scale * rest, four[1] * scale * rest);
+			packed.y = pack_half2(four[2] * scale * rest, four[3] * scale * rest);
+			*(uint2 *)(p.z16 + to + h * CELLS / 2) = packed;
 		}
 	}
 }

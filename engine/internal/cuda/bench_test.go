@@ -197,25 +197,29 @@ func BenchmarkLocatePlain(b *testing.B) {
 	}
 }
 
-// benchRotated are the maps that a group of rotated draws is timed on.
+// benchRotated are the maps that groups of rotated draws are timed on.
 var benchRotated = []rotatedSize{{2000, 64, 1}, {60000, 64, 1}, {60000, 64, 2}, {46800, 128, 1}}
 
 type rotatedSize struct{ n, d, k int }
 
 func (c rotatedSize) String() string { return fmt.Sprintf("%dx%d/k=%d", c.n, c.d, c.k) }
 
-// group makes a whole group of draws and finds their cells, a piece at a time.
-func (s *rotatedStage) group(q *driver.Stream, r *rotatedScratch, base driver.Address, k int) error {
-	err := s.enter(q, r, base, 1, 0)
-	for from := 0; from < s.shape.Group && err == nil; {
-		n := min(s.shape.Group-from, s.piece(r, from, k))
-		err = s.locate(q, r, base, from, n, k)
-		from += n
+// groups makes the frames that are made at once, and finds the cells of their groups, a piece at a time.
+func (s *rotatedStage) groups(q *driver.Stream, r *rotatedScratch, base driver.Address, k int) error {
+	err := s.makeFrames(q, r, base, 1, 0, s.frames)
+	for group := 0; group < s.frames && err == nil; group++ {
+		err = s.rotate(q, r, base, group)
+		for from := 0; from < s.shape.Group && err == nil; {
+			n := min(s.shape.Group-from, s.piece(r, from))
+			err = s.locate(q, r, base, group, from, n, k)
+			from += n
+		}
 	}
 	return err
 }
 
-// BenchmarkRotated times a group of draws that share a frame, from the frame on.
+// BenchmarkRotated times groups of draws that share a frame, as many as frames are made at once, from the
+// frames on.
 func BenchmarkRotated(b *testing.B) {
 	for _, c := range benchRotated {
 		b.Run(c.String(), func(b *testing.B) {
@@ -230,17 +234,26 @@ func BenchmarkRotated(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer t.close()
-			s, err := newRotatedStage(v, t, shape, false)
+			if _, err := t.rotatedShape(backend.Gaussian); err != nil {
+				b.Fatal(err)
+			}
+			s, err := newRotatedStage(v, t, shape, rotatedScreened)
 			if err != nil {
 				b.Fatal(err)
 			}
 			var p plan
 			scratch := s.newScratch(&p)
 			base := scratchOn(b, v, p.bytes)
-			products := float64(c.n) * (float64(c.d)*float64(c.d) + float64(shape.Group)*float64(shape.Axes)/kernels.RotatedFamily)
-			measure(b, v, max(2*products/floatRate, 8*nodeTime), func(q *driver.Stream) error {
-				return s.group(q, scratch, base, c.k)
+			// Of tensor cores and of float32 units: products for the screen, and for the points.
+			draws := float64(s.frames * shape.Group)
+			screen := 2 * float64(c.n) * draws * float64(shape.Axes) / tensorRate
+			points2 := 2 * float64(c.n) * float64(c.d) * float64(c.d) * float64(s.frames) / floatRate
+			measure(b, v, max(screen+points2, 8*nodeTime), func(q *driver.Stream) error {
+				return s.groups(q, scratch, base, c.k)
 			})
+			if !v.info.Double {
+				b.ReportMetric(1e9*b.Elapsed().Seconds()/float64(b.N)/draws, "ns/draw")
+			}
 		})
 	}
 }

@@ -47,12 +47,12 @@ func TestLaunches(t *testing.T) {
 	}
 	for _, c := range benchRotated {
 		launches["Rotated/"+c.String()] = listed(t, func(q *driver.Stream) error {
-			s, err := newRotatedStage(v, &transport{v: v, n: c.n, d: c.d}, rotated.ShapeFor(c.n, c.d), false)
+			s, err := newRotatedStage(v, &transport{v: v, n: c.n, d: c.d}, rotated.ShapeFor(c.n, c.d), rotatedScreened)
 			if err != nil {
 				return err
 			}
 			var p plan
-			return s.group(q, s.newScratch(&p), 0, c.k)
+			return s.groups(q, s.newScratch(&p), 0, c.k)
 		})
 	}
 	for name, parts := range benchModels(t) {

@@ -6,6 +6,7 @@ package cuda
 import "C"
 
 import (
+	"math"
 	"slices"
 	"unsafe"
 
@@ -16,17 +17,27 @@ import (
 )
 
 const (
-	// mostRotatedTops and mostRotatedDraws bound the memory for what a search leaves behind, and for draws
-	// on their way to the host.
-	mostRotatedTops  = 64 << 20
-	mostRotatedDraws = 8 << 20
+	// mostRotatedMaxima, mostRotatedDraws and mostFrames bound the memory for what a screen leaves behind, for
+	// draws on their way to the host, and for frames made at once.
+	mostRotatedMaxima = 64 << 20
+	mostRotatedDraws  = 8 << 20
+	mostFrames        = 64 << 20
 
-	// leastRotatedSteps is from how many steps of a tile on two blocks of the search share a
-	// multiprocessor: with fewer, what a choice takes besides its scores is too large a part.
-	leastRotatedSteps = 3
+	// rotatedFrames is how many groups' frames are made at once at most: a frame is one long chain of sums,
+	// and many take as long as one.
+	rotatedFrames = 16
 
 	// mostAxesShared bounds the shared memory of a block that shuffles axes; every card has as much.
 	mostAxesShared = 48 << 10
+)
+
+// rotatedRung is a way to search for the cells of rotated draws.
+type rotatedRung int
+
+const (
+	rotatedScreened     rotatedRung = iota // on the tensor cores, tiles in shared memory
+	rotatedScreenedWide                    // on the tensor cores, tiles where they lie
+	rotatedPlain                           // every score as it decides
 )
 
 // rotatedStage makes draws that share a frame, and finds their cells: the same bits as the CPU's. It
@@ -35,34 +46,44 @@ type rotatedStage struct {
 	v       *device
 	t       *transport
 	shape   rotated.Shape
+	rung    rotatedRung
 	normals *noiseStage
 
-	reflectors, frame, points, axes, scale, noise, search, finish *driver.Function
+	reflectors, frame, points, axes, scale, noise, screen, finish *driver.Function
 
-	wide         bool // the search reads z where it lies
-	steps, tiles int
-	shared       int // dynamic shared memory of a block of the search
-	blocks       int // of the search that the card holds at once
+	frames       int // groups whose frames are made at once
+	units, tiles int // of a tile, of 128 cells; of all
+	shared       int // dynamic shared memory of a block of the screen
+	blocks       int // of the screen that the card holds at once
 	frameShared  int // dynamic shared memory of a block of the frame; 0: none, the wide one
 	axesThreads  int // of a block
+
+	zExponent, vExponent int
+	reach                float32
 }
 
-func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*rotatedStage, error) {
-	s := &rotatedStage{v: v, t: t, shape: shape, wide: wide}
+func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedRung) (*rotatedStage, error) {
+	s := &rotatedStage{v: v, t: t, shape: shape, rung: rung}
+	if v.capability() < 80 { // no m16n8k16
+		s.rung = rotatedPlain
+	}
 	var err error
 	if s.normals, err = newNoise(v, backend.Gaussian, 0); err != nil {
 		return nil, err
 	}
 	frame := "brenier_cuda_rotated_frame"
-	s.frameShared = 8*t.d*C.BRENIER_ROTATED_FRAME_COLUMNS + 8*s.frameRows()*(t.d+1)
-	if wide || s.frameShared > v.info.SharedPerBlock {
+	s.frameShared = 8*t.d*C.BRENIER_ROTATED_FRAME_COLUMNS + 8*s.reflectorValues()
+	if rung != rotatedScreened || s.frameShared > v.info.SharedPerBlock {
 		frame, s.frameShared = frame+"_wide", 0
 	}
 	s.axesThreads = max(1, min(C.BRENIER_ROTATED_AXES_THREADS, mostAxesShared/(2*t.d)))
 	s.choose()
-	search := "brenier_cuda_rotated_search"
-	if s.wide {
-		search += "_wide"
+	module, screen := "rotated_screen", "brenier_cuda_rotated_screen"
+	switch s.rung {
+	case rotatedScreenedWide:
+		screen += "_wide"
+	case rotatedPlain:
+		module, screen = "rotated_finish", "brenier_cuda_rotated_plain"
 	}
 	for _, step := range []struct {
 		f            **driver.Function
@@ -75,8 +96,8 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*
 		{&s.axes, "rotated_draws", "brenier_cuda_rotated_axes", s.axesShared()},
 		{&s.scale, "rotated_draws", "brenier_cuda_rotated_scale", 0},
 		{&s.noise, "rotated_draws", "brenier_cuda_rotated_noise", 0},
-		{&s.search, "rotated_search", search, s.shared},
-		{&s.finish, "rotated_search", "brenier_cuda_rotated_finish", 0},
+		{&s.screen, module, screen, s.shared},
+		{&s.finish, "rotated_finish", "brenier_cuda_rotated_finish", 0},
 	} {
 		if *step.f, err = v.kernel(step.module, step.name, step.shared); err != nil {
 			return nil, err
@@ -84,37 +105,49 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, wide bool) (*
 	}
 	resident := 0
 	err = v.do(func() (err error) {
-		resident, err = s.search.BlocksPerMultiprocessor(C.BRENIER_ROTATED_SEARCH_THREADS, s.shared)
+		resident, err = s.screen.BlocksPerMultiprocessor(C.BRENIER_ROTATED_SCREEN_THREADS, s.shared)
 		return err
 	})
 	if err != nil {
 		return nil, err
 	}
-	s.blocks = max(1, resident*v.info.Multiprocessors)
+	s.blocks = max(1, resident) * v.info.Multiprocessors
 	return s, nil
 }
 
-// choose finds the tiles of the search: as many steps as shared memory has room for, in two blocks of a
-// multiprocessor where that is enough of them.
+// choose finds the tiles of the screen, one for each multiprocessor where shared memory holds them, the
+// scales of its float16, and how many frames are made at once.
 func (s *rotatedStage) choose() {
-	const reserved = 1024 // of every block, by the driver
-	fitting := func(blocks int) int {
-		room := min(s.v.info.SharedPerBlock, s.v.info.SharedPerMultiprocessor/blocks-reserved)
-		return min(C.BRENIER_ROTATED_STEPS, (room-C.BRENIER_ROTATED_SEARCH_SHARED)/(4*32*s.t.d))
+	const pad = C.BRENIER_ROTATED_SCREEN_PAD
+	unit := C.BRENIER_ROTATED_UNIT * (8 + 2*s.t.d) // bytes
+	fitting := (s.v.info.SharedPerBlock - pad*s.t.d) / unit
+	if s.rung == rotatedScreened && fitting < 1 {
+		s.rung = rotatedScreenedWide
 	}
-	if s.steps = fitting(2); s.steps < leastRotatedSteps {
-		s.steps = fitting(1)
+	if s.rung != rotatedScreened {
+		fitting = 16
 	}
-	s.wide = s.wide || s.steps < 1
-	if s.wide {
-		s.steps = C.BRENIER_ROTATED_STEPS
+	all := (s.t.n + C.BRENIER_ROTATED_UNIT - 1) / C.BRENIER_ROTATED_UNIT
+	each := (all + s.v.info.Multiprocessors - 1) / s.v.info.Multiprocessors
+	s.tiles = (all + min(each, fitting) - 1) / min(each, fitting)
+	s.units = (all + s.tiles - 1) / s.tiles
+	switch s.rung {
+	case rotatedScreened:
+		s.shared = s.units*unit + pad*s.t.d
+	case rotatedScreenedWide:
+		s.shared = s.units * C.BRENIER_ROTATED_UNIT * 8
 	}
-	s.steps = min(s.steps, (s.t.n+31)/32)
-	s.shared = C.BRENIER_ROTATED_SEARCH_SHARED
-	if !s.wide {
-		s.shared += 4 * 32 * s.t.d * s.steps
+
+	if s.t.norm > 0 {
+		_, s.zExponent = math.Frexp(s.t.norm)
+		s.zExponent = 14 - s.zExponent
 	}
-	s.tiles = (s.t.n + 32*s.steps - 1) / (32 * s.steps)
+	_, s.vExponent = math.Frexp(rotated.MaxRadius(s.t.d))
+	s.vExponent = 14 - s.vExponent
+	s.reach = float32(math.Ldexp(s.t.norm, s.zExponent) * (1 + 0x1p-20)) // not below it
+
+	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.choices(), 4*s.shape.Axes+12*(s.shape.Axes+1))
+	s.frames = max(1, min(rotatedFrames, mostFrames/frame))
 }
 
 func (s *rotatedStage) axesShared() int { return 2 * s.t.d * s.axesThreads }
@@ -124,6 +157,9 @@ func (s *rotatedStage) choices() int { return s.shape.Group / cpu.RotatedChoice 
 
 // frameRows are the rows of normals, of d+1 each, that a frame is made of.
 func (s *rotatedStage) frameRows() int { return (s.t.d + 1) / 2 }
+
+// reflectorValues are the values of a frame's reflectors, and of the normals that they are made of.
+func (s *rotatedStage) reflectorValues() int { return s.frameRows() * (s.t.d + 1) }
 
 // width is the normals of a family: one more than its axes where d is as much odd.
 func (s *rotatedStage) width() int { return s.shape.Axes + (s.t.d-s.shape.Axes)%2 }
@@ -136,27 +172,32 @@ func (s *rotatedStage) frameBlocks() int {
 // families are those of a group.
 func (s *rotatedStage) families() int { return s.shape.Group / cpu.RotatedFamily }
 
-// topBytes is what a search of one choice for the k best cells leaves.
-func (s *rotatedStage) topBytes(k int) int {
-	return bytesOf(cpu.RotatedChoice, s.tiles, k, C.sizeof_brenier_rotated_top)
-}
+// allUnits are those of all tiles.
+func (s *rotatedStage) allUnits() int { return s.tiles * s.units }
 
-// rotatedScratch is what a workspace keeps for these draws: the points once more, in the frame's axes,
-// 16 d^2 bytes or more for the frame, and up to 80 MB for what a search leaves.
+// cells are those of all tiles.
+func (s *rotatedStage) cells() int { return s.allUnits() * C.BRENIER_ROTATED_UNIT }
+
+// maximaBytes is what a screen of one choice leaves.
+func (s *rotatedStage) maximaBytes() int { return bytesOf(cpu.RotatedChoice, s.allUnits(), 4) }
+
+// rotatedScratch is what a workspace keeps for these draws: the points once and a half more, in the frame's
+// axes, up to 64 MB for frames, and up to 80 MB for what a screen leaves.
 type rotatedScratch struct {
-	axes  span // [choices][16] int32, of the group
-	v     span // [choices*3][16] float32
-	frame span // [d,d] float32
-	z     span // [tiles][d][32 steps] float32
+	axes  span // [frames][choices][16] int32
+	v     span // [frames][choices*3][16] float32
+	frame span // [frames][d,d] float32
+	z     span // [tiles][d][units*128] float32, of the group at hand
+	z16   span // the same in float16
 
-	// While a group is entered.
-	normals    span // float32, of the frame, then of the families
+	// While frames are made.
+	normals    span // float32, of the frames, then of the families
 	reflectors span // float64
-	signs      span // [d] float32
-	columns    span // float64, of a wide frame
+	signs      span // [frames][d] float32
+	columns    span // float64, of wide frames
 
 	// While draws are searched for and brought to the host.
-	tops   span // as many choices as there is room for
+	maxima span // as many choices as there is room for
 	cells  span // [group,8] int32
 	scores span // [group,8] float64
 	x      span // [rows,d] float32, as many rows as there is room for
@@ -165,21 +206,22 @@ type rotatedScratch struct {
 func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	r := &rotatedScratch{}
 	d, choices := s.t.d, s.choices()
-	r.axes = p.reserve(bytesOf(choices, s.shape.Axes, 4))
-	r.v = p.reserve(bytesOf(s.families(), s.shape.Axes, 4))
-	r.frame = p.reserve(bytesOf(d, d, 4))
-	r.z = p.reserve(bytesOf(s.tiles, d, 32*s.steps, 4))
+	r.axes = p.reserve(bytesOf(s.frames, choices, s.shape.Axes, 4))
+	r.v = p.reserve(bytesOf(s.frames, s.families(), s.shape.Axes, 4))
+	r.frame = p.reserve(bytesOf(s.frames, d, d, 4))
+	r.z = p.reserve(bytesOf(s.cells(), d, 4))
+	r.z16 = p.reserve(bytesOf(s.cells(), d, 2))
 	p.alternatives(
 		func(p *plan) {
-			r.normals = p.reserve(max(bytesOf(s.frameRows(), d+1, 4), bytesOf(s.families(), s.width(), 4)))
-			r.reflectors = p.reserve(bytesOf(s.frameRows(), d+1, 8))
-			r.signs = p.reserve(bytesOf(d, 4))
+			r.normals = p.reserve(bytesOf(s.frames, max(s.reflectorValues(), s.families()*s.width()), 4))
+			r.reflectors = p.reserve(bytesOf(s.frames, s.reflectorValues(), 8))
+			r.signs = p.reserve(bytesOf(s.frames, d, 4))
 			if s.frameShared == 0 {
-				r.columns = p.reserve(bytesOf(s.frameBlocks(), d, C.BRENIER_ROTATED_FRAME_COLUMNS, 8))
+				r.columns = p.reserve(bytesOf(s.frames, s.frameBlocks(), d, C.BRENIER_ROTATED_FRAME_COLUMNS, 8))
 			}
 		},
 		func(p *plan) {
-			r.tops = p.reserve(max(s.topBytes(cpu.RotatedK), min(mostRotatedTops, bytesOf(choices, s.topBytes(cpu.RotatedK)))))
+			r.maxima = p.reserve(max(s.maximaBytes(), min(mostRotatedMaxima, bytesOf(choices, s.maximaBytes()))))
 			r.cells = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 4))
 			r.scores = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 8))
 			r.x = p.reserve(max(bytesOf(d, 4), min(mostRotatedDraws, bytesOf(s.shape.Group, d, 4))))
@@ -188,9 +230,8 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	return r
 }
 
-// enter makes the frame of a group, the points in its axes, and the axes and coefficients of all of its
-// choices.
-func (s *rotatedStage) enter(q *driver.Stream, r *rotatedScratch, base driver.Address, seed, group uint64) error {
+// makeFrames makes the frames of groups, and the axes and coefficients of all of their choices.
+func (s *rotatedStage) makeFrames(q *driver.Stream, r *rotatedScratch, base driver.Address, seed, group uint64, groups int) error {
 	const columns = C.BRENIER_ROTATED_FRAME_COLUMNS
 	d, rows := s.t.d, s.frameRows()
 	frame := C.brenier_rotated_frame_params{
@@ -202,80 +243,98 @@ func (s *rotatedStage) enter(q *driver.Stream, r *rotatedScratch, base driver.Ad
 		frame.columns = C.uint64_t(r.columns.at(base))
 		frameThreads = columns
 	}
-	points := C.brenier_rotated_points_params{
-		points: C.uint64_t(s.t.points), frame: frame.frame, z: C.uint64_t(r.z.at(base)),
-		N: C.int32_t(s.t.n), d: C.int32_t(d), tiles: C.int32_t(s.tiles), steps: C.int32_t(s.steps),
-	}
 	draws := C.brenier_rotated_draws_params{
 		axes: C.uint64_t(r.axes.at(base)), normals: frame.normals, v: C.uint64_t(r.v.at(base)),
 		seed: C.uint64_t(seed), group: C.uint64_t(group), choices: C.int32_t(s.choices()), d: C.int32_t(d),
 	}
 	each := d / s.shape.Axes // choices of a shuffle
 	shuffles := (s.choices() + each - 1) / each
-	blocks := func(items, size int) int { return (items + size - 1) / size }
+	grid := func(items, size int) driver.Dim { return driver.Dim{X: (items + size - 1) / size, Y: groups} }
 	normals := *s.normals
 
 	normals.d = d + 1
-	err := normals.launchOn(q, r.normals.at(base), rows, seed, group*uint64(rows), cpu.FrameStream)
+	err := normals.launchOn(q, r.normals.at(base), groups*rows, seed, group*uint64(rows), cpu.FrameStream)
 	if err == nil {
-		err = q.LaunchDependent(s.reflectors, driver.Dim{X: s.frameBlocks()}, driver.Dim{X: columns}, 0, unsafe.Pointer(&frame))
+		err = q.LaunchDependent(s.reflectors, grid(d, columns), driver.Dim{X: columns}, 0, unsafe.Pointer(&frame))
 	}
 	if err == nil {
-		err = q.LaunchDependent(s.frame, driver.Dim{X: s.frameBlocks()}, driver.Dim{X: frameThreads}, s.frameShared, unsafe.Pointer(&frame))
+		err = q.LaunchDependent(s.frame, grid(d, columns), driver.Dim{X: frameThreads}, s.frameShared, unsafe.Pointer(&frame))
 	}
 	if err == nil {
-		grid := driver.Dim{X: blocks(s.tiles*32*s.steps, C.BRENIER_ROTATED_POINTS_CELLS), Y: blocks(d, C.BRENIER_ROTATED_POINTS_AXES)}
-		err = q.LaunchDependent(s.points, grid, driver.Dim{X: C.BRENIER_ROTATED_POINTS_THREADS}, 0, unsafe.Pointer(&points))
-	}
-	if err == nil {
-		grid := driver.Dim{X: blocks(shuffles, s.axesThreads)}
-		err = q.LaunchDependent(s.axes, grid, driver.Dim{X: s.axesThreads}, s.axesShared(), unsafe.Pointer(&draws))
+		err = q.LaunchDependent(s.axes, grid(shuffles, s.axesThreads), driver.Dim{X: s.axesThreads}, s.axesShared(), unsafe.Pointer(&draws))
 	}
 	if err == nil {
 		normals.d = s.width()
-		err = normals.launchOn(q, r.normals.at(base), s.families(), seed, group*uint64(s.families()), cpu.DirectionStream)
+		err = normals.launchOn(q, r.normals.at(base), groups*s.families(), seed, group*uint64(s.families()), cpu.DirectionStream)
 	}
 	if err == nil {
 		const threads = C.BRENIER_ROTATED_SCALE_THREADS
-		err = q.LaunchDependent(s.scale, driver.Dim{X: blocks(s.families(), threads)}, driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
+		err = q.LaunchDependent(s.scale, grid(s.families(), threads), driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
 	}
 	return err
 }
 
-// piece is how many draws from draw `from` of the group on are searched for at once.
-func (s *rotatedStage) piece(r *rotatedScratch, from, k int) int {
-	return min(s.choices(), r.tops.bytes/s.topBytes(k))*cpu.RotatedChoice - from%cpu.RotatedChoice
+// Where the frame that is number `at` among those made has its parts.
+func (r *rotatedScratch) frameAt(base driver.Address, at, d int) C.uint64_t {
+	return C.uint64_t(r.frame.at(base) + driver.Address(4*d*d*at))
+}
+func (s *rotatedStage) axesAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
+	return C.uint64_t(r.axes.at(base) + driver.Address(4*s.shape.Axes*s.choices()*at))
+}
+func (s *rotatedStage) coefficientsAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
+	return C.uint64_t(r.v.at(base) + driver.Address(4*s.shape.Axes*s.families()*at))
 }
 
-// locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, and their scores. n
-// is at most piece.
-func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, from, n, k int) error {
+// rotate brings the points to the axes of a frame that was made.
+func (s *rotatedStage) rotate(q *driver.Stream, r *rotatedScratch, base driver.Address, at int) error {
+	p := C.brenier_rotated_points_params{
+		points: C.uint64_t(s.t.points), frame: r.frameAt(base, at, s.t.d),
+		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
+		N: C.int32_t(s.t.n), d: C.int32_t(s.t.d), units: C.int32_t(s.units), z_exponent: C.int32_t(s.zExponent),
+	}
+	grid := driver.Dim{X: s.allUnits(), Y: (s.t.d + C.BRENIER_ROTATED_POINTS_AXES - 1) / C.BRENIER_ROTATED_POINTS_AXES}
+	return q.LaunchDependent(s.points, grid, driver.Dim{X: C.BRENIER_ROTATED_POINTS_THREADS}, 0, unsafe.Pointer(&p))
+}
+
+// piece is how many draws from draw `from` of the group on are searched for at once.
+func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
+	return min(s.choices(), r.maxima.bytes/s.maximaBytes())*cpu.RotatedChoice - from%cpu.RotatedChoice
+}
+
+// locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, whose frame is number
+// `at`, and their scores. n is at most piece.
+func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n, k int) error {
 	first := from / cpu.RotatedChoice
 	choices := (from+n+cpu.RotatedChoice-1)/cpu.RotatedChoice - first
 	axes := s.shape.Axes
 	p := C.brenier_rotated_search_params{
-		z: C.uint64_t(r.z.at(base)), heights: C.uint64_t(s.t.heights),
-		axes: C.uint64_t(r.axes.at(base)) + C.uint64_t(4*axes*first),
-		v:    C.uint64_t(r.v.at(base)) + C.uint64_t(4*axes*first*cpu.RotatedChoice/cpu.RotatedFamily),
-		tops: C.uint64_t(r.tops.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
-		highest: C.double(s.t.highest), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
-		tiles: C.int32_t(s.tiles), steps: C.int32_t(s.steps), choices: C.int32_t(choices), k: C.int32_t(k),
+		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
+		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
+		axes:   s.axesAt(r, base, at) + C.uint64_t(4*axes*first),
+		v:      s.coefficientsAt(r, base, at) + C.uint64_t(4*axes*first*cpu.RotatedChoice/cpu.RotatedFamily),
+		maxima: C.uint64_t(r.maxima.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
+		N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
+		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), choices: C.int32_t(choices), k: C.int32_t(k),
 		skip: C.int32_t(from - first*cpu.RotatedChoice), draws: C.int32_t(n),
+		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
 	}
-	units := s.tiles * ((choices + C.BRENIER_ROTATED_QUAD - 1) / C.BRENIER_ROTATED_QUAD)
-	err := q.LaunchDependent(s.search, driver.Dim{X: min(units, s.blocks)}, driver.Dim{X: C.BRENIER_ROTATED_SEARCH_THREADS},
-		s.shared, unsafe.Pointer(&p))
-	if err != nil {
+	sets := (choices + C.BRENIER_ROTATED_SCREEN_CHOICES - 1) / C.BRENIER_ROTATED_SCREEN_CHOICES
+	grid, threads := min(s.tiles*sets, s.blocks), C.BRENIER_ROTATED_SCREEN_THREADS
+	if s.rung == rotatedPlain {
+		threads = C.BRENIER_ROTATED_PLAIN_THREADS
+		grid = (32*s.allUnits()*choices + threads - 1) / threads
+	}
+	if err := q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: threads}, s.shared, unsafe.Pointer(&p)); err != nil {
 		return err
 	}
-	const threads = C.BRENIER_ROTATED_FINISH_THREADS
-	return q.LaunchDependent(s.finish, driver.Dim{X: (32*n + threads - 1) / threads}, driver.Dim{X: threads}, 0, unsafe.Pointer(&p))
+	const draws = C.BRENIER_ROTATED_FINISH_DRAWS
+	return q.LaunchDependent(s.finish, driver.Dim{X: (n + draws - 1) / draws}, driver.Dim{X: C.BRENIER_ROTATED_FINISH_THREADS}, 0, unsafe.Pointer(&p))
 }
 
-// draw writes draws from..from+n-1 of the group at hand to x [n,d].
-func (s *rotatedStage) draw(q *driver.Stream, r *rotatedScratch, base driver.Address, from, n int) error {
+// draw writes draws from..from+n-1 of the group whose frame is number `at` to x [n,d].
+func (s *rotatedStage) draw(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n int) error {
 	p := C.brenier_rotated_noise_params{
-		frame: C.uint64_t(r.frame.at(base)), axes: C.uint64_t(r.axes.at(base)), v: C.uint64_t(r.v.at(base)),
+		frame: r.frameAt(base, at, s.t.d), axes: s.axesAt(r, base, at), v: s.coefficientsAt(r, base, at),
 		x: C.uint64_t(r.x.at(base)), first: C.int64_t(from), rows: C.int64_t(n), d: C.int32_t(s.t.d),
 	}
 	const threads = C.BRENIER_ROTATED_NOISE_THREADS
@@ -289,27 +348,50 @@ type rotatedDraws struct {
 	scratch *rotatedScratch
 	base    driver.Address
 
-	ready       bool
-	seed, group uint64
+	seed   uint64
+	first  uint64 // of the groups whose frames are made
+	frames int    // as many
+	at     int    // number of the one that the points are in; -1: none
 }
 
-// enter makes a group the one at hand.
+// enter makes a group the one at hand. Of groups one after another ever more frames are made at once.
 func (r *rotatedDraws) enter(w *workspace, seed, group uint64) error {
-	if r.ready && r.seed == seed && r.group == group {
+	number := group - r.first // below r.frames for those made
+	made := r.seed == seed && group >= r.first && number < uint64(r.frames)
+	if made && r.at == int(number) {
 		return nil
 	}
-	r.ready, r.seed, r.group = false, seed, group
-	err := w.do(func() error { return r.stage.enter(w.q, r.scratch, r.base, r.seed, r.group) })
-	r.ready = err == nil
+	frames := 1
+	if r.frames > 0 && r.seed == seed && number == uint64(r.frames) {
+		frames = min(2*r.frames, r.stage.frames)
+	}
+	at := int(number)
+	if !made {
+		at = 0
+	}
+	r.at = -1
+	err := w.do(func() error {
+		if !made {
+			r.frames = 0
+			if err := r.stage.makeFrames(w.q, r.scratch, r.base, seed, group, frames); err != nil {
+				return err
+			}
+			r.seed, r.first, r.frames = seed, group, frames
+		}
+		return r.stage.rotate(w.q, r.scratch, r.base, at)
+	})
+	if err == nil {
+		r.at = at
+	}
 	return err
 }
 
 // locate finds the k best cells of draws from draw `from` of the group on, their scores too unless nil.
 func (r *rotatedDraws) locate(w *workspace, from, n, k int, cells []int64, scores []float64) error {
 	for at := 0; at < n; {
-		count := min(n-at, r.stage.piece(r.scratch, from+at, k))
+		count := min(n-at, r.stage.piece(r.scratch, from+at))
 		first, end := at*k, (at+count)*k
-		err := w.do(func() error { return r.stage.locate(w.q, r.scratch, r.base, from+at, count, k) })
+		err := w.do(func() error { return r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, k) })
 		if err == nil {
 			err = w.getCells(cells[first:end], r.scratch.cells.at(r.base))
 		}
@@ -329,7 +411,7 @@ func (r *rotatedDraws) draw(w *workspace, from int, x []float32) error {
 	d := w.m.d
 	for at := 0; at*d < len(x); {
 		count := min(len(x)/d-at, r.scratch.x.bytes/(4*d))
-		err := w.do(func() error { return r.stage.draw(w.q, r.scratch, r.base, from+at, count) })
+		err := w.do(func() error { return r.stage.draw(w.q, r.scratch, r.base, r.at, from+at, count) })
 		if err == nil {
 			err = w.get(bytesIn(x[at*d:(at+count)*d]), r.scratch.x.at(r.base))
 		}
@@ -373,8 +455,8 @@ func (w *workspace) countRotated(c *drawCounts, n int, seed, first uint64) error
 	return w.inGroup(n, seed, first, func(r *rotatedDraws, from int) error {
 		return w.do(func() error {
 			for at := 0; at < n; {
-				count := min(n-at, r.stage.piece(r.scratch, from+at, 1))
-				if err := r.stage.locate(w.q, r.scratch, r.base, from+at, count, 1); err != nil {
+				count := min(n-at, r.stage.piece(r.scratch, from+at))
+				if err := r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, 1); err != nil {
 					return err
 				}
 				if err := c.stage.launch(w.q, r.scratch.cells.at(r.base), count, 1, c.counts); err != nil {
@@ -413,7 +495,7 @@ func (w *workspace) inGroup(n int, seed, first uint64, do func(r *rotatedDraws, 
 // newRotatedDraws makes what the first rotated draw of a workspace asks for.
 func (m *model) newRotatedDraws() (*rotatedDraws, error) {
 	s, err := late(m, &m.rotated, func() (*rotatedStage, error) {
-		return newRotatedStage(m.v, m.transport, m.rotating, false)
+		return newRotatedStage(m.v, m.transport, m.rotating, rotatedScreened)
 	})
 	if err != nil {
 		return nil, err
@@ -423,7 +505,7 @@ func (m *model) newRotatedDraws() (*rotatedDraws, error) {
 
 func (s *rotatedStage) newDraws() (*rotatedDraws, error) {
 	var p plan
-	r := &rotatedDraws{stage: s, scratch: s.newScratch(&p)}
+	r := &rotatedDraws{stage: s, scratch: s.newScratch(&p), at: -1}
 	var err error
 	r.base, err = s.v.alloc(p.bytes)
 	return r, err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"brenier/engine/internal/backend"
 	processor "brenier/engine/internal/cpu"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/rotated"
@@ -13,14 +14,12 @@ import (
 )
 
 // checks asks for draws whose bits are known. The one question asks all kernels of the stage, of which
-// the search alone has a plainer one.
+// the screen alone has a plainer one.
 func (s *rotatedStage) checks() []check {
-	c := check{kernel: "rotated_search", run: func(q *driver.Stream) error { return askRotated(s.v, q, s.wide) }}
-	if s.wide {
-		c.kernel = "rotated_search_wide"
-	} else {
+	c := check{kernel: s.rung.String(), run: func(q *driver.Stream) error { return askRotated(s.v, q, s.rung) }}
+	if s.rung != rotatedPlain {
 		c.plainer = func() error {
-			plainer, err := newRotatedStage(s.v, s.t, s.shape, true)
+			plainer, err := newRotatedStage(s.v, s.t, s.shape, rotatedPlain)
 			if err == nil {
 				*s = *plainer
 			}
@@ -30,8 +29,12 @@ func (s *rotatedStage) checks() []check {
 	return []check{c}
 }
 
+func (r rotatedRung) String() string {
+	return [...]string{"rotated_screen", "rotated_screen_wide", "rotated_plain"}[r]
+}
+
 // askRotated asks for 40 draws, from within a choice on, and the 3 best of 300 cells of each.
-func askRotated(v *device, q *driver.Stream, wide bool) error {
+func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 	const N, d, from, n, k, seed, group = 300, 37, 5, 40, 3, 1, 2
 	shape := rotated.Shape{Axes: 16, Group: 5 * cpu.RotatedChoice}
 	points, heights := askedNormals(0, N, d), askedNormals(1, N, 1)
@@ -56,7 +59,10 @@ func askRotated(v *device, q *driver.Stream, wide bool) error {
 		return err
 	}
 	defer t.close()
-	s, err := newRotatedStage(v, t, shape, wide)
+	if _, err := t.rotatedShape(backend.Gaussian); err != nil { // finds the largest norm
+		return err
+	}
+	s, err := newRotatedStage(v, t, shape, rung)
 	if err != nil {
 		return err
 	}
@@ -66,9 +72,10 @@ func askRotated(v *device, q *driver.Stream, wide bool) error {
 	}
 	defer v.free(r.base)
 	for _, step := range []func() error{
-		func() error { return s.enter(q, r.scratch, r.base, seed, group) },
-		func() error { return s.locate(q, r.scratch, r.base, from, n, k) },
-		func() error { return s.draw(q, r.scratch, r.base, from, n) },
+		func() error { return s.makeFrames(q, r.scratch, r.base, seed, group-1, 2) },
+		func() error { return s.rotate(q, r.scratch, r.base, 1) },
+		func() error { return s.locate(q, r.scratch, r.base, 1, from, n, k) },
+		func() error { return s.draw(q, r.scratch, r.base, 1, from, n) },
 	} {
 		if err := step(); err != nil {
 			return err

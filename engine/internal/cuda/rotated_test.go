@@ -70,8 +70,8 @@ func (c mapCase) onCPU(t testing.TB, shape rotated.Shape) drawer {
 	return m.NewRotated(shape).Draw
 }
 
-// onGPU is a workspace that draws in a shape; with its best kernels, or the wide ones.
-func (c mapCase) onGPU(t testing.TB, b *gpu, shape rotated.Shape, wide bool) *workspace {
+// onGPU is a workspace that draws in a shape, by a rung.
+func (c mapCase) onGPU(t testing.TB, b *gpu, shape rotated.Shape, rung rotatedRung) *workspace {
 	t.Helper()
 	m := prepare(t, b, backend.Parts{Dim: c.d, Points: c.points, Heights: c.heights}).(*model)
 	if m.rotating.Group == 0 && shape.Group != 0 {
@@ -79,7 +79,7 @@ func (c mapCase) onGPU(t testing.TB, b *gpu, shape rotated.Shape, wide bool) *wo
 	}
 	m.rotating = shape
 	var err error
-	if m.rotated, err = newRotatedStage(b.v, m.transport, shape, wide); err != nil {
+	if m.rotated, err = newRotatedStage(b.v, m.transport, shape, rung); err != nil {
 		t.Fatal(err)
 	}
 	return newWorkspace(t, m, 4, 1).(*workspace)
@@ -106,15 +106,15 @@ var rotatedSizes = []struct {
 	{40, 260, 16, 200, 192, 0, []int{1, 8}}, // the frame is wider than shared memory
 }
 
-// The CPU's bits: cells, scores and draws, of a frame and a search in shared memory and of wide ones.
+// The CPU's bits: cells, scores and draws, by every rung; but the first, with wide frames.
 func TestRotated_same_bits_as_the_cpu(t *testing.T) {
 	b := openTestBackend(t, nil)
 	for _, size := range rotatedSizes {
-		for _, wide := range []bool{false, true} {
-			t.Run(fmt.Sprintf("N=%d/d=%d/wide=%v", size.N, size.d, wide), func(t *testing.T) {
+		for _, rung := range []rotatedRung{rotatedScreened, rotatedScreenedWide, rotatedPlain} {
+			t.Run(fmt.Sprintf("N=%d/d=%d/%v", size.N, size.d, rung), func(t *testing.T) {
 				c := randomMap(size.N, size.d, 0)
 				shape := rotated.Shape{Axes: 16, Group: size.choices * kernels.RotatedChoice}
-				w, host := c.onGPU(t, b, shape, wide), c.onCPU(t, shape)
+				w, host := c.onGPU(t, b, shape, rung), c.onCPU(t, shape)
 				for _, k := range size.ks {
 					want := drawn(t, host, shape.Group, size.d, size.n, 7, size.first, size.n, k)
 					got := drawn(t, w.DrawRotated, shape.Group, size.d, size.n, 7, size.first, size.batch, k)
@@ -165,7 +165,7 @@ func TestRotated_ties_take_the_lowest_index(t *testing.T) {
 		}
 		copy(c.points[N/2*d:], c.points[:N/2*d]) // each twice
 		copy(c.heights[N/2:], c.heights[:N/2])
-		got := drawn(t, c.onGPU(t, b, shape, false).DrawRotated, 48, d, n, 1, 0, n, k)
+		got := drawn(t, c.onGPU(t, b, shape, rotatedScreened).DrawRotated, 48, d, n, 1, 0, n, k)
 		for i, cell := range got.cells {
 			want := int64(i % k)
 			if N > 40 && i%2 == 0 {
@@ -180,7 +180,7 @@ func TestRotated_ties_take_the_lowest_index(t *testing.T) {
 	}
 }
 
-// On cards with less shared memory tiles are smaller, and the bits the same; so they are whatever the
+// On other cards tiles differ, or there is no screen, and the bits are the same; so they are whatever the
 // order in which threads and blocks run.
 func TestRotated_any_card_and_schedule(t *testing.T) {
 	doubleConfig(t)
@@ -188,7 +188,7 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 	c := randomMap(N, d, 0)
 	shape := rotated.Shape{Axes: 16, Group: 72}
 	want := drawn(t, c.onCPU(t, shape), 72, d, n, 1, 7, n, k)
-	steps := map[int]bool{}
+	rungs := map[rotatedRung]bool{}
 	for _, option := range [][2]string{
 		{"capability", "75"}, {"capability", "80"}, {"capability", "89"}, {"capability", "90"},
 		{"schedule", "early"}, {"schedule", "random:1"},
@@ -197,30 +197,30 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { double.Configure(option[0], "") })
-		w := c.onGPU(t, openTestBackend(t, nil), shape, false)
-		steps[w.m.rotated.steps] = true
+		w := c.onGPU(t, openTestBackend(t, nil), shape, rotatedScreened)
+		rungs[w.m.rotated.rung] = true
 		drawn(t, w.DrawRotated, 72, d, n, 1, 7, n, k).compare(t, want, k, d)
 	}
-	if len(steps) < 3 {
-		t.Errorf("tiles of as many steps as %v alone", steps)
+	if len(rungs) != 2 {
+		t.Errorf("rungs %v alone", rungs)
 	}
 }
 
-// A search that fails its question is replaced by the wide one, which has another.
+// A screen that fails its question is replaced by the plain one, which has another.
 func TestRotated_plainer(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
 	shape := rotated.Shape{Axes: 16, Group: 24}
-	w := c.onGPU(t, b, shape, false)
+	w := c.onGPU(t, b, shape, rotatedScreened)
 	s := w.m.rotated
-	if s.wide || s.frameShared == 0 {
-		t.Fatal("a small map begins with wide kernels")
+	if s.rung != rotatedScreened || s.frameShared == 0 {
+		t.Fatal("a small map does not begin with the best kernels")
 	}
 	if err := s.checks()[0].plainer(); err != nil {
 		t.Fatal(err)
 	}
-	if checks := s.checks(); !s.wide || s.frameShared != 0 || checks[0].plainer != nil {
-		t.Errorf("after the best kernels come wide=%v ones of %q", s.wide, checks[0].kernel)
+	if checks := s.checks(); s.rung != rotatedPlain || checks[0].plainer != nil {
+		t.Errorf("after the best kernels comes %q", checks[0].kernel)
 	}
 	if notes, err := b.v.selfCheck(s); err != nil || len(notes) != 0 {
 		t.Errorf("notes %q, %v", notes, err)
@@ -274,7 +274,7 @@ func TestRotated_refusals(t *testing.T) {
 func TestRotated_memory(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
-	w := c.onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, false)
+	w := c.onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
 	draw := func() error { return w.DrawRotated(1, 1, 0, 1, make([]int64, 1), nil, nil) }
 	budget := b.v.budget
 	b.v.budget = b.v.used + 1000
@@ -294,7 +294,7 @@ func TestRotated_memory(t *testing.T) {
 func TestCount(t *testing.T) {
 	const N, d, n = 50, 20, 60
 	c := randomMap(N, d, 0)
-	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, false).m, n, 1).(*workspace)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, rotatedScreened).m, n, 1).(*workspace)
 	got, want, cells := make([]int32, N), make([]int32, N), make([]int64, n)
 	for _, rotated := range []bool{false, true} {
 		clear(want)
@@ -330,7 +330,7 @@ func TestCount(t *testing.T) {
 func TestRotated_allocates_nothing(t *testing.T) {
 	const d, n = 20, 24
 	c := randomMap(50, d, 0)
-	w := c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 24}, false)
+	w := c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
 	cells, scores, x := make([]int64, 2*n), make([]float64, 2*n), make([]float32, n*d)
 	first := uint64(0)
 	draw := func() {

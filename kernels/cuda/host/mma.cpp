@@ -48,6 +48,11 @@ void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 	self.owner->meet(self, host::lanes, host::f16, &o);
 }
 
+void mma_f16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], const float (&c)[4]) {
+	for (int i = 0; i < 4; i++) d[i] = c[i];
+	mma_f16(d, a, b);
+}
+
 void mma_bf16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
 	host::Thread &self = host::running();
 	host::MmaOperand o{d, a, b};

@@ -176,52 +176,57 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 	case "rotated_reflectors": // eight normals at a time, of the longest
 		p := (*C.brenier_rotated_frame_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d), 8))}
-		l.Cache = float64(p.d) * float64(p.d) * (4 + 8) / 2
+		l.Cache = float64(l.frames(p)) * float64(p.d) * float64(p.d) * (4 + 8) / 2
 	case "rotated_frame": // a warp: eight coordinates at a time, for every reflector
 		p := (*C.brenier_rotated_frame_params)(params)
 		l.Warps = 1
 		l.Loops = []float64{float64(p.d) * float64(p.d) / 16, float64(p.d)}
-		l.Cache = float64(l.Blocks)*float64(p.d)*float64(p.d)*8/2 + float64(p.d)*float64(p.d)*4
-	case "rotated_points": // four of the 16 dimensions of a tile at a time
+		l.Cache = float64(l.Blocks)*float64(p.d)*float64(p.d)*8/2 + float64(l.frames(p))*float64(p.d)*float64(p.d)*4
+	case "rotated_points": // 16 dimensions of a tile at a time
 		p := (*C.brenier_rotated_points_params)(params)
 		tiles := ceil(int(p.d), 16)
-		l.Loops = []float64{float64(4 * tiles), float64(tiles)}
+		l.Loops = []float64{float64(tiles)}
 		l.Trips = tiles
 		values := float64(p.N) * float64(p.d)
-		l.Memory = 4 * 2 * values
-		l.Cache = 4 * (values + float64(l.Blocks)*float64(p.d)*(C.BRENIER_ROTATED_POINTS_CELLS+C.BRENIER_ROTATED_POINTS_AXES))
+		l.Memory = (4 + 4 + 2) * values
+		l.Cache = 6*values + 4*float64(l.Blocks)*float64(p.d)*(C.BRENIER_ROTATED_UNIT+C.BRENIER_ROTATED_POINTS_AXES)
 	case "rotated_axes": // a thread a shuffle, four axes at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(p.d / 4)}
-		l.Cache = float64(p.choices) * C.BRENIER_ROTATED_AXES * 4
+		l.Cache = float64(l.Blocks) * float64(p.choices) * C.BRENIER_ROTATED_AXES * 4
 	case "rotated_scale": // a thread a family, four words of its radius at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
-		l.Cache = 3 * float64(p.choices) * C.BRENIER_ROTATED_AXES * 4 * 2
-	case "rotated_search": // a block's units, four choices a warp, by the steps of their tile
+		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
+	case "rotated_screen": // a block's share of the sets of choices, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
-		quads := ceil(int(p.choices), C.BRENIER_ROTATED_QUAD)
-		units := ceil(int(p.tiles)*quads, l.Blocks)
-		rounds := float64(units) / float64(l.Warps)
-		tiles := float64(units)/float64(quads) + 1 // a block begins and ends within tiles
-		l.Loops = []float64{rounds * float64(p.steps), rounds, tiles}
+		sets := ceil(int(p.choices), C.BRENIER_ROTATED_SCREEN_CHOICES)
+		own := float64(p.tiles) * float64(sets) / float64(l.Blocks)
+		rounds := own / float64(l.Warps)
+		tiles := own/float64(sets) + 1 // a block begins and ends within tiles
+		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
 		l.Trips = int(2*tiles + 0.5)
-		tile := 4 * 32 * float64(p.steps) * float64(p.d)
+		tile := 2 * C.BRENIER_ROTATED_UNIT * float64(p.units) * float64(p.d)
 		l.Memory = float64(p.tiles) * tile
-		l.Cache = float64(l.Blocks)*tiles*tile + tops(p)
-	case "rotated_finish": // a warp a draw: 32 groups at a time, then the cells of the best
+		l.Cache = float64(l.Blocks)*tiles*tile + maxima(p)
+	case "rotated_finish": // a lane a draw, then a warp a draw's units
 		p := (*C.brenier_rotated_search_params)(params)
-		l.Loops = []float64{float64(p.k)}
-		l.Trips = 6 // groups in two parts, axes, points, the height
-		l.Cache = tops(p) + float64(p.draws)*float64(p.k)*float64(p.steps)*C.BRENIER_ROTATED_AXES*32
+		l.Loops = []float64{2}
+		l.Trips = 8 // maxima twice, then axes, points and heights of two draws
+		l.Cache = 2*maxima(p) + 1.25*float64(p.draws)*C.BRENIER_ROTATED_UNIT*C.BRENIER_ROTATED_AXES*4
 	default:
 		panic(name + ": no workload is known of it")
 	}
 }
 
-// tops is the bytes that a search leaves for finish.
-func tops(p *C.brenier_rotated_search_params) float64 {
-	return 12 * float64(p.choices) * float64(p.tiles) * float64(p.k) * C.sizeof_brenier_rotated_top
+// frames are the groups that a launch makes the frames of.
+func (l *Launch) frames(p *C.brenier_rotated_frame_params) int {
+	return l.Blocks / ceil(int(p.d), C.BRENIER_ROTATED_FRAME_COLUMNS)
+}
+
+// maxima is the bytes that a screen leaves for finish.
+func maxima(p *C.brenier_rotated_search_params) float64 {
+	return 4 * 12 * float64(p.choices) * float64(p.tiles) * float64(p.units)
 }
 
 // conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.

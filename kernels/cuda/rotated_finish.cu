@@ -1,0 +1,178 @@
+// The cells of rotated draws, from float32 scores in the order of kernels/cpu/rotated.h, among the units
+// that a screen has not ruled out; and the screen of cards without the instructions of rotated_screen.cu,
+// which is those scores themselves.
+#include "rotated_screen.cuh"
+
+#include "exact_score.cuh"
+#include "ptx/block.cuh"
+#include "ptx/dependent.cuh"
+#include "ptx/memory.cuh"
+#include "ptx/warp.cuh"
+
+namespace brenier {
+namespace rotated {
+namespace {
+
+enum {
+	THREADS = BRENIER_ROTATED_FINISH_THREADS,
+	WARPS = THREADS / 32,
+	DRAWS = BRENIER_ROTATED_FINISH_DRAWS,
+	LISTED = 24  // units of a draw that have room; more, which are rare, are looked for again
+};
+static_assert(DRAWS == 32 && WARPS >= BRENIER_ROTATED_K, "a lane a draw; units in as many parts as cells are asked for");
+
+// The sums over a half of v, and of the axes, for four cells, z at the first of them.
+__device__ __forceinline__ void sum_half(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[4]) {
+#pragma unroll
+	for (int j = 0; j < S / 2; j++) {
+		const float4 four = *(const float4 *)(z + axes[j] * C);
+		const float y[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+		for (int i = 0; i < 4; i++) sums[i] = j == 0 ? v[j] * y[i] : fmaf(v[j], y[i], sums[i]);
+	}
+}
+
+// The same over both halves of v [16].
+__device__ __forceinline__ void sums_of(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[2][4]) {
+#pragma unroll
+	for (int half = 0; half < 2; half++) sum_half(z, C, axes + half * S / 2, v + half * S / 2, sums[half]);
+}
+
+// The score that a family's draw gives a cell with these sums.
+__device__ __forceinline__ float score_of(float level, float first, float second, int sign) {
+	const float all = sign < 2 ? first + second : first - second;
+	return sign % 2 == 0 ? level + all : level - all;
+}
+
+// Where this lane's four cells of a unit lie in z.
+__device__ __forceinline__ const float *z_of(const Params &p, int unit) {
+	const int64_t C = (int64_t)p.units * UNIT;
+	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + 4 * (int)lane_id();
+}
+
+// Offers the cells of a unit to a draw's best.
+__device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, Scored &best) {
+	const int32_t *const axes = p.axes + (int64_t)(row / CHOICE) * S;
+	float sums[2][4];
+	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, axes, p.v + (int64_t)(row / FAMILY) * S, sums);
+	const int32_t first = unit * UNIT + 4 * (int)lane_id();
+	float scores[4];
+#pragma unroll
+	for (int i = 0; i < 4; i++) scores[i] = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
+	if (p.k == 1) {
+		float high = scores[0];
+		int32_t cell = first;
+#pragma unroll
+		for (int i = 1; i < 4; i++)
+			if (scores[i] > high) high = scores[i], cell = first + i;
+		top_offer(best, high == minus_infinity() ? no_cell() : Scored{(double)high, cell}, 1);
+		return;
+	}
+#pragma unroll
+	for (int i = 0; i < 4; i++) top_offer(best, first + i < p.N ? Scored{(double)scores[i], first + i} : no_cell(), p.k);
+}
+
+// The k-th largest of WARPS numbers, values [WARPS][DRAWS] at this lane.
+__device__ __forceinline__ float kth_largest(const float *values, int k) {
+	float found = minus_infinity();
+	if (k == 1) {
+#pragma unroll
+		for (int i = 0; i < WARPS; i++) found = fmaxf(found, values[i * DRAWS]);
+		return found;
+	}
+#pragma unroll 1
+	for (int i = 0; i < WARPS; i++) {
+		const float at = values[i * DRAWS];
+		int before = 0;
+		for (int j = 0; j < WARPS; j++) before += values[j * DRAWS] > at || (values[j * DRAWS] == at && j < i);
+		if (before == k - 1) found = at;
+	}
+	return found;
+}
+
+}  // namespace
+}  // namespace rotated
+
+BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENIER_ROTATED_FINISH_THREADS, 2) {
+	using namespace rotated;
+	__shared__ float tops[WARPS][DRAWS];
+	__shared__ float cuts[DRAWS];
+	__shared__ uint32_t count[DRAWS];
+	__shared__ int32_t list[DRAWS][LISTED];
+	launch_dependents();
+	wait_for_prerequisites();
+	const int lane = (int)lane_id(), warp = threadIdx.x / 32;
+	const int draw = min((int)blockIdx.x * DRAWS + lane, p.draws - 1), row = p.skip + draw;
+	const int units = p.tiles * p.units;
+	const int64_t columns = (int64_t)p.choices * CHOICE;
+	const float *const maxima = p.maxima + row;
+
+	float high = minus_infinity();
+#pragma unroll 8
+	for (int unit = warp; unit < units; unit += WARPS) high = fmaxf(high, maxima[unit * columns]);
+	tops[warp][lane] = high;
+	if (warp == 0) count[lane] = 0;
+	sync_threads();
+	const float t = kth_largest(&tops[0][lane], p.k);
+	// Where fewer than k units have a score that matters nothing is ruled out.
+	const float cut = t > 0 ? t - 2.0f * screen_bound(p, p.v + (int64_t)(row / FAMILY) * S) : minus_infinity();
+	if (warp == 0) cuts[lane] = cut;
+#pragma unroll 4
+	for (int unit = warp; unit < units; unit += WARPS) {
+		if (!(maxima[unit * columns] >= cut)) continue;
+		const uint32_t at = atomic_add(&count[lane], 1u);
+		if (at < LISTED) list[lane][at] = unit;
+	}
+	sync_threads();
+
+#pragma unroll 1
+	for (int i = warp; i < DRAWS && (int)blockIdx.x * DRAWS + i < p.draws; i += WARPS) {
+		const int of = p.skip + blockIdx.x * DRAWS + i;
+		const int listed = (int)count[i];
+		Scored best = no_cell();
+		if (listed <= LISTED) {
+#pragma unroll 1
+			for (int j = 0; j < listed; j++) offer_unit(p, of, list[i][j], best);
+		} else {
+#pragma unroll 1
+			for (int unit = 0; unit < units; unit++)
+				if (p.maxima[unit * columns + of] >= cuts[i]) offer_unit(p, of, unit, best);
+		}
+		if (lane >= p.k) continue;
+		const int64_t to = ((int64_t)blockIdx.x * DRAWS + i) * p.k + lane;
+		p.cells[to] = best.cell;
+		p.scores[to] = *p.highest + best.score;
+	}
+}
+
+// A warp for a choice and a unit.
+BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIER_ROTATED_PLAIN_THREADS, 4) {
+	using namespace rotated;
+	launch_dependents();
+	wait_for_prerequisites();
+	const int64_t at = ((int64_t)blockIdx.x * BRENIER_ROTATED_PLAIN_THREADS + threadIdx.x) / 32;
+	const int unit = (int)(at / p.choices), choice = (int)(at % p.choices);
+	if (unit >= p.tiles * p.units) return;
+	const int64_t first = (int64_t)unit * UNIT + 4 * (int)lane_id();
+	float level[4];
+#pragma unroll
+	for (int i = 0; i < 4; i++) level[i] = level_of(p, first + i);
+#pragma unroll 1
+	for (int family = 0; family < FAMILIES; family++) {
+		float sums[2][4];
+		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
+		        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
+#pragma unroll
+		for (int sign = 0; sign < FAMILY; sign++) {
+			float high = minus_infinity();
+#pragma unroll
+			for (int i = 0; i < 4; i++) high = fmaxf(high, score_of(level[i], sums[0][i], sums[1][i], sign));
+#pragma unroll
+			for (int mask = 16; mask > 0; mask /= 2) high = fmaxf(high, shuffle_xor(high, mask));
+			if (lane_id() == 0)
+				p.maxima[((int64_t)unit * p.choices + choice) * CHOICE + family * FAMILY + sign] = screened(p, high);
+		}
+	}
+}
+
+}  // namespace brenier

@@ -1,0 +1,174 @@
+// The screen of rotated draws on mma.sync (sm_80 and later).
+//
+// A choice's draws are a matrix of 12 columns in 16, its 16 axes the dimension of one product, and cells
+// the rows. Which axes a choice has is chance, so a block keeps a tile, all axes of some cells, in shared
+// memory while choices go by, and a lane reads eight cells of an axis at once: the four axes that the lanes
+// of a quad read have the four remainders by 4 (kernels/cpu/rotated.h), and rows are 32 bytes longer than
+// banks go round, so that they never meet. A fragment wants two axes of one cell in a word, memory has two
+// cells of one axis: sixteen permutations of bytes for eight products.
+//
+// Levels come as what is added to, and are loaded once for some choices. All scores that matter are
+// positive, so the largest is found among integers, of which Hopper takes three at a time.
+#include "rotated_screen.cuh"
+
+#include "ptx/block.cuh"
+#include "ptx/cp_async.cuh"
+#include "ptx/dependent.cuh"
+#include "ptx/mma.cuh"
+#include "ptx/warp.cuh"
+
+namespace brenier {
+namespace rotated {
+namespace {
+
+enum {
+	THREADS = BRENIER_ROTATED_SCREEN_THREADS,
+	WARPS = THREADS / 32,
+	CHOICES = BRENIER_ROTATED_SCREEN_CHOICES,
+	PAD = BRENIER_ROTATED_SCREEN_PAD / 2,  // values of a row
+	HALF = UNIT / 2                        // cells of which a lane has eight
+};
+
+// What a lane has of a choice: where its axes begin, and the fragments of both sets of columns.
+struct Choice {
+	int at[4];
+	uint32_t b[2][2];
+	int most[2][2];  // of columns 2t and 2t+1, bits of float32
+
+	__device__ __forceinline__ void clear() { most[0][0] = most[0][1] = most[1][0] = most[1][1] = (int)0x80000000; }
+};
+
+__device__ __forceinline__ void load(Choice &c, const Params &p, int choice, int pitch) {
+	const int lane = (int)lane_id(), g = lane / 4, t = lane % 4;
+	const int32_t *const axes = p.axes + (int64_t)choice * S + t;
+#pragma unroll
+	for (int i = 0; i < 4; i++) c.at[i] = axes[4 * i] * pitch + 8 * g;
+	const float scale = (float)power_of_two(p.v_exponent);
+#pragma unroll
+	for (int n = 0; n < 2; n++) {
+		const int column = n == 0 ? g : 8 + g % 4, sign = column % FAMILY;  // columns 12 .. 15 are nobody's
+		const float *const v = p.v + ((int64_t)choice * FAMILIES + column / FAMILY) * S + t;
+		c.b[n][0] = pack_half2(v[0] * scale, v[4] * scale);
+		c.b[n][1] = pack_half2(v[8] * scale, v[12] * scale);
+		if (sign == 1 || sign == 3) c.b[n][0] ^= 0x80008000u;
+		if (sign == 1 || sign == 2) c.b[n][1] ^= 0x80008000u;
+	}
+}
+
+__device__ __forceinline__ uint32_t word(const uint4 &four, int i) { return i == 0 ? four.x : i == 1 ? four.y : i == 2 ? four.z : four.w; }
+
+// Scores 64 cells, z at the first of them, and takes the scores into the choice's highest.
+__device__ __forceinline__ void score(Choice &c, const uint16_t *z, const float (&levels)[4][4]) {
+	uint4 axis[4];
+#pragma unroll
+	for (int i = 0; i < 4; i++) axis[i] = *(const uint4 *)(z + c.at[i]);
+#pragma unroll
+	for (int r = 0; r < 4; r++) {
+		const uint32_t w[4] = {word(axis[0], r), word(axis[1], r), word(axis[2], r), word(axis[3], r)};
+		// Row g: the low cell of both axes; row g + 8: the high one.
+		const uint32_t a[4] = {__byte_perm(w[0], w[1], 0x5410), __byte_perm(w[0], w[1], 0x7632),
+		                       __byte_perm(w[2], w[3], 0x5410), __byte_perm(w[2], w[3], 0x7632)};
+#pragma unroll
+		for (int n = 0; n < 2; n++) {
+			float d[4];
+			mma_f16(d, a, c.b[n], levels[r]);
+#pragma unroll
+			for (int i = 0; i < 2; i++)
+				c.most[n][i] = __vimax3_s32(c.most[n][i], (int)float_bits(d[i]), (int)float_bits(d[2 + i]));
+		}
+	}
+}
+
+// Writes the highest of a unit: first among the eight lanes that share columns, which share them out.
+__device__ __forceinline__ void leave(const Choice &c, const Params &p, int choice, int unit) {
+	const int lane = (int)lane_id();
+	const bool second = lane & 16, odd = lane & 8;
+	int pair[2];
+#pragma unroll
+	for (int i = 0; i < 2; i++) {
+		const int given = second ? c.most[0][i] : c.most[1][i], kept = second ? c.most[1][i] : c.most[0][i];
+		pair[i] = max(kept, shuffle_xor(given, 16));
+	}
+	const int given = odd ? pair[0] : pair[1], kept = odd ? pair[1] : pair[0];
+	int most = max(kept, shuffle_xor(given, 8));
+	most = max(most, shuffle_xor(most, 4));
+	const int column = (second ? 8 : 0) + 2 * (lane % 4) + (odd ? 1 : 0);
+	if ((lane & 4) != 0 || column >= CHOICE || choice >= p.choices) return;
+	p.maxima[(int64_t)unit * p.choices * CHOICE + choice * CHOICE + column] = float_value((uint32_t)most);
+}
+
+// A block's share of all tiles times all sets of choices: a run of them, tile after tile.
+template <bool staged>
+__device__ __forceinline__ void screen(const Params &p) {
+	launch_dependents();
+	wait_for_prerequisites();
+	const int C = p.units * UNIT, pitch = staged ? C + PAD : C;
+	float4 *const levels = (float4 *)dynamic_shared();  // [U][2][4][8]: of two cells, each twice
+	uint16_t *const kept = (uint16_t *)(levels + C / 2);
+	const int sets = (p.choices + CHOICES - 1) / CHOICES;
+	const int64_t all = (int64_t)p.tiles * sets;
+	int64_t at = all * blockIdx.x / gridDim.x;
+	const int64_t end = all * (blockIdx.x + 1) / gridDim.x;
+	const int g = (int)lane_id() / 4;
+	while (at < end) {
+		const int tile = (int)(at / sets), first = (int)(at % sets);
+		const int last = (int)min((int64_t)sets, first + (end - at));
+		const uint16_t *z = p.z16 + (int64_t)tile * p.d * C;
+		if (staged) {
+			for (int axis = threadIdx.x / 32; axis < p.d; axis += WARPS)
+				for (int i = lane_id(); i < C / 8; i += 32) cp_async_16(kept + axis * pitch + i * 8, z + axis * C + i * 8);
+			cp_async_commit();
+			z = kept;
+		}
+		for (int i = threadIdx.x; i < C / 2; i += THREADS) {
+			// Row r of a half belongs to lanes of the same g: cells 8 g + 2 r and the next.
+			const int r = i / 8 % 4, half = i / 32;
+			const int64_t cell = (int64_t)tile * C + half * HALF + i % 8 * 8 + 2 * r;
+			const float low = screened(p, level_of(p, cell)), high = screened(p, level_of(p, cell + 1));
+			levels[i] = make_float4(low, low, high, high);
+		}
+		cp_async_wait<0>();
+		sync_threads();
+#pragma unroll 1
+		for (int set = first + threadIdx.x / 32; set < last; set += WARPS) {
+			Choice choices[CHOICES];
+#pragma unroll
+			for (int q = 0; q < CHOICES; q++) load(choices[q], p, min(set * CHOICES + q, p.choices - 1), pitch);
+#pragma unroll 1
+			for (int unit = 0; unit < p.units; unit++) {
+#pragma unroll
+				for (int q = 0; q < CHOICES; q++) choices[q].clear();
+#pragma unroll 1
+				for (int half = 0; half < 2; half++) {
+					float level[4][4];
+#pragma unroll
+					for (int r = 0; r < 4; r++) {
+						const float4 four = levels[((unit * 2 + half) * 4 + r) * 8 + g];
+						level[r][0] = four.x, level[r][1] = four.y, level[r][2] = four.z, level[r][3] = four.w;
+					}
+#pragma unroll
+					for (int q = 0; q < CHOICES; q++) score(choices[q], z + unit * UNIT + half * HALF, level);
+				}
+#pragma unroll
+				for (int q = 0; q < CHOICES; q++) leave(choices[q], p, set * CHOICES + q, tile * p.units + unit);
+			}
+		}
+		sync_threads();
+		at += last - first;
+	}
+}
+
+}  // namespace
+}  // namespace rotated
+
+// z16 in shared memory, tile by tile.
+BRENIER_KERNEL(brenier_cuda_rotated_screen, brenier_rotated_search_params, BRENIER_ROTATED_SCREEN_THREADS, 1) {
+	rotated::screen<true>(p);
+}
+
+// z16 as it lies: for tiles of more axes than shared memory holds.
+BRENIER_KERNEL(brenier_cuda_rotated_screen_wide, brenier_rotated_search_params, BRENIER_ROTATED_SCREEN_THREADS, 1) {
+	rotated::screen<false>(p);
+}
+
+}  // namespace brenier
