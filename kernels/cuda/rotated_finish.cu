@@ -59,17 +59,39 @@ __device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, S
 	float scores[4];
 #pragma unroll
 	for (int i = 0; i < 4; i++) scores[i] = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
-	if (p.k == 1) {
-		float high = scores[0];
-		int32_t cell = first;
+	if (p.k > 1) {
 #pragma unroll
-		for (int i = 1; i < 4; i++)
-			if (scores[i] > high) high = scores[i], cell = first + i;
-		top_offer(best, high == minus_infinity() ? no_cell() : Scored{(double)high, cell}, 1);
+		for (int i = 0; i < 4; i++) top_offer(best, first + i < p.N ? Scored{(double)scores[i], first + i} : no_cell(), p.k);
 		return;
 	}
+	float high = scores[0];
+	int32_t cell = first;
 #pragma unroll
-	for (int i = 0; i < 4; i++) top_offer(best, first + i < p.N ? Scored{(double)scores[i], first + i} : no_cell(), p.k);
+	for (int i = 1; i < 4; i++)
+		if (scores[i] > high) high = scores[i], cell = first + i;
+	float highest = high;
+#pragma unroll
+	for (int mask = 16; mask > 0; mask /= 2) highest = fmaxf(highest, shuffle_xor(highest, mask));
+	const int lowest = __ffs((int)ballot(high == highest)) - 1;  // lanes go up as cells do
+	const Scored found = {(double)highest, shuffle(cell, lowest)};
+	if (precedes(found, best)) best = found;
+}
+
+// What maxima a thread has of its units, WARPS apart, some at a time: f takes a unit and its maximum.
+template <class F>
+__device__ __forceinline__ void each_maximum(const float *maxima, int64_t columns, int units, F f) {
+	enum { AT_ONCE = 8 };
+#pragma unroll 1
+	for (int first = threadIdx.x / 32; first < units; first += AT_ONCE * WARPS) {
+		float values[AT_ONCE];
+#pragma unroll
+		for (int i = 0; i < AT_ONCE; i++) {
+			const int unit = first + i * WARPS;
+			values[i] = unit < units ? maxima[unit * columns] : minus_infinity();
+		}
+#pragma unroll
+		for (int i = 0; i < AT_ONCE; i++) f(first + i * WARPS, values[i]);
+	}
 }
 
 // The k-th largest of WARPS numbers, values [WARPS][DRAWS] at this lane.
@@ -108,8 +130,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	const float *const maxima = p.maxima + row;
 
 	float high = minus_infinity();
-#pragma unroll 8
-	for (int unit = warp; unit < units; unit += WARPS) high = fmaxf(high, maxima[unit * columns]);
+	each_maximum(maxima, columns, units, [&](int, float value) { high = fmaxf(high, value); });
 	tops[warp][lane] = high;
 	if (warp == 0) count[lane] = 0;
 	sync_threads();
@@ -117,12 +138,11 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	// Where fewer than k units have a score that matters nothing is ruled out.
 	const float cut = t > 0 ? t - 2.0f * screen_bound(p, p.v + (int64_t)(row / FAMILY) * S) : minus_infinity();
 	if (warp == 0) cuts[lane] = cut;
-#pragma unroll 4
-	for (int unit = warp; unit < units; unit += WARPS) {
-		if (!(maxima[unit * columns] >= cut)) continue;
+	each_maximum(maxima, columns, units, [&](int unit, float value) {
+		if (unit >= units || !(value >= cut)) return;
 		const uint32_t at = atomic_add(&count[lane], 1u);
 		if (at < LISTED) list[lane][at] = unit;
-	}
+	});
 	sync_threads();
 
 #pragma unroll 1

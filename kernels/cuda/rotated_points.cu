@@ -1,6 +1,6 @@
 // The points in the axes of a frame: z_ia = <q_a, y_i>, a float32 fma chain over dimensions 0 .. d-1
 // that starts at zero. A matrix product with that order: a block makes a unit of 128 cells for 64 axes, 8
-// by 4 in the registers of each thread, from 16 dimensions in shared memory at a time; the next 16 are on
+// by 8 in the registers of each thread, from 16 dimensions in shared memory at a time; the next 16 are on
 // their way meanwhile.
 #include "rotated.h"
 
@@ -17,10 +17,10 @@ enum {
 	CELLS = BRENIER_ROTATED_UNIT,
 	AXES = BRENIER_ROTATED_POINTS_AXES,
 	DIMS = 16,
-	ACROSS = CELLS / 8,    // threads beside one another
+	ACROSS = CELLS / 8,        // threads beside one another
 	ROWS = 4 * THREADS / DIMS  // that all threads bring at a time, four dimensions each
 };
-static_assert(ACROSS * AXES / 4 == THREADS && CELLS == 2 * ROWS && AXES == ROWS, "the threads' parts cover the tile");
+static_assert(ACROSS * AXES / 8 == THREADS && CELLS == 4 * ROWS && AXES == 2 * ROWS, "the threads' parts cover the tile");
 
 // The odd four columns keep transposed writes apart.
 struct Tile {
@@ -44,24 +44,21 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	launch_dependents();
 	wait_for_prerequisites();
 	const int d = p.d;
-	const int64_t first_cell = (int64_t)blockIdx.x * CELLS;
-	const int first_axis = blockIdx.y * AXES;
+	const int first_cell = blockIdx.x * CELLS, first_axis = blockIdx.y * AXES;
 	const int column = threadIdx.x % ACROSS, row = threadIdx.x / ACROSS;
 	const int dim = threadIdx.x % (DIMS / 4) * 4, from = threadIdx.x / (DIMS / 4);  // what this thread brings
 
-	const float *const points[2] = {p.points + min(first_cell + from, (int64_t)p.N - 1) * d,
-	                                p.points + min(first_cell + from + ROWS, (int64_t)p.N - 1) * d};
-	const float *const axis = p.frame + (int64_t)min(first_axis + from, d - 1) * d;
-	float4 ys[2], qs;
+	float4 ys[4], qs[2];
 	const auto bring = [&](int k) {
-		ys[0] = four_of(points[0], k + dim, d);
-		ys[1] = four_of(points[1], k + dim, d);
-		qs = four_of(axis, k + dim, d);
+#pragma unroll
+		for (int h = 0; h < 4; h++) ys[h] = four_of(p.points + (int64_t)min(first_cell + from + h * ROWS, p.N - 1) * d, k + dim, d);
+#pragma unroll
+		for (int h = 0; h < 2; h++) qs[h] = four_of(p.frame + (int64_t)min(first_axis + from + h * ROWS, d - 1) * d, k + dim, d);
 	};
 
-	float sums[4][8];
+	float sums[8][8];
 #pragma unroll
-	for (int a = 0; a < 4; a++)
+	for (int a = 0; a < 8; a++)
 #pragma unroll
 		for (int c = 0; c < 8; c++) sums[a][c] = 0.0f;
 
@@ -69,27 +66,33 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 #pragma unroll 1
 	for (int k = 0; k < d; k += DIMS) {
 #pragma unroll
-		for (int h = 0; h < 2; h++) {
+		for (int h = 0; h < 4; h++) {
 			const float y[4] = {ys[h].x, ys[h].y, ys[h].z, ys[h].w};
 #pragma unroll
 			for (int j = 0; j < 4; j++) tile.points[dim + j][from + h * ROWS] = y[j];
 		}
-		const float q[4] = {qs.x, qs.y, qs.z, qs.w};
 #pragma unroll
-		for (int j = 0; j < 4; j++) tile.axes[dim + j][from] = k + dim + j < d ? q[j] : 0.0f;  // past the last, nothing is added
+		for (int h = 0; h < 2; h++) {
+			const float q[4] = {qs[h].x, qs[h].y, qs[h].z, qs[h].w};
+#pragma unroll
+			for (int j = 0; j < 4; j++) tile.axes[dim + j][from + h * ROWS] = k + dim + j < d ? q[j] : 0.0f;  // past the last, nothing is added
+		}
 		sync_threads();
 		if (k + DIMS < d) bring(k + DIMS);
-#pragma unroll
+#pragma unroll 4
 		for (int i = 0; i < DIMS; i++) {
-			const float4 left = *(const float4 *)&tile.points[i][4 * column];
-			const float4 right = *(const float4 *)&tile.points[i][4 * column + CELLS / 2];
-			const float4 four = *(const float4 *)&tile.axes[i][4 * row];
-			const float y[8] = {left.x, left.y, left.z, left.w, right.x, right.y, right.z, right.w};
-			const float a[4] = {four.x, four.y, four.z, four.w};
+			float y[8], q[8];
 #pragma unroll
-			for (int j = 0; j < 4; j++)
+			for (int h = 0; h < 2; h++) {
+				const float4 four = *(const float4 *)&tile.points[i][4 * column + h * CELLS / 2];
+				const float4 axes = *(const float4 *)&tile.axes[i][4 * row + h * AXES / 2];
+				y[4 * h] = four.x, y[4 * h + 1] = four.y, y[4 * h + 2] = four.z, y[4 * h + 3] = four.w;
+				q[4 * h] = axes.x, q[4 * h + 1] = axes.y, q[4 * h + 2] = axes.z, q[4 * h + 3] = axes.w;
+			}
 #pragma unroll
-				for (int c = 0; c < 8; c++) sums[j][c] = fmaf(a[j], y[c], sums[j][c]);
+			for (int a = 0; a < 8; a++)
+#pragma unroll
+				for (int c = 0; c < 8; c++) sums[a][c] = fmaf(q[a], y[c], sums[a][c]);
 		}
 		sync_threads();
 	}
@@ -100,9 +103,9 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	const int z_tile = blockIdx.x / p.units, place = blockIdx.x % p.units * CELLS + 4 * column;
 	const int64_t C = (int64_t)p.units * CELLS;
 #pragma unroll
-	for (int a = 0; a < 4; a++) {
-		const int at = first_axis + 4 * row + a;
-		if (at >= d) break;
+	for (int a = 0; a < 8; a++) {
+		const int at = first_axis + 4 * row + a % 4 + a / 4 * (AXES / 2);
+		if (at >= d) continue;
 		const int64_t to = ((int64_t)z_tile * d + at) * C + place;
 #pragma unroll
 		for (int h = 0; h < 2; h++) {

@@ -15,6 +15,7 @@
 #include "ptx/cp_async.cuh"
 #include "ptx/dependent.cuh"
 #include "ptx/mma.cuh"
+#include "ptx/registers.cuh"
 #include "ptx/warp.cuh"
 
 namespace brenier {
@@ -22,8 +23,6 @@ namespace rotated {
 namespace {
 
 enum {
-	THREADS = BRENIER_ROTATED_SCREEN_THREADS,
-	WARPS = THREADS / 32,
 	CHOICES = BRENIER_ROTATED_SCREEN_CHOICES,
 	PAD = BRENIER_ROTATED_SCREEN_PAD / 2,  // values of a row
 	HALF = UNIT / 2                        // cells of which a lane has eight
@@ -79,26 +78,32 @@ __device__ __forceinline__ void score(Choice &c, const uint16_t *z, const float 
 	}
 }
 
-// Writes the highest of a unit: first among the eight lanes that share columns, which share them out.
-__device__ __forceinline__ void leave(const Choice &c, const Params &p, int choice, int unit) {
+// The highest of a unit, in the lane that the column belongs to (column_of): first among the eight lanes that
+// share columns, which share them out. What a lane gives and keeps is chosen without branches, as compilers
+// would have it, after which a shuffle is slow.
+__device__ __forceinline__ float highest(const Choice &c) {
 	const int lane = (int)lane_id();
 	const bool second = lane & 16, odd = lane & 8;
 	int pair[2];
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
-		const int given = second ? c.most[0][i] : c.most[1][i], kept = second ? c.most[1][i] : c.most[0][i];
+		int given = second ? c.most[0][i] : c.most[1][i], kept = second ? c.most[1][i] : c.most[0][i];
+		keep(given);
 		pair[i] = max(kept, shuffle_xor(given, 16));
 	}
-	const int given = odd ? pair[0] : pair[1], kept = odd ? pair[1] : pair[0];
-	int most = max(kept, shuffle_xor(given, 8));
-	most = max(most, shuffle_xor(most, 4));
-	const int column = (second ? 8 : 0) + 2 * (lane % 4) + (odd ? 1 : 0);
-	if ((lane & 4) != 0 || column >= CHOICE || choice >= p.choices) return;
-	p.maxima[(int64_t)unit * p.choices * CHOICE + choice * CHOICE + column] = float_value((uint32_t)most);
+	int given = odd ? pair[0] : pair[1], kept = odd ? pair[1] : pair[0];
+	keep(given);
+	const int most = max(kept, shuffle_xor(given, 8));
+	return float_value((uint32_t)max(most, shuffle_xor(most, 4)));
+}
+
+// A lane's column, or one that is nobody's.
+__device__ __forceinline__ int column_of(int lane) {
+	return (lane & 4) != 0 ? CHOICE : (lane & 16) / 2 + 2 * (lane % 4) + (lane & 8) / 8;
 }
 
 // A block's share of all tiles times all sets of choices: a run of them, tile after tile.
-template <bool staged>
+template <bool staged, int threads>
 __device__ __forceinline__ void screen(const Params &p) {
 	launch_dependents();
 	wait_for_prerequisites();
@@ -106,7 +111,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 	float4 *const levels = (float4 *)dynamic_shared();  // [U][2][4][8]: of two cells, each twice
 	uint16_t *const kept = (uint16_t *)(levels + C / 2);
 	const int sets = (p.choices + CHOICES - 1) / CHOICES;
-	const int64_t all = (int64_t)p.tiles * sets;
+	const int64_t all = (int64_t)p.tiles * sets, columns = (int64_t)p.choices * CHOICE;
 	int64_t at = all * blockIdx.x / gridDim.x;
 	const int64_t end = all * (blockIdx.x + 1) / gridDim.x;
 	const int g = (int)lane_id() / 4;
@@ -115,12 +120,12 @@ __device__ __forceinline__ void screen(const Params &p) {
 		const int last = (int)min((int64_t)sets, first + (end - at));
 		const uint16_t *z = p.z16 + (int64_t)tile * p.d * C;
 		if (staged) {
-			for (int axis = threadIdx.x / 32; axis < p.d; axis += WARPS)
+			for (int axis = threadIdx.x / 32; axis < p.d; axis += threads / 32)
 				for (int i = lane_id(); i < C / 8; i += 32) cp_async_16(kept + axis * pitch + i * 8, z + axis * C + i * 8);
 			cp_async_commit();
 			z = kept;
 		}
-		for (int i = threadIdx.x; i < C / 2; i += THREADS) {
+		for (int i = threadIdx.x; i < C / 2; i += threads) {
 			// Row r of a half belongs to lanes of the same g: cells 8 g + 2 r and the next.
 			const int r = i / 8 % 4, half = i / 32;
 			const int64_t cell = (int64_t)tile * C + half * HALF + i % 8 * 8 + 2 * r;
@@ -130,7 +135,9 @@ __device__ __forceinline__ void screen(const Params &p) {
 		cp_async_wait<0>();
 		sync_threads();
 #pragma unroll 1
-		for (int set = first + threadIdx.x / 32; set < last; set += WARPS) {
+		for (int set = first + threadIdx.x / 32; set < last; set += threads / 32) {
+			const int column = column_of((int)lane_id());
+			float *to = p.maxima + (int64_t)tile * p.units * columns + set * CHOICES * CHOICE + column;
 			Choice choices[CHOICES];
 #pragma unroll
 			for (int q = 0; q < CHOICES; q++) load(choices[q], p, min(set * CHOICES + q, p.choices - 1), pitch);
@@ -150,7 +157,11 @@ __device__ __forceinline__ void screen(const Params &p) {
 					for (int q = 0; q < CHOICES; q++) score(choices[q], z + unit * UNIT + half * HALF, level);
 				}
 #pragma unroll
-				for (int q = 0; q < CHOICES; q++) leave(choices[q], p, set * CHOICES + q, tile * p.units + unit);
+				for (int q = 0; q < CHOICES; q++) {
+					const float most = highest(choices[q]);
+					if (column < CHOICE && set * CHOICES + q < p.choices) to[q * CHOICE] = most;
+				}
+				to += columns;
 			}
 		}
 		sync_threads();
@@ -163,12 +174,12 @@ __device__ __forceinline__ void screen(const Params &p) {
 
 // z16 in shared memory, tile by tile.
 BRENIER_KERNEL(brenier_cuda_rotated_screen, brenier_rotated_search_params, BRENIER_ROTATED_SCREEN_THREADS, 1) {
-	rotated::screen<true>(p);
+	rotated::screen<true, BRENIER_ROTATED_SCREEN_THREADS>(p);
 }
 
 // z16 as it lies: for tiles of more axes than shared memory holds.
-BRENIER_KERNEL(brenier_cuda_rotated_screen_wide, brenier_rotated_search_params, BRENIER_ROTATED_SCREEN_THREADS, 1) {
-	rotated::screen<false>(p);
+BRENIER_KERNEL(brenier_cuda_rotated_screen_wide, brenier_rotated_search_params, BRENIER_ROTATED_WIDE_THREADS, 1) {
+	rotated::screen<false, BRENIER_ROTATED_WIDE_THREADS>(p);
 }
 
 }  // namespace brenier

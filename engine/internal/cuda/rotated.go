@@ -105,7 +105,7 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedR
 	}
 	resident := 0
 	err = v.do(func() (err error) {
-		resident, err = s.screen.BlocksPerMultiprocessor(C.BRENIER_ROTATED_SCREEN_THREADS, s.shared)
+		resident, err = s.screen.BlocksPerMultiprocessor(s.threads(), s.shared)
 		return err
 	})
 	if err != nil {
@@ -148,6 +148,11 @@ func (s *rotatedStage) choose() {
 
 	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.choices(), 4*s.shape.Axes+12*(s.shape.Axes+1))
 	s.frames = max(1, min(rotatedFrames, mostFrames/frame))
+}
+
+// threads are those of a block of the screen.
+func (s *rotatedStage) threads() int {
+	return [...]int{C.BRENIER_ROTATED_SCREEN_THREADS, C.BRENIER_ROTATED_WIDE_THREADS, C.BRENIER_ROTATED_PLAIN_THREADS}[s.rung]
 }
 
 func (s *rotatedStage) axesShared() int { return 2 * s.t.d * s.axesThreads }
@@ -319,12 +324,11 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
 	}
 	sets := (choices + C.BRENIER_ROTATED_SCREEN_CHOICES - 1) / C.BRENIER_ROTATED_SCREEN_CHOICES
-	grid, threads := min(s.tiles*sets, s.blocks), C.BRENIER_ROTATED_SCREEN_THREADS
+	grid := min(s.tiles*sets, s.blocks)
 	if s.rung == rotatedPlain {
-		threads = C.BRENIER_ROTATED_PLAIN_THREADS
-		grid = (32*s.allUnits()*choices + threads - 1) / threads
+		grid = (32*s.allUnits()*choices + s.threads() - 1) / s.threads()
 	}
-	if err := q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: threads}, s.shared, unsafe.Pointer(&p)); err != nil {
+	if err := q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: s.threads()}, s.shared, unsafe.Pointer(&p)); err != nil {
 		return err
 	}
 	const draws = C.BRENIER_ROTATED_FINISH_DRAWS
