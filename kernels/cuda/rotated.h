@@ -90,7 +90,7 @@ typedef struct {
 	BRENIER_ADDRESS(brenier_rotated_top) tops;  // [choices*12][tiles][k], aligned to 8 bytes
 	BRENIER_ADDRESS(int32_t) cells;           // [draws,k], best first
 	BRENIER_ADDRESS(double) scores;           // [draws,k]
-	double highest;                           // of the heights
+	BRENIER_ADDRESS(const double) highest;    // of the heights
 	int32_t N, d;
 	int32_t tiles, steps;
 	int32_t choices, k;

@@ -38,7 +38,7 @@ enum {
 __device__ __forceinline__ float minus_infinity() { return float_value(0xff800000u); }
 
 __device__ __forceinline__ float level_of(const Params &p, int64_t cell) {
-	return cell < p.N ? (float)((double)p.heights[cell] - p.highest) : minus_infinity();
+	return cell < p.N ? (float)((double)p.heights[cell] - *p.highest) : minus_infinity();
 }
 
 // The cell that lies at a place of a tile.
@@ -222,7 +222,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	}
 	if (lane >= p.k) return;
 	p.cells[(int64_t)draw * p.k + lane] = best.cell;
-	p.scores[(int64_t)draw * p.k + lane] = p.highest + best.score;
+	p.scores[(int64_t)draw * p.k + lane] = *p.highest + best.score;
 }
 
 }  // namespace brenier

@@ -112,6 +112,22 @@ var phases = []phase{
 		}
 		return l.w.TakeCounts(make([]int32, lifeCells))
 	}},
+	{"descent", func(l *lifetime) error {
+		w, state := l.w.(*workspace), askedDescent(lifeCells)
+		if err := w.StartDescent(state); err != nil {
+			return err
+		}
+		w.descent.steps = ahead - 2 // the second step is one that waits
+		for range 2 {
+			if err := w.Count(lifeBatch, 7, 0, false); err != nil {
+				return err
+			}
+			if err := w.StepDescent(askedStep(lifeCells, 0)); err != nil {
+				return err
+			}
+		}
+		return w.FetchDescent(state)
+	}},
 }
 
 func (l *lifetime) generate() error {

@@ -258,7 +258,7 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 		axes: C.uint64_t(r.axes.at(base)) + C.uint64_t(4*axes*first),
 		v:    C.uint64_t(r.v.at(base)) + C.uint64_t(4*axes*first*cpu.RotatedChoice/cpu.RotatedFamily),
 		tops: C.uint64_t(r.tops.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
-		highest: C.double(s.t.highest), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
+		highest: C.uint64_t(s.t.highest), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
 		tiles: C.int32_t(s.tiles), steps: C.int32_t(s.steps), choices: C.int32_t(choices), k: C.int32_t(k),
 		skip: C.int32_t(from - first*cpu.RotatedChoice), draws: C.int32_t(n),
 	}

@@ -24,9 +24,10 @@ type transport struct {
 	centroids driver.Address // [N,d] float32, or 0
 	norms     driver.Address // [N] float64, |(y_i,-1)|, the same bits as the CPU's
 
-	highest float64 // the largest h_i
-	reach   float64 // the largest |h_i|
-	norm    float64 // at least the largest |y_i|; of maps with rotated draws
+	highest driver.Address // float64, the largest h_i
+
+	reach float64 // at least the largest |h_i|
+	norm  float64 // at least the largest |y_i|; of maps with rotated draws
 }
 
 // newTransport copies points [n,d], heights [n] and, unless nil, centroids [n,d] to the device.
@@ -51,6 +52,9 @@ func newTransport(v *device, points, heights, centroids []float32, n, d int) (t 
 		return t, err
 	}
 	if t.heights, err = v.uploadFloats(heights); err != nil {
+		return t, err
+	}
+	if t.highest, err = uploadValues(v, []float64{float64(slices.Max(heights))}); err != nil {
 		return t, err
 	}
 	if centroids != nil {
@@ -85,18 +89,23 @@ func (t *transport) setHeights(h []float32) error {
 		return fault.Invalid("heights: want one for each of the %d points, got %d", t.n, len(h))
 	}
 	t.reachOf(h)
-	return t.v.do(func() error { return t.v.ctx.ToDevice(t.heights, unsafe.Pointer(&h[0]), 4*len(h)) })
+	highest := float64(slices.Max(h))
+	return t.v.do(func() error {
+		if err := t.v.ctx.ToDevice(t.heights, unsafe.Pointer(&h[0]), 4*len(h)); err != nil {
+			return err
+		}
+		return t.v.ctx.ToDevice(t.highest, unsafe.Pointer(&highest), 8)
+	})
 }
 
 // reachOf notes how far heights go.
 func (t *transport) reachOf(h []float32) {
-	t.highest = float64(slices.Max(h))
-	t.reach = max(math.Abs(t.highest), math.Abs(float64(slices.Min(h))))
+	t.reach = max(math.Abs(float64(slices.Max(h))), math.Abs(float64(slices.Min(h))))
 }
 
 // close frees what the map has on the device; once is enough, twice is harmless.
 func (t *transport) close() {
-	for _, a := range []*driver.Address{&t.points, &t.heights, &t.centroids, &t.norms} {
+	for _, a := range []*driver.Address{&t.points, &t.heights, &t.highest, &t.centroids, &t.norms} {
 		t.v.free(*a)
 		*a = 0
 	}
