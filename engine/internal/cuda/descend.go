@@ -65,11 +65,14 @@ func (s *descendStage) newDescent(t *transport, m *packedMap, counts driver.Addr
 	if d.base, err = s.v.alloc(p.bytes); err != nil {
 		return nil, err
 	}
-	for i := range d.passed {
-		if err == nil {
-			err = s.v.do(func() (err error) { d.passed[i], err = s.v.ctx.NewEvent(false); return err })
+	err = s.v.do(func() (err error) {
+		for i := range d.passed {
+			if d.passed[i], err = s.v.ctx.NewEvent(false); err != nil {
+				return err
+			}
 		}
-	}
+		return nil
+	})
 	if err != nil {
 		d.close()
 		return nil, err
@@ -105,9 +108,30 @@ func (d *descent) moving(s *sgd.State) []part {
 	return parts
 }
 
-// all are those and what it only reads.
-func (d *descent) all(s *sgd.State) []part {
-	return append(d.moving(s), part{bytesIn(s.Rates), d.rates.at(d.base)}, part{bytesIn(sgd.Steps()), d.known.at(d.base)})
+// start copies a state to the device. It runs inside do, as what follows does.
+func (d *descent) start(q *driver.Stream, s *sgd.State) error {
+	d.steps, d.stale = 0, false
+	parts := append(d.moving(s), part{bytesIn(s.Rates), d.rates.at(d.base)}, part{bytesIn(sgd.Steps()), d.known.at(d.base)})
+	for _, p := range parts {
+		if err := d.stage.v.ctx.ToDevice(p.at, unsafe.Pointer(&p.values[0]), len(p.values)); err != nil {
+			return err
+		}
+	}
+	return q.Clear(d.extent.at(d.base), d.extent.bytes)
+}
+
+// fetch waits for the steps and copies the state back. reach is how far the heights went.
+func (d *descent) fetch(q *driver.Stream, s *sgd.State) (reach float32, err error) {
+	if err := q.Synchronize(); err != nil {
+		return 0, err
+	}
+	var extent [1]C.brenier_descend_extent
+	for _, p := range append(d.moving(s), part{bytesIn(extent[:]), d.extent.at(d.base)}) {
+		if err := d.stage.v.ctx.ToHost(unsafe.Pointer(&p.values[0]), p.at, len(p.values)); err != nil {
+			return 0, err
+		}
+	}
+	return math.Float32frombits(uint32(extent[0].reach)), nil
 }
 
 // launch takes a step.
@@ -168,14 +192,8 @@ func (w *workspace) StartDescent(s *sgd.State) error {
 			return err
 		}
 	}
-	d := w.descent
-	d.steps, d.stale, c.rotated = 0, false, false
-	for _, p := range d.all(s) {
-		if err := w.put(p.at, p.values); err != nil {
-			return err
-		}
-	}
-	return w.do(func() error { return w.q.Clear(d.extent.at(d.base), d.extent.bytes) })
+	c.rotated = false
+	return w.do(func() error { return w.descent.start(w.q, s) })
 }
 
 // StepDescent implements [sgd.Descender].
@@ -191,20 +209,18 @@ func (w *workspace) StepDescent(step sgd.Step) error {
 
 // FetchDescent implements [sgd.Descender].
 func (w *workspace) FetchDescent(s *sgd.State) error {
-	d, t := w.descent, w.m.transport
-	if err := w.do(func() error { return d.relevel(w.q) }); err != nil {
-		return err
-	}
-	for _, p := range d.moving(s) {
-		if err := w.get(p.values, p.at); err != nil {
+	t := w.m.transport
+	err := w.do(func() error {
+		if err := w.descent.relevel(w.q); err != nil {
 			return err
 		}
-	}
-	extent := make([]C.brenier_descend_extent, 1)
-	if err := w.get(bytesIn(extent), d.extent.at(d.base)); err != nil {
+		reach, err := w.descent.fetch(w.q, s)
+		t.reach = max(t.reach, float64(reach))
+		return err
+	})
+	if err != nil {
 		return err
 	}
-	t.reach = max(t.reach, float64(math.Float32frombits(uint32(extent[0].reach))))
 	if !(t.reach <= math.MaxFloat32) {
 		return fault.New(fault.ErrUnsupported, "descent: heights went beyond float32; scale the points down")
 	}

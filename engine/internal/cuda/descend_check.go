@@ -4,6 +4,7 @@ package cuda
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"unsafe"
 
@@ -36,12 +37,7 @@ func (s *descendStage) ask(q *driver.Stream) error {
 		return err
 	}
 	defer there.close()
-	for _, p := range there.all(state) {
-		if err := s.v.ctx.ToDevice(p.at, unsafe.Pointer(&p.values[0]), len(p.values)); err != nil {
-			return err
-		}
-	}
-	if err := q.Clear(there.extent.at(there.base), there.extent.bytes); err != nil {
+	if err := there.start(q, state); err != nil {
 		return err
 	}
 	heights := make([]float32, N)
@@ -64,14 +60,12 @@ func (s *descendStage) ask(q *driver.Stream) error {
 			heights[cell] = float32(h - step.Centre)
 		}
 	}
-	for _, p := range there.moving(state) {
-		got, err := downloadValues[byte](s.v, q, p.at, len(p.values))
-		if err != nil {
-			return err
-		}
-		if !slices.Equal(got, p.values) {
-			return errors.New("a step of the descent differs from the processor's")
-		}
+	back := askedDescent(N)
+	if _, err := there.fetch(q, back); err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(back, state) {
+		return errors.New("steps of the descent differ from the processor's")
 	}
 	got, err := downloadValues[float32](s.v, q, t.heights, N)
 	if err != nil {

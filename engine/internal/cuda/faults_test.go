@@ -118,15 +118,17 @@ var phases = []phase{
 			return err
 		}
 		w.descent.steps = ahead - 2 // the second step is one that waits
-		for range 2 {
-			if err := w.Count(lifeBatch, 7, 0, false); err != nil {
-				return err
-			}
-			if err := w.StepDescent(askedStep(lifeCells, 0)); err != nil {
+		for _, do := range []func() error{
+			func() error { return w.StepDescent(askedStep(lifeCells, 0)) },
+			func() error { return w.Count(lifeBatch, 7, 0, false) },
+			func() error { return w.StepDescent(askedStep(lifeCells, 1)) },
+			func() error { return w.FetchDescent(state) },
+		} {
+			if err := do(); err != nil {
 				return err
 			}
 		}
-		return w.FetchDescent(state)
+		return nil
 	}},
 }
 
