@@ -96,6 +96,9 @@ func TestDescender_checkpoint(t *testing.T) {
 	if len(states) < 2 || device.steps <= len(states) {
 		t.Fatalf("%d checkpoints in %d steps", len(states), device.steps)
 	}
+	if device.started != device.fetched+1 {
+		t.Errorf("a descent was begun %d times and fetched %d times; want it stopped in between", device.started, device.fetched)
+	}
 	for _, device := range []Device{newNaive(p, 1), newDescending(p)} {
 		for _, state := range [][]byte{states[0], states[len(states)-1]} {
 			got, err := Solve(p, device, Options{Tolerance: 1e-9, SamplesMax: 80_000, Now: ticking(), Resume: state})

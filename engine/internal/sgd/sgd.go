@@ -60,7 +60,8 @@ type Step struct {
 }
 
 // Descender is a device that counts draws and takes the steps of equal masses itself, so that nothing of
-// the size of the heights passes between it and the host at a step.
+// the size of the heights passes between it and the host at a step. From StartDescent to FetchDescent it is
+// asked for counts and steps alone.
 type Descender interface {
 	// StartDescent copies the state to the device, which has its heights already.
 	StartDescent(s *State) error
