@@ -376,4 +376,10 @@ func TestCUDAFit(t *testing.T) {
 			t.Log(report)
 		})
 	}
+	t.Run("stopped among the steps", func(t *testing.T) {
+		options := FitOptions{Tolerance: 0.01, Progress: func(p FitProgress) bool { return p.Samples < 8192 }}
+		if _, err := e.Fit(smallModel(50, 24).Points.Data, 24, nil, options); !errors.Is(err, ErrCancelled) {
+			t.Errorf("got %v, want cancelled", err)
+		}
+	})
 }

@@ -10,6 +10,7 @@ import (
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/fit"
 	"brenier/engine/internal/modelfile"
+	"brenier/engine/internal/sgd"
 
 	"github.com/x448/float16"
 )
@@ -405,12 +406,23 @@ type rotatedDevice struct {
 	backend.RotatedDrawer
 }
 
+// descendingDevice is one whose workspace takes the steps of a descent itself, too.
+type descendingDevice struct {
+	rotatedDevice
+	sgd.Descender
+}
+
 // drawer is the device with all that it can do.
 func (v *fitDevice) drawer() fit.Device {
-	if rotated, ok := v.workspace.(backend.RotatedDrawer); ok {
-		return rotatedDevice{v, rotated}
+	rotated, ok := v.workspace.(backend.RotatedDrawer)
+	if !ok {
+		return v
 	}
-	return v
+	device := rotatedDevice{v, rotated}
+	if descender, ok := v.workspace.(sgd.Descender); ok {
+		return descendingDevice{device, descender}
+	}
+	return device
 }
 
 func (v *fitDevice) close() {

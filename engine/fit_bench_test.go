@@ -14,6 +14,7 @@ import (
 	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/fit"
 	"brenier/engine/internal/realdata"
+	"brenier/engine/internal/sgd"
 )
 
 // spent is what something took: on a machine that others use too, the processor's seconds tell more.
@@ -96,6 +97,12 @@ func (w watchedRotated) DrawRotated(n int, seed, first uint64, k int, cells []in
 	return w.rotated.DrawRotated(n, seed, first, k, cells, scores, x)
 }
 
+// watchedDescending is the same of a device that takes the steps of a descent itself.
+type watchedDescending struct {
+	watchedRotated
+	sgd.Descender
+}
+
 // farClusters are n points in ten clusters of deviation 1, their centres of deviation 10.
 func farClusters(n, d int) []float32 {
 	random := rand.New(rand.NewPCG(5, 1))
@@ -142,10 +149,13 @@ func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBe
 func (f *fitBench) solve(b *testing.B, o fit.Options) (r *fit.Result, found, total spent) {
 	b.Helper()
 	w := &watched{Device: f.device}
-	device := fit.Device(w)
+	device, drawer := fit.Device(w), f.device.drawer()
 	o.Parallel = f.pool.Share
-	if rotated, ok := f.device.drawer().(fit.RotatedDrawer); ok {
+	if rotated, ok := drawer.(fit.RotatedDrawer); ok {
 		device = watchedRotated{w, rotated}
+		if descender, ok := drawer.(sgd.Descender); ok {
+			device = watchedDescending{watchedRotated{w, rotated}, descender}
+		}
 	}
 	start := now()
 	r, err := fit.Solve(f.problem, device, o)

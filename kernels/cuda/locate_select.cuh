@@ -11,6 +11,7 @@
 #pragma once
 #include "exact_score.cuh"
 #include "locate_bound.cuh"
+#include "ordered.cuh"
 #include "ptx/block.cuh"
 #include "ptx/memory.cuh"
 
@@ -35,13 +36,6 @@ struct LocateSelection {
 	uint32_t listed_count, cell_count;
 	uint32_t kth;  // ordered
 };
-
-// Numbers whose order is that of the floats.
-__device__ inline uint32_t ordered(float v) {
-	const uint32_t bits = float_bits(v);
-	return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-}
-__device__ inline float from_ordered(uint32_t v) { return float_value(v & 0x80000000u ? v & 0x7fffffffu : ~v); }
 
 // The k-th largest of s.reached [count], which has room for 4 more: the largest value that at least k
 // of them, itself among them, reach; -infinity if there are fewer. All threads of the block take part.

@@ -149,7 +149,8 @@ type Workspace interface {
 	GetCells(n, k int, cells []int64, scores []float64) error // either may be nil
 
 	// Count makes draws as Draw does, or where rotated is true as [RotatedDrawer] does, and counts them
-	// by their best cells, until TakeCounts writes the counts [N] and begins anew.
+	// by their best cells, until TakeCounts writes the counts [N] and begins anew. A workspace that is an
+	// internal/sgd.Descender too takes the steps that they are for, and moves the model's heights.
 	Count(n int, seed, first uint64, rotated bool) error
 	TakeCounts(counts []int32) error
 

@@ -306,6 +306,31 @@ func BenchmarkExtend(b *testing.B) {
 	}
 }
 
+// BenchmarkDescend times a step of a descent, after its draws; what it reads and writes fits in the
+// second-level cache, which the floor leaves out.
+func BenchmarkDescend(b *testing.B) {
+	N := 60000
+	b.Run(fmt.Sprint(N), func(b *testing.B) {
+		v := newTestDevice(b)
+		if v.info.Double {
+			N = 1000
+		}
+		stage, err := newDescend(v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		d, err := stage.newDescent(randomMap(N, 1, 0).on(b, v), nil, onDevice(b, v, make([]int32, N)))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer d.close()
+		onStream(b, v, func(q *driver.Stream) error { return d.start(q, askedDescent(N)) })
+		const bytes = 2*8 + 4*16 + 8 + 4 // rates and steps, what moves, counts, heights
+		floor := max(float64(bytes*N)/memoryRate, nodeTime)
+		measure(b, v, floor, func(q *driver.Stream) error { return d.launch(q, askedStep(N, 0)) })
+	})
+}
+
 // benchModels are the example models, as parts, the digits with the decoder that predictions and peers are of:
 // it is larger than the example's own.
 func benchModels(b testing.TB) map[string]backend.Parts {

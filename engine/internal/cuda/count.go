@@ -74,8 +74,9 @@ func (s *countStage) checks() []check {
 
 // drawCounts are those of a workspace.
 type drawCounts struct {
-	stage  *countStage
-	counts driver.Address // [N] uint32, of the draws since they were taken last
+	stage   *countStage
+	counts  driver.Address // [N] uint32, of the draws since they were taken last
+	rotated bool           // some of those share frames
 }
 
 // counting is the workspace's counts, made and cleared at the first call.
@@ -95,7 +96,7 @@ func (w *workspace) counting() (*drawCounts, error) {
 		w.m.v.free(counts)
 		return nil, err
 	}
-	w.counts = &drawCounts{stage, counts}
+	w.counts = &drawCounts{stage: stage, counts: counts}
 	return w.counts, nil
 }
 
@@ -106,9 +107,15 @@ func (w *workspace) Count(n int, seed, first uint64, rotated bool) error {
 		return err
 	}
 	if rotated {
+		c.rotated = true
 		return w.countRotated(c, n, seed, first)
 	}
 	return w.do(func() error {
+		if w.descent != nil {
+			if err := w.descent.relevel(w.q); err != nil {
+				return err
+			}
+		}
 		if err := w.launchNoise(w.q, n, seed, first); err != nil {
 			return err
 		}

@@ -112,6 +112,24 @@ var phases = []phase{
 		}
 		return l.w.TakeCounts(make([]int32, lifeCells))
 	}},
+	{"descent", func(l *lifetime) error {
+		w, state := l.w.(*workspace), askedDescent(lifeCells)
+		if err := w.StartDescent(state); err != nil {
+			return err
+		}
+		w.descent.steps = ahead - 2 // the second step is one that waits
+		for _, do := range []func() error{
+			func() error { return w.StepDescent(askedStep(lifeCells, 0)) },
+			func() error { return w.Count(lifeBatch, 7, 0, false) },
+			func() error { return w.StepDescent(askedStep(lifeCells, 1)) },
+			func() error { return w.FetchDescent(state) },
+		} {
+			if err := do(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}},
 }
 
 func (l *lifetime) generate() error {

@@ -6,6 +6,7 @@ package cuda
 import "C"
 
 import (
+	"slices"
 	"unsafe"
 
 	"brenier/engine/internal/cuda/driver"
@@ -20,7 +21,8 @@ type packedMap struct {
 	levels driver.Address // [tiles*128] float32
 	known  driver.Address // brenier_locate_map
 
-	relevel []kernelLaunch // what new heights ask for
+	measure []kernelLaunch // of new heights how far they go,
+	relevel []kernelLaunch // and then themselves
 }
 
 // kernelLaunch is a kernel with its grid of blocks.
@@ -66,10 +68,8 @@ func newPackedMap(t *transport) (m *packedMap, err error) {
 		launch("extent", 8*v.info.Multiprocessors, 256),
 		launch("pack", m.tiles*C.BRENIER_LOCATE_TILE/warps, 256),
 	}
-	m.relevel = []kernelLaunch{
-		launch("heights", 1, 1024),
-		launch("levels", (m.tiles*C.BRENIER_LOCATE_TILE+255)/256, 256),
-	}
+	m.measure = []kernelLaunch{launch("heights", 1, 1024)}
+	m.relevel = []kernelLaunch{launch("levels", (m.tiles*C.BRENIER_LOCATE_TILE+255)/256, 256)}
 	if err != nil {
 		return m, err
 	}
@@ -77,7 +77,7 @@ func newPackedMap(t *transport) (m *packedMap, err error) {
 		if err := q.Clear(m.known, C.sizeof_brenier_locate_map); err != nil {
 			return err
 		}
-		return m.launch(q, append(pack, m.relevel...))
+		return m.launch(q, slices.Concat(pack, m.measure, m.relevel))
 	}})
 }
 
@@ -98,7 +98,7 @@ func (m *packedMap) launch(q *driver.Stream, kernels []kernelLaunch) error {
 
 // setHeights packs the heights that the transport has now.
 func (m *packedMap) setHeights() error {
-	return m.t.v.ask(&check{run: func(q *driver.Stream) error { return m.launch(q, m.relevel) }})
+	return m.t.v.ask(&check{run: func(q *driver.Stream) error { return m.launch(q, slices.Concat(m.measure, m.relevel)) }})
 }
 
 // close frees what the map has on the device; twice is harmless.

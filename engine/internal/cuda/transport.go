@@ -23,9 +23,10 @@ type transport struct {
 	heights   driver.Address // [N] float32
 	centroids driver.Address // [N,d] float32, or 0
 	norms     driver.Address // [N] float64, |(y_i,-1)|, the same bits as the CPU's
-	highest   driver.Address // float64, the largest h_i
 
-	reach float64 // the largest |h_i|
+	highest driver.Address // float64, the largest h_i
+
+	reach float64 // at least the largest |h_i|
 	norm  float64 // at least the largest |y_i|; of maps with rotated draws
 }
 
@@ -40,6 +41,7 @@ func newTransport(v *device, points, heights, centroids []float32, n, d int) (t 
 		return nil, fault.Invalid("centroids: want [%d,%d] like the points, got %d values", n, d, len(centroids))
 	}
 	t = &transport{v: v, n: n, d: d}
+	t.reachOf(heights)
 	defer func() {
 		if err != nil {
 			t.close()
@@ -49,13 +51,10 @@ func newTransport(v *device, points, heights, centroids []float32, n, d int) (t 
 	if t.points, err = v.uploadFloats(points); err != nil {
 		return t, err
 	}
-	if t.heights, err = v.alloc(4 * n); err != nil {
+	if t.heights, err = v.uploadFloats(heights); err != nil {
 		return t, err
 	}
-	if t.highest, err = v.alloc(8); err != nil {
-		return t, err
-	}
-	if err = t.setHeights(heights); err != nil {
+	if t.highest, err = uploadValues(v, []float64{float64(slices.Max(heights))}); err != nil {
 		return t, err
 	}
 	if centroids != nil {
@@ -89,19 +88,24 @@ func (t *transport) setHeights(h []float32) error {
 	if len(h) != t.n {
 		return fault.Invalid("heights: want one for each of the %d points, got %d", t.n, len(h))
 	}
+	t.reachOf(h)
 	highest := float64(slices.Max(h))
-	t.reach = max(math.Abs(highest), math.Abs(float64(slices.Min(h))))
 	return t.v.do(func() error {
-		if err := t.v.ctx.ToDevice(t.highest, unsafe.Pointer(&highest), 8); err != nil {
+		if err := t.v.ctx.ToDevice(t.heights, unsafe.Pointer(&h[0]), 4*len(h)); err != nil {
 			return err
 		}
-		return t.v.ctx.ToDevice(t.heights, unsafe.Pointer(&h[0]), 4*len(h))
+		return t.v.ctx.ToDevice(t.highest, unsafe.Pointer(&highest), 8)
 	})
+}
+
+// reachOf notes how far heights go.
+func (t *transport) reachOf(h []float32) {
+	t.reach = max(math.Abs(float64(slices.Max(h))), math.Abs(float64(slices.Min(h))))
 }
 
 // close frees what the map has on the device; once is enough, twice is harmless.
 func (t *transport) close() {
-	for _, a := range []*driver.Address{&t.points, &t.heights, &t.centroids, &t.norms, &t.highest} {
+	for _, a := range []*driver.Address{&t.points, &t.heights, &t.highest, &t.centroids, &t.norms} {
 		t.v.free(*a)
 		*a = 0
 	}

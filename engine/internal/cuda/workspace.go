@@ -45,6 +45,7 @@ type workspace struct {
 
 	rotated *rotatedDraws // nil before the first rotated draw
 	counts  *drawCounts   // nil before the first draw that is counted
+	descent *descent      // nil before the first step of one
 }
 
 // NewWorkspace makes a workspace. All of its memory is allocated here.
@@ -150,6 +151,9 @@ func (w *workspace) Close() error {
 	}
 	if w.counts != nil {
 		w.m.v.free(w.counts.counts)
+	}
+	if w.descent != nil {
+		w.descent.close()
 	}
 	return err
 }

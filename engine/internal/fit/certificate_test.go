@@ -168,9 +168,9 @@ func TestLightCellsForget(t *testing.T) {
 		}
 		s.step(counts, 1)
 	}
-	first, late := wide(s.candidates()[0]), s.averages[1].h
+	first, late := wide(s.candidates()[0]), s.Averages[1]
 	relative := func(h []float64, i int) float64 { return h[i] - target.meanHeight(h) }
-	kept := s.averages[0].h
+	kept := s.Averages[0]
 	if got, want := relative(first, 1), relative(kept, 1); math.Abs(got-want) > 0.01*math.Abs(want) {
 		t.Errorf("a cell with its share: want the height of the first average, %v, got %v", want, got)
 	}

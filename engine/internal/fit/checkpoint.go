@@ -7,14 +7,15 @@ import (
 	"math"
 
 	"brenier/engine/internal/fault"
+	"brenier/engine/internal/sgd"
 )
 
 // A checkpoint is the whole state of a run between two steps, so that a run that takes it up goes on
 // with the same samples to the same heights. In little-endian order:
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
-//	hits int64 [N], h float64 [N], averages float64 [averages,N], trials [History], SHA-256 of all before [32]
-const checkpointMagic = "brnfit03"
+//	hits int64 [N], h float64 [N], averages float64 [sgd.Averages,N], trials [History], SHA-256 of all before [32]
+const checkpointMagic = "brnfit04"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
@@ -22,11 +23,12 @@ type saved struct {
 	Next                         [streams]uint64
 	Evaluated                    uint64
 	Samples, Credit, Steps       uint64
-	Totals                       [averages]float64
+	Totals                       [sgd.Averages]float64
 	Until, Begun                 uint64
 	Preferred                    uint64
 	ChiSquared                   float64
 	Dependence, Steepness        float64
+	Centre                       float64
 	Constant, ConstantError      float64
 	SecondOrder, Restless        bool
 	Worth, Size, Refused, Trials uint64
@@ -61,6 +63,9 @@ func (r *run) checkpoint() error {
 		return nil
 	}
 	r.saved = now
+	if err := r.recall(); err != nil {
+		return err
+	}
 	return r.options.Checkpoint(r.encode())
 }
 
@@ -70,7 +75,7 @@ func (r *run) encode() []byte {
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
 		Until: r.until, Begun: r.begun, Preferred: uint64(r.preferred),
 		ChiSquared: r.chiSquared, Dependence: r.dependence,
-		Steepness: r.steepness, Constant: r.forecast.constant, ConstantError: r.forecast.error,
+		Steepness: r.steepness, Centre: r.descent.centre, Constant: r.forecast.constant, ConstantError: r.forecast.error,
 		Restless: r.restless, Seconds: r.seconds(),
 		History: uint64(len(r.trials)),
 	}
@@ -91,10 +96,10 @@ func (r *run) encode() []byte {
 		}
 	}
 	write(s)
-	write(r.descent.hits)
-	write(r.descent.h)
-	for _, a := range r.descent.averages {
-		write(a.h)
+	write(r.descent.Hits)
+	write(r.descent.H)
+	for _, mean := range r.descent.Averages {
+		write(mean)
 	}
 	write(r.trials)
 	sum := sha256.Sum256(b.Bytes())
@@ -105,7 +110,7 @@ func (r *run) encode() []byte {
 // resume takes up a checkpoint of the same problem.
 func (r *run) resume(data []byte) error {
 	n := r.target.n
-	want := len(checkpointMagic) + 2*sha256.Size + binary.Size(saved{}) + 8*n*(2+averages)
+	want := len(checkpointMagic) + 2*sha256.Size + binary.Size(saved{}) + 8*n*(2+sgd.Averages)
 	head := len(checkpointMagic) + sha256.Size
 	if len(data) < head || string(data[:len(checkpointMagic)]) != checkpointMagic {
 		return fault.Invalid("checkpoint: not one of this version; remove it to start anew")
@@ -136,16 +141,16 @@ func (r *run) resume(data []byte) error {
 	r.restless, r.before = s.Restless, s.Seconds
 	r.descent = newDescent(r.target, make([]float64, n), 0, r.sampler.batch)
 	d := r.descent
-	d.samples, d.credit, d.steps = s.Samples, s.Credit, int(s.Steps)
-	read(d.hits)
-	read(d.h)
+	d.samples, d.credit, d.steps, d.centre = s.Samples, s.Credit, int(s.Steps), s.Centre
+	read(d.Hits)
+	read(d.H)
 	for i := range d.averages {
 		d.averages[i].total = s.Totals[i]
-		read(d.averages[i].h)
+		read(d.Averages[i])
 	}
 	r.trials = make([]Trial, s.History)
 	read(r.trials)
-	for _, v := range d.h {
+	for _, v := range d.H {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fault.Invalid("checkpoint: a height is %v; remove it to start anew", v)
 		}

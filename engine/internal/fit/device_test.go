@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
+
+	"brenier/engine/internal/sgd"
 )
 
 // naive is a Device that does what the interface says and no more: sample i of a seed is a
@@ -147,6 +150,52 @@ func (v *counting) TakeCounts(counts []int32) error {
 	copy(counts, v.counts)
 	clear(v.counts)
 	v.taken++
+	return nil
+}
+
+// descending is a counting Device that takes the steps of even masses, as one that is far away: it shares
+// no memory with the caller.
+type descending struct {
+	counting
+	state                   sgd.State
+	started, steps, fetched int
+}
+
+func newDescending(p Problem) *descending {
+	return &descending{counting: counting{naive: newNaive(p, 2)}}
+}
+
+func (v *descending) StartDescent(s *sgd.State) error {
+	v.state = copyOf(s)
+	v.started++
+	return nil
+}
+
+func copyOf(s *sgd.State) sgd.State {
+	c := sgd.State{Rates: slices.Clone(s.Rates), Hits: slices.Clone(s.Hits), H: slices.Clone(s.H)}
+	for i, mean := range s.Averages {
+		c.Averages[i] = slices.Clone(mean)
+	}
+	return c
+}
+
+func (v *descending) StepDescent(s sgd.Step) error {
+	v.state.Take(s, v.counts)
+	clear(v.counts)
+	for i, h := range v.state.H {
+		v.heights[i] = float32(h - s.Centre)
+	}
+	v.steps++
+	return nil
+}
+
+func (v *descending) FetchDescent(s *sgd.State) error {
+	copy(s.Hits, v.state.Hits)
+	copy(s.H, v.state.H)
+	for i, mean := range v.state.Averages {
+		copy(s.Averages[i], mean)
+	}
+	v.fetched++
 	return nil
 }
 

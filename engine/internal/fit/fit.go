@@ -70,7 +70,8 @@ type RotatedDrawer interface {
 
 // Counter is a Device that counts draws itself, so that a step of the descent brings N counts from it
 // instead of every draw's cell. Count is Draw, or where rotated is true DrawRotated, for the best cell of
-// each; TakeCounts writes how many draws fell into every cell since the last call.
+// each; TakeCounts writes how many draws fell into every cell since the last call. One that is an
+// [sgd.Descender] too may take the steps.
 type Counter interface {
 	Device
 	Count(n int, seed, first uint64, rotated bool) error

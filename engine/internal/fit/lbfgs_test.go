@@ -172,14 +172,14 @@ func BenchmarkSecondOrder(b *testing.B) {
 					heights, over := []float32(nil), false
 					for err == nil && r.samples() < samples {
 						if over {
-							err = engine.step(r.sampler, r.target, r.descent.h)
+							err = engine.step(r.sampler, r.target, r.descent.H)
 							continue
 						}
 						r.until = r.samples() + uint64(64*r.sampler.batch)
 						if err = r.descend(); err == nil && engine != nil {
 							heights, _, err = r.try(r.candidates())
 							if over = r.chiSquared < from; over {
-								copy(r.descent.h, wide(heights))
+								copy(r.descent.H, wide(heights))
 							}
 						}
 					}
@@ -190,7 +190,7 @@ func BenchmarkSecondOrder(b *testing.B) {
 						b.Fatal(err)
 					}
 					if over {
-						r.target.stored(heights, r.descent.h)
+						r.target.stored(heights, r.descent.H)
 					}
 					fresh := newTally(r.target)
 					if err := r.measure(fresh, heights, 1_000_000); err != nil {

@@ -33,6 +33,7 @@ type run struct {
 
 	progressState
 	descent *descent
+	lent    bool    // the device has the state of the descent; see lend
 	newton  *newton // nil: first order
 }
 
@@ -105,6 +106,7 @@ func (r *run) solve() (*Result, error) {
 		}
 		r.choose(heights)
 		r.until = r.nextJudgement()
+		r.descent.recentre()
 	}
 }
 
@@ -199,7 +201,7 @@ func (r *run) descend() (err error) {
 	}
 	for r.samples() < r.until {
 		if r.newton != nil {
-			if err := r.newton.step(r.sampler, r.target, r.descent.h); err != nil {
+			if err := r.newton.step(r.sampler, r.target, r.descent.H); err != nil {
 				return err
 			}
 		} else if err := r.firstOrder(); err != nil {
@@ -209,28 +211,41 @@ func (r *run) descend() (err error) {
 			return err
 		}
 	}
+	if err := r.recall(); err != nil {
+		return err
+	}
 	return r.liftStuck()
 }
 
 // firstOrder is a step of the descent: a batch, and later, when single batches bring little news,
-// some. A step is some passes over all heights on one thread, a quarter of the time for 1024 samples
-// of 2000 cells. Where the energy is steep, in low dimension, the steps are short and their number
-// is what counts.
+// some. A step is some passes over all heights, on one thread a quarter of the time for 1024 samples
+// of 2000 cells; a device may take it itself. Where the energy is steep, in low dimension, the steps are
+// short and their number is what counts.
 func (r *run) firstOrder() error {
-	r.descent.steepness = max(1, r.steepness/steepnessFree)
-	s := r.sampler
-	if err := s.device.SetHeights(r.descent.current()); err != nil {
-		return err
-	}
+	d, s := r.descent, r.sampler
+	d.steepness = max(1, r.steepness/steepnessFree)
 	batches := 1
 	if r.steepness <= steepnessFree {
-		batches = r.descent.batches()
+		batches = d.batches()
+	}
+	there, err := r.lend()
+	if err != nil {
+		return err
+	}
+	if there {
+		if err := s.countThere(trainStream, batches*s.batch); err != nil {
+			return err
+		}
+		return s.descender.StepDescent(d.evenStep(batches))
+	}
+	if err := s.device.SetHeights(d.current()); err != nil {
+		return err
 	}
 	counts, err := s.count(r.target, trainStream, batches*s.batch)
 	if err != nil {
 		return err
 	}
-	r.descent.step(counts, batches)
+	d.step(counts, batches)
 	return nil
 }
 
@@ -242,14 +257,14 @@ func (r *run) liftStuck() error {
 	var stuck []int
 	so := float64(r.descent.samples + r.descent.credit)
 	for i, nu := range r.target.mass {
-		if nu > 0 && r.descent.hits[i] == 0 && float64(so*nu) >= stuckHits {
+		if nu > 0 && r.descent.Hits[i] == 0 && float64(so*nu) >= stuckHits {
 			stuck = append(stuck, i)
 		}
 	}
 	if len(stuck) == 0 {
 		return nil
 	}
-	lifted, err := r.sampler.lift(r.target, r.descent.averages[0].h, stuck, r.liftSamples())
+	lifted, err := r.sampler.lift(r.target, r.descent.Averages[0], stuck, r.liftSamples())
 	if err == nil {
 		r.descent.set(stuck, lifted)
 	}

@@ -1,5 +1,7 @@
 package fit
 
+import "brenier/engine/internal/sgd"
+
 // The seed's streams. None of them is the noise of the same seed that a model's user sees.
 const (
 	trainStream     = iota // samples of the descent
@@ -24,14 +26,15 @@ const rotateFrom = 24
 
 // sampler draws from the streams of a seed, a batch at a time.
 type sampler struct {
-	device  Device
-	rotated RotatedDrawer // nil: every draw is independent
-	counter Counter       // nil: draws are counted here
-	tick    func() error  // called after every batch
-	seed    uint64
-	d       int
-	batch   int // draws of a call at most
-	group   int // draws that depend on one another; 1: independent
+	device    Device
+	rotated   RotatedDrawer // nil: every draw is independent
+	counter   Counter       // nil: draws are counted here
+	descender sgd.Descender // nil: steps are taken here
+	tick      func() error  // called after every batch
+	seed      uint64
+	d         int
+	batch     int // draws of a call at most
+	group     int // draws that depend on one another; 1: independent
 
 	next      [streams]uint64 // the first draw of each stream that has not been used
 	evaluated uint64          // draws of the curvature stream, those made again included
@@ -47,7 +50,9 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil },
 		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
 	}
-	s.counter, _ = device.(Counter)
+	if s.counter, _ = device.(Counter); s.counter != nil {
+		s.descender, _ = device.(sgd.Descender)
+	}
 	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
 	}
@@ -98,17 +103,8 @@ func (s *sampler) count(t *target, stream, n int) ([]int32, error) {
 		}
 		return counts, nil
 	}
-	for drawn := 0; drawn < n; {
-		first := s.next[stream]
-		some := s.atOnce(first, n-drawn)
-		if err := s.counter.Count(some, streamSeed(s.seed, uint64(stream)), first, s.rotated != nil); err != nil {
-			return nil, err
-		}
-		s.next[stream] += uint64(some)
-		drawn += some
-		if err := s.tick(); err != nil {
-			return nil, err
-		}
+	if err := s.countThere(stream, n); err != nil {
+		return nil, err
 	}
 	if err := s.counter.TakeCounts(counts); err != nil {
 		return nil, err
@@ -120,6 +116,23 @@ func (s *sampler) count(t *target, stream, n int) ([]int32, error) {
 		}
 	}
 	return counts, nil
+}
+
+// countThere has the device make the next n draws of a stream and count them.
+func (s *sampler) countThere(stream, n int) error {
+	for drawn := 0; drawn < n; {
+		first := s.next[stream]
+		some := s.atOnce(first, n-drawn)
+		if err := s.counter.Count(some, streamSeed(s.seed, uint64(stream)), first, s.rotated != nil); err != nil {
+			return err
+		}
+		s.next[stream] += uint64(some)
+		drawn += some
+		if err := s.tick(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // redraw makes draws first .. first+n-1 of a stream, which lie in one batch and one group.

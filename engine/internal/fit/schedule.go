@@ -123,7 +123,7 @@ func (r *run) candidates() [][]float32 {
 		return r.descent.candidates()
 	}
 	h := make([]float32, r.target.n)
-	r.target.stored(h, r.descent.h)
+	r.target.stored(h, r.descent.H)
 	return [][]float32{h}
 }
 
@@ -180,13 +180,13 @@ func (r *run) choose(heights []float32) {
 	cells := float64(r.target.cells)
 	if r.newton == nil {
 		if chi := r.expected(); !r.restless && chi < newtonFrom && chi > float64(newtonAbove*r.independentFloor()) {
-			copy(r.descent.h, wide(heights))
+			copy(r.descent.H, wide(heights))
 			r.newton = &newton{newtonState: newtonState{worth: uint64(cells / chi), error: chi, began: chi}}
 		}
 	} else if r.newton.trials++; r.newton.trials%newtonTrials == 0 {
 		if r.newton.restless || r.chiSquared > r.newton.began/2 {
 			r.restless, r.newton = true, nil
-			copy(r.descent.h, r.descent.averages[1].h)
+			copy(r.descent.H, r.descent.Averages[1])
 		} else {
 			r.newton.began = r.chiSquared
 		}

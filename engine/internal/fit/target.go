@@ -30,6 +30,7 @@ type target struct {
 	quantile []float64 // q_i = PHI^-1(1 - nu_i), at least minQuantile [N]
 	rate     []float64 // scale_i/quantile_i, by which a step moves h_i [N]; 0 of duplicates
 	heaviest float64   // nu_i
+	even     bool      // all nu_i are equal: there are no duplicates either
 }
 
 // minQuantile stands in for q_i of points that hold a third of the mass or more, where the model
@@ -62,9 +63,11 @@ func newTarget(p Problem) *target {
 	if least == 0 { // a single point
 		least = 1
 	}
+	t.even = true
 	mass, quantile := math.NaN(), 0.0 // the latest, for masses are mostly equal
 	for i := range n {
 		t.scale[i] = max(t.scale[i], least)
+		t.even = t.even && t.mass[i] == t.mass[0]
 		if t.mass[i] == 0 {
 			continue
 		}
@@ -123,9 +126,13 @@ func (t *target) start() []float64 {
 // stored rounds heights to what the model file holds: sum_i nu_i h_i = 0, and a duplicate's height
 // is its owner's.
 func (t *target) stored(dst []float32, h []float64) {
-	mean := t.meanHeight(h)
+	t.storedOver(dst, h, t.meanHeight(h))
+}
+
+// storedOver is stored with a constant in the place of the mean by mass.
+func (t *target) storedOver(dst []float32, h []float64, centre float64) {
 	for i := range dst {
-		dst[i] = float32(h[t.owner[i]] - mean)
+		dst[i] = float32(h[t.owner[i]] - centre)
 	}
 }
 
