@@ -176,6 +176,9 @@ type Options struct {
 // these: they spin for a while before others get their processors.
 type Parallel func(n int, work func(first, end int))
 
+// alone is the caller's thread.
+func alone(n int, work func(first, end int)) { work(0, n) }
+
 // Progress is where a fit stands.
 type Progress struct {
 	Samples, SamplesMax uint64

@@ -24,14 +24,15 @@ const rotateFrom = 24
 
 // sampler draws from the streams of a seed, a batch at a time.
 type sampler struct {
-	device  Device
-	rotated RotatedDrawer // nil: every draw is independent
-	counter Counter       // nil: draws are counted here
-	tick    func() error  // called after every batch
-	seed    uint64
-	d       int
-	batch   int // draws of a call at most
-	group   int // draws that depend on one another; 1: independent
+	device   Device
+	rotated  RotatedDrawer // nil: every draw is independent
+	counter  Counter       // nil: draws are counted here
+	tick     func() error  // called after every batch
+	parallel Parallel
+	seed     uint64
+	d        int
+	batch    int // draws of a call at most
+	group    int // draws that depend on one another; 1: independent
 
 	next      [streams]uint64 // the first draw of each stream that has not been used
 	evaluated uint64          // draws of the curvature stream, those made again included
@@ -44,7 +45,7 @@ type sampler struct {
 func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 	batch := BatchFor(n, p.Dim)
 	s := &sampler{
-		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil },
+		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: alone,
 		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
 	}
 	s.counter, _ = device.(Counter)
@@ -162,7 +163,7 @@ func (s *sampler) test(t *tally, n uint64) error {
 func (s *sampler) testEach(t *tally, n uint64, x bool, visit func(drawn)) error {
 	if t.samples == 0 {
 		s.align(testStream)
-		t.group = s.group
+		t.group, t.parallel = s.group, s.parallel
 	}
 	n = (n + uint64(s.group) - 1) / uint64(s.group) * uint64(s.group)
 	for t.samples < n {
