@@ -77,6 +77,30 @@ type Counter interface {
 	TakeCounts(counts []int32) error
 }
 
+// Summer is a Device that can leave samples where it makes them: what a certificate needs of them is a few
+// values each, and their sums by cell.
+type Summer interface {
+	Device
+	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units; m [d] stays as it is
+	// until Close. nil: there is no room for them, or no way.
+	NewSums(m []float64, exponent int) (Sums, error)
+}
+
+// Sums adds samples x up by their best cells. Until Close, no other method of its Device is called.
+type Sums interface {
+	// Ahead is how many draws may be on their way.
+	Ahead() int
+	// Draw is Draw, or where rotated is true DrawRotated, of the device; it waits for nothing.
+	Draw(n int, seed, first uint64, rotated bool) error
+	// Take waits for the n draws of the first Draw that were not taken yet: their best cells, those cells'
+	// scores, <x, m> and |x|^2 [n], the bits of [kernels.RowProducts].
+	Take(cells []int64, scores, along, squares []float64) error
+	// Total writes the sums [N,d] of all draws, each value rounded to the nearest whole unit, halves to
+	// the even one: the bits of [kernels.RowSums].
+	Total(sums []int64) error
+	Close() error
+}
+
 // MaxCells is the most cells a sample that a [Device] is asked for.
 const MaxCells = neighbours + 1
 

@@ -18,7 +18,7 @@ type tally struct {
 	parallel Parallel
 	counts   []int64 // [N]
 	samples  uint64
-	scores   float64 // sum of the best scores
+	scores   float64 // sum of the best scores; of trials
 	cells    []int32 // of every sample, in order; only where group > 1
 	latest   []int32 // of the samples added last
 

@@ -58,12 +58,12 @@ type Map struct {
 	Reach  float64 // at least the largest |h_i|
 }
 
-// maxRadius is more than the norm of any draw: of 32-bit words, a normal's square is at most 41 and
-// what two degrees add to the norm's at most 2 ln 2^33 = 46.
-func maxRadius(d int) float64 { return math.Sqrt(46 * float64(d+1)) }
+// MaxRadius is more than the norm of any gaussian draw of dimension d, dense ones too: of 32-bit words, a
+// normal's square is at most 41 and what two degrees add to the norm's at most 2 ln 2^33 = 46.
+func MaxRadius(d int) float64 { return math.Sqrt(46 * float64(d+1)) }
 
 // Rotatable reports whether no product of a draw with a point overflows float32.
-func (m Map) Rotatable() bool { return m.Norm*maxRadius(m.Dim) < math.MaxFloat32/16 }
+func (m Map) Rotatable() bool { return m.Norm*MaxRadius(m.Dim) < math.MaxFloat32/16 }
 
 // CheckMap says in one sentence why a workspace has no such draws: group is what its Group says.
 func CheckMap(group int) error {
