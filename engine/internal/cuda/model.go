@@ -33,6 +33,7 @@ type model struct {
 	notes   []string      // on kernels that failed their self-check
 	rotated *rotatedStage // nil before the first rotated draw
 	count   *countStage   // nil before the first draw that is counted
+	sums    *sumStage     // nil before the first draw that is summed
 }
 
 // prepare makes the stages of a model's parts, and networks of elements e.

@@ -35,7 +35,7 @@ func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
 	}
 	if s.summer != nil {
 		var err error
-		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent); err != nil {
+		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent, s.batch); err != nil {
 			return nil, err
 		}
 	}

@@ -158,7 +158,7 @@ type summing struct {
 	room         bool // for them
 }
 
-func (v *summing) NewSums(m []float64, exponent int) (Sums, error) {
+func (v *summing) NewSums(m []float64, exponent, _ int) (Sums, error) {
 	if !v.room {
 		return nil, nil
 	}

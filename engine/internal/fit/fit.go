@@ -81,9 +81,9 @@ type Counter interface {
 // values each, and their sums by cell.
 type Summer interface {
 	Device
-	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units; m [d] stays as it is
-	// until Close. nil: there is no room for them, or no way.
-	NewSums(m []float64, exponent int) (Sums, error)
+	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units, for products with m
+	// [d] and at most `most` draws at once. nil: there is no room for them, or no way.
+	NewSums(m []float64, exponent, most int) (Sums, error)
 }
 
 // Sums adds samples x up by their best cells. Until Close, no other method of its Device is called.
