@@ -24,10 +24,12 @@ func (s *sampler) angles(t *target, parallel Parallel) (cosines []float64, p *pl
 	kernels.PlaneNorms(path, points, s.d, norms)
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
-		b, err := s.draw(anglesStream, n-drawn, k, true)
-		if err != nil {
+		first := s.next[anglesStream]
+		b := p.next(s.atOnce(first, n-drawn), s.cells)
+		if err := s.drawInto(b, anglesStream, first, k); err != nil {
 			return nil, nil, err
 		}
+		s.next[anglesStream] += uint64(b.n)
 		p.add(b)
 		cells := p.cells[drawn*k:]
 		parallel(b.n, func(first, end int) {

@@ -1,6 +1,9 @@
 package fit
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // tally counts the samples of a test by cell; a duplicate's count for its owner.
 //
@@ -32,11 +35,15 @@ func newTally(t *target) *tally {
 }
 
 func (t *tally) add(cells []int64) {
-	t.latest = t.latest[:0]
-	for _, c := range cells {
-		owner := t.target.owner[c]
-		t.counts[owner]++
-		t.latest = append(t.latest, int32(owner))
+	t.latest = slices.Grow(t.latest[:0], len(cells))[:len(cells)]
+	latest, counts, owners := t.latest, t.counts, t.target.owner
+	merged := t.target.cells < t.target.n
+	for i, c := range cells {
+		if merged {
+			c = int64(owners[c])
+		}
+		counts[c]++
+		latest[i] = int32(c)
 	}
 	if t.group > 1 {
 		t.cells = append(t.cells, t.latest...)
@@ -229,9 +236,13 @@ func (t *tally) empty() int {
 // emptyExpected is the number of cells that as many samples would miss if every mass were exact.
 func (t *tally) emptyExpected() float64 {
 	sum, worth := 0.0, t.worth()
+	mass, missed := math.NaN(), 0.0 // of the latest mass, for masses are mostly equal
 	for _, nu := range t.target.mass {
 		if nu > 0 {
-			sum += math.Exp(float64(worth * math.Log1p(-min(nu, 1))))
+			if nu != mass {
+				mass, missed = nu, math.Exp(float64(worth*math.Log1p(-min(nu, 1))))
+			}
+			sum += missed
 		}
 	}
 	return sum
