@@ -1,5 +1,7 @@
-// Statistics of rows. A warp adds a row to its cell's sums, which lie side by side; four threads make its
-// products, each one of the four sums over the dimensions that kernels/cpu/rows.h asks for.
+// Statistics of rows. Four warps of a block add rows to their cells' sums, which lie side by side. The
+// fifth makes the products, four threads a row, each one of the four sums over the dimensions that
+// kernels/cpu/rows.h asks for. Blocks are small, for it is latency that counts: a few thousand rows come at
+// once.
 #include "row_sums.h"
 
 #include "device.cuh"
@@ -11,8 +13,16 @@
 namespace brenier {
 namespace {
 
-enum { WARPS = BRENIER_ROW_SUMS_THREADS / 32, PARTS = BRENIER_ROW_SUMS_THREADS / BRENIER_ROW_SUMS_ROWS };
-static_assert(PARTS == 4, "sums of a row");
+enum { PARTS = 4, ADDING = BRENIER_ROW_SUMS_THREADS / 32 - 1 };
+static_assert(PARTS * BRENIER_ROW_SUMS_ROWS == 32, "one warp makes the products");
+
+// Adds row x [d] to sums [d]. A sum with `whole` is rounded to whole units, which are its last bits.
+__device__ __forceinline__ void add_row(const brenier_row_sums_params &p, uint32_t row) {
+	const float *const x = p.x + (uint64_t)row * p.d;
+	unsigned long long *const sums = (unsigned long long *)p.sums + (uint64_t)p.cells[row] * p.d;
+	for (uint32_t k = lane_id(); k < p.d; k += 32)
+		atomic_add(&sums[k], (unsigned long long)(double_bits((double)x[k] + p.whole) - double_bits(p.whole)));
+}
 
 }  // namespace
 
@@ -21,20 +31,17 @@ BRENIER_KERNEL(brenier_cuda_row_sums, brenier_row_sums_params, BRENIER_ROW_SUMS_
 	wait_for_prerequisites();
 	const uint32_t first = blockIdx.x * BRENIER_ROW_SUMS_ROWS;
 	const uint32_t end = p.n - first < BRENIER_ROW_SUMS_ROWS ? p.n : first + BRENIER_ROW_SUMS_ROWS;
-	for (uint32_t row = first + threadIdx.x / 32; row < end; row += WARPS) {
-		const float *const x = p.x + (uint64_t)row * p.d;
-		unsigned long long *const sums = (unsigned long long *)p.sums + (uint64_t)p.cells[row] * p.d;
-		for (uint32_t k = lane_id(); k < p.d; k += 32)
-			atomic_add(&sums[k], (unsigned long long)(double_bits((double)x[k] + p.whole) - double_bits(p.whole)));
+	if (threadIdx.x < 32 * ADDING) {
+		for (uint32_t row = first + threadIdx.x / 32; row < end; row += ADDING) add_row(p, row);
+		return;
 	}
-
-	const uint32_t row = first + threadIdx.x / PARTS, part = threadIdx.x % PARTS;
+	const uint32_t row = first + lane_id() / PARTS, part = lane_id() % PARTS;
 	const bool exists = row < end;
 	double along = 0.0, square = 0.0;
 	if (exists) {
 		const float *const x = p.x + (uint64_t)row * p.d;
 		const uint32_t whole = p.d / PARTS * PARTS;
-#pragma unroll 4
+#pragma unroll 8
 		for (uint32_t k = part; k < whole; k += PARTS) {
 			const double v = (double)x[k];
 			along = along + v * p.m[k];

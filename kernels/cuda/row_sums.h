@@ -2,8 +2,8 @@
 #define BRENIER_KERNELS_CUDA_ROW_SUMS_H
 #include "params.h"
 
-#define BRENIER_ROW_SUMS_THREADS 128
-#define BRENIER_ROW_SUMS_ROWS 32  // of a block
+#define BRENIER_ROW_SUMS_THREADS 160
+#define BRENIER_ROW_SUMS_ROWS 8  // of a block
 
 // Statistics of rows x [n,d], the bits of kernels/cpu/rows.h: along[r] = <x_r, m>, squares[r] = <x_r, x_r>,
 // and sums[cells[r]] += x_r in whole units of 2^-e, where whole = 1.5 * 2^(52-e).
