@@ -135,7 +135,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := centres.total(); err != nil {
 		return nil, err
 	}
-	cosines, plan, err := s.angles(t, r.options.Parallel)
+	plan, err := s.plan(t)
 	if err != nil {
 		return nil, err
 	}
@@ -157,7 +157,10 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
 	r.together( // each on one thread for the most part
 		func() { r.bounds(&report, wide(heights), u, plan) },
-		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel) },
+		func() {
+			cosines := plan.cosines(r.options.Parallel)
+			result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel)
+		},
 		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
 	)
 	report.Seconds = r.seconds()

@@ -33,27 +33,36 @@ type plan struct {
 	x      []float32 // [n,d]
 }
 
-// newPlan is of n samples with k cells each, which are to be drawn.
-func newPlan(t *target, n, k int) *plan {
-	return &plan{target: t, k: k, cells: make([]int32, 0, n*k), scores: make([]float64, n*k), x: make([]float32, n*t.problem.Dim)}
+// plan draws the samples of a plan.
+func (s *sampler) plan(t *target) (*plan, error) {
+	n, k := planSamples(t.cells, s.d), min(neighbours+1, t.n)
+	p := &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*s.d)}
+	s.align(anglesStream)
+	for drawn := 0; drawn < n; {
+		first := s.next[anglesStream]
+		b := p.part(drawn, s.atOnce(first, n-drawn), s.cells)
+		if err := s.drawInto(b, anglesStream, first, k); err != nil {
+			return nil, err
+		}
+		s.next[anglesStream] += uint64(b.n)
+		cells := p.cells[drawn*k:]
+		for i, c := range b.cells {
+			cells[i] = int32(c)
+		}
+		drawn += b.n
+	}
+	return p, nil
+}
+
+// part is where n samples from `first` on are to be drawn, their cells elsewhere.
+func (p *plan) part(first, n int, cells []int64) drawn {
+	k, d := p.k, p.target.problem.Dim
+	return drawn{
+		n: n, cells: cells[:n*k], scores: p.scores[first*k : (first+n)*k], x: p.x[first*d : (first+n)*d],
+	}
 }
 
 func (p *plan) samples() int { return len(p.scores) / p.k }
-
-// next is where the next n samples are to be drawn, their cells elsewhere.
-func (p *plan) next(n int, cells []int64) drawn {
-	have, d := len(p.cells)/p.k, p.target.problem.Dim
-	return drawn{
-		n: n, cells: cells[:n*p.k], scores: p.scores[have*p.k : (have+n)*p.k], x: p.x[have*d : (have+n)*d],
-	}
-}
-
-// add takes samples that were drawn there.
-func (p *plan) add(b drawn) {
-	for _, c := range b.cells {
-		p.cells = append(p.cells, int32(c))
-	}
-}
 
 // rebalance moves mass until every cell has its own and returns the mean score that each sample then
 // has [n]. The cost of a plan with the right masses is E|x|^2 + sum_i nu_i (|y_i|^2 + 2 h_i) less
