@@ -342,6 +342,35 @@ func TestCUDADevices(t *testing.T) {
 	})
 }
 
+// A fit that is stopped while its certificate is drawn leaves nothing at work on the device and nothing
+// there.
+func TestCUDAFit_stopped_in_the_certificate(t *testing.T) {
+	e := newCUDA(t, Config{})
+	if !double.Present() {
+		t.Skip("a GPU is done before it is asked whether to go on")
+	}
+	for _, d := range []int{3, 24} {
+		content := smallModel(50, d)
+		certify := func(least uint64) (at FitProgress, err error) {
+			_, err = e.Fit(content.Points.Data, d, nil, FitOptions{
+				Heights:  content.Heights.Data,
+				Progress: func(p FitProgress) bool { at = p; return p.Tested < least },
+			})
+			return at, err
+		}
+		if _, err := certify(0); !errors.Is(err, ErrCancelled) { // loads the kernels
+			t.Fatalf("d=%d: %v", d, err)
+		}
+		before := double.Objects()
+		if at, err := certify(1); !errors.Is(err, ErrCancelled) || at.Tested == 0 || at.Tested == at.ToTest {
+			t.Errorf("d=%d: %v at %+v", d, err, at)
+		}
+		if after := double.Objects(); after != before {
+			t.Errorf("d=%d: %+v are left, %+v were there", d, after, before)
+		}
+	}
+}
+
 // Heights are the same bits wherever the fit runs, of dense draws and of those that share a rotation.
 func TestCUDAFit(t *testing.T) {
 	e := newCUDA(t, Config{})

@@ -438,6 +438,21 @@ func (v *fitDevice) Count(n int, seed, first uint64, rotated bool) error {
 
 func (v *fitDevice) TakeCounts(counts []int32) error { return v.workspace.TakeCounts(counts) }
 
+func (v *fitDevice) NewSums(m []float64, exponent, most int) (fit.Sums, error) {
+	summer, ok := v.workspace.(backend.Summer)
+	if !ok {
+		return nil, nil
+	}
+	sums, err := summer.NewSums(m, exponent, most)
+	if errors.Is(err, fault.ErrOutOfMemory) {
+		return nil, nil // the samples come to the host, where there is more
+	}
+	if err != nil {
+		return nil, err
+	}
+	return sums, nil
+}
+
 func (v *fitDevice) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
 	if err := v.workspace.Draw(n, k, seed, first, x); err != nil {
 		return err

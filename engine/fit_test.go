@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -354,6 +356,32 @@ func TestFitCheckpoint(t *testing.T) {
 	}
 	if r := readReport(t, warm); !r.Met {
 		t.Errorf("from heights of an earlier fit: %+v", r)
+	}
+}
+
+// fullWorkspace has no room for sums, or fails to say so.
+type fullWorkspace struct {
+	backend.Workspace
+	err error
+}
+
+func (w fullWorkspace) NewSums([]float64, int, int) (backend.Sums, error) { return nil, w.err }
+
+// Without room for sums on the device, or without a way, samples are summed on the host.
+func TestFitDevice_sums(t *testing.T) {
+	lost := fault.New(fault.ErrDevice, "lost")
+	for name, c := range map[string]struct {
+		workspace backend.Workspace
+		want      error
+	}{
+		"no way":  {nil, nil},
+		"no room": {fullWorkspace{err: fault.New(fault.ErrOutOfMemory, "full")}, nil},
+		"lost":    {fullWorkspace{err: lost}, lost},
+	} {
+		v := &fitDevice{workspace: c.workspace}
+		if sums, err := v.NewSums(nil, 0, 1); sums != nil || !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, %v", name, sums, err)
+		}
 	}
 }
 

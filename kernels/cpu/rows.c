@@ -1,5 +1,7 @@
 #include "rows.h"
 
+#include <math.h>
+
 #include "float_mode.h"
 
 #define BRENIER_KERNEL_FILE "rows_kernel.h"
@@ -8,7 +10,7 @@
 static void (*const products[BRENIER_PATHS])(const float *, int64_t, int64_t, const double *, double *,
                                              double *) = BRENIER_TABLE(brenier_row_products);
 static void (*const sums_of[BRENIER_PATHS])(const float *, const int32_t *, int64_t, int64_t, int64_t,
-                                            int64_t, double *) = BRENIER_TABLE(brenier_row_sums);
+                                            int64_t, double, int64_t *) = BRENIER_TABLE(brenier_row_sums);
 
 void brenier_row_products(int path, const float *x, int64_t n, int64_t d, const double *m,
                           double *along, double *square) {
@@ -18,8 +20,10 @@ void brenier_row_products(int path, const float *x, int64_t n, int64_t d, const 
 }
 
 void brenier_row_sums(int path, const float *x, const int32_t *cells, int64_t n, int64_t d,
-                      int64_t first, int64_t end, double *sums) {
+                      int64_t first, int64_t end, int exponent, int64_t *sums) {
 	const uint64_t mode = brenier_float_mode_set();
-	sums_of[path](x, cells, n, d, first, end, sums);
+	// Its last bit is 2^-exponent, that of what is added to it too.
+	const double whole = ldexp(1.5, 52 - exponent);
+	sums_of[path](x, cells, n, d, first, end, whole, sums);
 	brenier_float_mode_restore(mode);
 }

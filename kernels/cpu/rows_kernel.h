@@ -37,20 +37,30 @@ void BRENIER_KERNEL(brenier_row_products)(const float *x, int64_t n, int64_t d, 
 }
 
 void BRENIER_KERNEL(brenier_row_sums)(const float *x, const int32_t *cells, int64_t n, int64_t d,
-                                      int64_t first, int64_t end, double *sums) {
-	enum { AHEAD = 4, LINE = 64 / sizeof(double) };  // rows; values of a cache line
+                                      int64_t first, int64_t end, double whole, int64_t *sums) {
+	enum { AHEAD = 4, LINE = 64 / sizeof(int64_t) };  // rows; values of a cache line
+	const vd wholes = vd_set(whole);
 	for (int64_t r = 0; r < n; r++) {
 		const int64_t later = r + AHEAD < n ? cells[r + AHEAD] : -1;
 		if (later >= first && later < end)  // sums are mostly far away, and where is no pattern
 			for (int64_t k = 0; k < d; k += LINE) __builtin_prefetch(sums + later * d + k, 1);
 		if (cells[r] < first || cells[r] >= end) continue;
-		double *sum = sums + cells[r] * d;
+		int64_t *sum = sums + cells[r] * d;
 		int64_t k = 0;
 		for (; k + DOUBLES <= d; k += DOUBLES) {
 			vh v;
 			memcpy(&v, x + r * d + k, sizeof v);
-			vd_store(sum + k, vd_load(sum + k) + vd_widen(v));
+			vl to;
+			memcpy(&to, sum + k, sizeof to);
+			to += (vl)(vd_widen(v) + wholes) - (vl)wholes;
+			memcpy(sum + k, &to, sizeof to);
 		}
-		for (; k < d; k++) sum[k] += (double)x[r * d + k];
+		for (; k < d; k++) {
+			const double v = (double)x[r * d + k] + whole;
+			int64_t bits, zero;
+			memcpy(&bits, &v, sizeof bits);
+			memcpy(&zero, &whole, sizeof zero);
+			sum[k] += bits - zero;
+		}
 	}
 }

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -49,26 +50,40 @@ func TestRowProducts(t *testing.T) {
 func TestRowSums(t *testing.T) {
 	const cells, n = 11, 57
 	random := rand.New(rand.NewPCG(3, 4))
+	const exponent = 25
 	for _, d := range []int{1, 3, 4, 19, 64} {
 		x, to := make([]float32, n*d), make([]int32, n)
 		for i := range x {
 			x[i] = float32(random.NormFloat64())
+			switch i % 5 { // halves of a unit, and less than that
+			case 0:
+				x[i] = float32(random.IntN(4096)-2048) * 0x1p-26
+			case 1:
+				x[i] *= 0x1p-25
+			}
 		}
-		want := make([]float64, cells*d)
+		want, plain := make([]int64, cells*d), make([]float64, cells*d)
 		for r := range to {
 			to[r] = int32(random.IntN(cells))
 			if to[r] >= 2 && to[r] < 9 {
 				for k := range d {
-					want[int(to[r])*d+k] += float64(x[r*d+k])
+					v := float64(x[r*d+k])
+					want[int(to[r])*d+k] += int64(math.RoundToEven(math.Ldexp(v, exponent)))
+					plain[int(to[r])*d+k] += v
 				}
 			}
 		}
 		for _, p := range Paths() {
-			got := make([]float64, cells*d)
-			RowSums(p, x, to, d, 2, 5, got)
-			RowSums(p, x, to, d, 5, 9, got)
+			got := make([]int64, cells*d)
+			RowSums(p, x, to, d, 2, 5, exponent, got)
+			RowSums(p, x, to, d, 5, 9, exponent, got)
 			if !slices.Equal(got, want) {
 				t.Errorf("d=%d, %v: other sums than those written out", d, p)
+			}
+			for i, sum := range got {
+				if off := math.Abs(math.Ldexp(float64(sum), -exponent) - plain[i]); off > n*0x1p-26 {
+					t.Errorf("d=%d, %v: sum %d is %v off that of float64", d, p, i, off)
+				}
 			}
 		}
 	}

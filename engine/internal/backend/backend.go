@@ -167,6 +167,32 @@ type Workspace interface {
 	Close() error
 }
 
+// Summer is a [Workspace] that can leave draws where it makes them, and add them up there.
+type Summer interface {
+	// NewSums begins sums of none, by cells, in units of 2^-exponent, of draws below 2^31 units, at most
+	// `most` at once. m [d] is what they are multiplied with. fault.ErrOutOfMemory where there is no room,
+	// which costs the workspace nothing else.
+	NewSums(m []float64, exponent, most int) (Sums, error)
+}
+
+// Sums are of draws by their best cells. Until Close, which is before that of the workspace, the workspace
+// does nothing else.
+type Sums interface {
+	// Ahead is how many calls of Draw may come before the first Take.
+	Ahead() int
+	// Draw makes draws as [Workspace] does, or where rotated is true as [RotatedDrawer] does, and adds each
+	// of them, rounded to whole units, halves to the even one, to its cell's sums. It returns as soon as the
+	// device has its work.
+	Draw(n int, seed, first uint64, rotated bool) error
+	// Take waits for the n draws of the first Draw that were not taken: the cells, scores, <x, m> and |x|^2
+	// of each [n], the last two by the sums of kernels/cpu/rows.h.
+	Take(cells []int64, scores, along, squares []float64) error
+	// Total writes the sums [N,d] of all draws so far.
+	Total(sums []int64) error
+	// Close waits for what is still at work.
+	Close() error
+}
+
 // RotatedDrawer is a [Workspace] that can draw samples of a gaussian source which share a random
 // frame: each is exactly N(0,I), they depend on one another within a group, groups are independent,
 // and a draw costs a small part of the products that Noise and Locate take. For fit alone; noise

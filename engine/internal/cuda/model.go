@@ -34,6 +34,7 @@ type model struct {
 	rotated *rotatedStage // nil before the first rotated draw
 	count   *countStage   // nil before the first draw that is counted
 	descend *descendStage // nil before the first step of a descent
+	sums    *sumStage     // nil before the first draw that is summed
 }
 
 // prepare makes the stages of a model's parts, and networks of elements e.

@@ -11,34 +11,26 @@ const (
 	angleQuantile = 100 // entries of the table, less one
 )
 
-// angles measures the cosines of the angles between the planes of a sample's cell and of its best
-// neighbours over the source, in no order; none where there is a single cell. The samples become a plan
-// too.
-func (s *sampler) angles(t *target, parallel Parallel) (cosines []float64, p *plan, err error) {
-	k := min(neighbours+1, t.n)
-	n := planSamples(t.cells, s.d)
-	p = newPlan(t, n, k)
-	cosines = make([]float64, 0, n*(k-1))
-	points, path := t.problem.given(), kernels.Best()
-	norms, ofRows := make([]float64, t.n), make([]float64, s.batch*k)
-	kernels.PlaneNorms(path, points, s.d, norms)
-	s.align(anglesStream)
-	for drawn := 0; drawn < n; {
-		b, err := s.draw(anglesStream, n-drawn, k, true)
-		if err != nil {
-			return nil, nil, err
+// cosines are those of the angles between the planes of a sample's cell and of its best neighbours, over the
+// samples of the plan [n,k-1]; none where there is a single cell.
+func (p *plan) cosines(parallel Parallel) []float64 {
+	const atOnce = 256
+	t, k, path := p.target, p.k, kernels.Best()
+	points, d := t.problem.given(), t.problem.Dim
+	norms := make([]float64, t.n)
+	kernels.PlaneNorms(path, points, d, norms)
+	cosines := make([]float64, p.samples()*(k-1))
+	parallel(p.samples(), func(first, end int) {
+		ofRows := make([]float64, atOnce*k)
+		for at := first; at < end; at += atOnce {
+			rows := min(atOnce, end-at)
+			kernels.Cosines(path, p.cells[at*k:(at+rows)*k], d, k, points, norms, ofRows[:rows*k])
+			for i := range rows {
+				copy(cosines[(at+i)*(k-1):], ofRows[i*k+1:(i+1)*k]) // less that of its cell with itself
+			}
 		}
-		p.add(b)
-		cells := p.cells[drawn*k:]
-		parallel(b.n, func(first, end int) {
-			kernels.Cosines(path, cells[first*k:end*k], s.d, k, points, norms, ofRows[first*k:end*k])
-		})
-		for i := range b.n {
-			cosines = append(cosines, ofRows[i*k+1:(i+1)*k]...) // less that of its cell with itself
-		}
-		drawn += b.n
-	}
-	return cosines, p, nil
+	})
+	return cosines
 }
 
 // angleTable is of the cosines of n samples: entry i is the cosine of the angle's quantile i/100;

@@ -13,11 +13,11 @@ func TestAngles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSampler(device, 3, p, 0)
-	cosines, plan, err := s.angles(newTarget(p), inTwo)
+	plan, err := s.plan(newTarget(p))
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, standardError := angleTable(cosines, plan.samples(), inTwo)
+	table, standardError := angleTable(plan.cosines(inTwo), plan.samples(), inTwo)
 	if !(standardError >= 0 && standardError <= math.Pi/2) {
 		t.Errorf("standard error %v", standardError)
 	}
@@ -67,10 +67,11 @@ func TestAngles_of_shifted_points(t *testing.T) {
 	if err := device.SetHeights(make([]float32, n)); err != nil {
 		t.Fatal(err)
 	}
-	cosines, plan, err := newSampler(device, n, p, 0).angles(newTarget(p), inTwo)
+	plan, err := newSampler(device, n, p, 0).plan(newTarget(p))
 	if err != nil {
 		t.Fatal(err)
 	}
+	cosines := plan.cosines(inTwo)
 	if len(cosines) != plan.samples()*(plan.k-1) {
 		t.Fatalf("%d cosines of %d samples with %d cells", len(cosines), plan.samples(), plan.k)
 	}

@@ -210,15 +210,17 @@ func BenchmarkSolve(b *testing.B) {
 // free is a Device that draws and counts at no cost: cells are drawn beforehand, evenly.
 type free struct {
 	cells  []int64
-	counts []int32 // of a step
+	scores []float64 // falling, so that those of every sample are
+	counts []int32   // of a step
 	group  int
 }
 
 func newFree(n, group, step int) *free {
 	random := rand.New(rand.NewPCG(3, 3))
-	v := &free{cells: make([]int64, 1<<20), counts: make([]int32, n), group: group}
+	v := &free{cells: make([]int64, 1<<20), scores: make([]float64, 1<<20), counts: make([]int32, n), group: group}
 	for i := range v.cells {
 		v.cells[i] = int64(random.IntN(n))
+		v.scores[i] = v.scores[max(i, 1)-1] - random.Float64()
 	}
 	for _, c := range v.cells[:step] {
 		v.counts[c]++
@@ -233,11 +235,30 @@ func (v *free) TakeCounts(counts []int32) error {
 	return nil
 }
 
+func (v *free) NewSums([]float64, int, int) (Sums, error) { return &freeSums{device: v}, nil }
+
+// freeSums are sums of draws that cost nothing: all are 0.
+type freeSums struct {
+	device *free
+	at     uint64
+}
+
+func (s *freeSums) Ahead() int                             { return 1 }
+func (s *freeSums) Draw(_ int, _, at uint64, _ bool) error { s.at = at; return nil }
+func (s *freeSums) Total([]int64) error                    { return nil }
+func (s *freeSums) Close() error                           { return nil }
+
+func (s *freeSums) Take(cells []int64, scores, _, _ []float64) error {
+	return s.device.Draw(len(cells), 0, s.at, 1, cells, scores, nil)
+}
+
 func (v *free) Group() int                 { return v.group }
 func (v *free) SetHeights([]float32) error { return nil }
 
-func (v *free) Draw(n int, _, first uint64, k int, cells []int64, _ []float64, _ []float32) error {
-	copy(cells, v.cells[first%uint64(len(v.cells)-n*k):])
+func (v *free) Draw(n int, _, first uint64, k int, cells []int64, scores []float64, _ []float32) error {
+	at := first % uint64(len(v.cells)-n*k)
+	copy(cells, v.cells[at:])
+	copy(scores, v.scores[at:])
 	return nil
 }
 

@@ -3,6 +3,7 @@ package fit
 import (
 	"math"
 
+	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -10,28 +11,140 @@ import (
 // centre is then the spread of its cell over about 6.
 const samplesPerCell = 32
 
-// centres sums samples by cell.
+// centres sums samples by cell: on a device that can leave them there, else here.
+//
+// Sums are whole numbers of units, of one size for all: in any order and on any device they are the same.
 type centres struct {
 	target   *target
+	sampler  *sampler
 	parallel Parallel
-	sums     []float64 // [N,d]
-	squares  []float64 // of the norms [N]
+	exponent int       // of the units: 2^-exponent
+	sums     []int64   // [N,d]; of a device's, after total
+	squares  []float64 // of the norms, by cell [N]
+
+	onDevice Sums  // nil: here
+	ahead    []int // draws on their way there
+
+	along, square []float64 // of a batch
 }
 
-func newCentres(t *target, parallel Parallel) *centres {
-	return &centres{target: t, parallel: parallel, sums: make([]float64, t.n*t.problem.Dim), squares: make([]float64, t.n)}
+func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
+	c := &centres{
+		target: t, sampler: s, parallel: parallel, exponent: t.problem.sumExponent(),
+		squares: make([]float64, t.n), along: make([]float64, s.batch), square: make([]float64, s.batch),
+	}
+	if s.summer != nil {
+		var err error
+		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent, s.batch); err != nil {
+			return nil, err
+		}
+	}
+	if c.onDevice == nil {
+		c.sums = make([]int64, t.n*t.problem.Dim)
+	}
+	return c, nil
 }
 
-// add takes samples x [n,d], the cells that they are in and the squares of their norms.
-func (c *centres) add(x []float32, cells []int32, squares []float64) {
+// sumExponent is that of the units of sums: no value of a sample is 2^31 units, so that 2^32 samples have
+// room. Of gaussian samples of dimension 64 a unit is 2^-25 and a centre off by half of that at most, what
+// rounding to float32 does to a value of 1/4 .. 1/2, while its sampling error is some tenths over 6.
+func (p Problem) sumExponent() int {
+	most := 0.5
+	if !p.Uniform {
+		most = rotated.MaxRadius(p.Dim)
+	}
+	_, above := math.Frexp(most)
+	return 31 - above
+}
+
+// draw makes the next draws of the test stream, of those that are left.
+func (c *centres) draw(left int) (drawn, error) {
+	s := c.sampler
+	if c.onDevice != nil {
+		return c.drawAhead(left)
+	}
+	b, err := s.draw(testStream, left, 1, true)
+	if err != nil {
+		return b, err
+	}
+	b.along, b.squares = c.along[:b.n], c.square[:b.n]
+	c.parallel(b.n, func(first, end int) {
+		kernels.RowProducts(kernels.Best(), b.x[first*s.d:end*s.d], c.target.mean, b.along[first:end], b.squares[first:end])
+	})
+	return b, nil
+}
+
+// drawAhead has the device at work on the next draws while the caller is on these.
+func (c *centres) drawAhead(left int) (drawn, error) {
+	s := c.sampler
+	for _, n := range c.ahead {
+		left -= n
+	}
+	for left > 0 && len(c.ahead) < c.onDevice.Ahead() {
+		first := s.next[testStream]
+		n := s.atOnce(first, left)
+		if err := c.onDevice.Draw(n, streamSeed(s.seed, testStream), first, s.rotated != nil); err != nil {
+			return drawn{}, err
+		}
+		s.next[testStream] += uint64(n)
+		c.ahead = append(c.ahead, n)
+		left -= n
+	}
+	n := c.ahead[0]
+	c.ahead = c.ahead[:copy(c.ahead, c.ahead[1:])]
+	b := drawn{n: n, cells: s.cells[:n], scores: s.scores[:n], along: c.along[:n], squares: c.square[:n]}
+	if err := c.onDevice.Take(b.cells, b.scores, b.along, b.squares); err != nil {
+		return drawn{}, err
+	}
+	return b, s.tick()
+}
+
+// add takes samples and the cells that they are in.
+func (c *centres) add(b drawn, cells []int32) {
+	if c.onDevice != nil {
+		for i, cell := range cells {
+			c.squares[cell] += b.squares[i]
+		}
+		return
+	}
 	c.parallel(c.target.n, func(first, end int) {
 		for i, cell := range cells {
 			if first <= int(cell) && int(cell) < end {
-				c.squares[cell] += squares[i]
+				c.squares[cell] += b.squares[i]
 			}
 		}
-		kernels.RowSums(kernels.Best(), x, cells, c.target.problem.Dim, first, end, c.sums)
+		kernels.RowSums(kernels.Best(), b.x, cells, c.target.problem.Dim, first, end, c.exponent, c.sums)
 	})
+}
+
+// total brings the sums of a device here, those of a duplicate to its owner's, and lets go of it.
+func (c *centres) total() error {
+	if c.onDevice == nil {
+		return nil
+	}
+	d := c.target.problem.Dim
+	c.sums = make([]int64, c.target.n*d)
+	if err := c.onDevice.Total(c.sums); err != nil {
+		return err
+	}
+	for i, owner := range c.target.owner {
+		if owner != i {
+			for k := range d {
+				c.sums[owner*d+k] += c.sums[i*d+k]
+			}
+		}
+	}
+	return c.close()
+}
+
+// close lets go of the device, whatever is on its way there.
+func (c *centres) close() error {
+	if c.onDevice == nil {
+		return nil
+	}
+	device := c.onDevice
+	c.onDevice = nil
+	return device.Close()
 }
 
 // means are the mass centres [N,d] of all samples that were added, counts [N] of them by cell, and the
@@ -43,26 +156,36 @@ func (c *centres) means(counts []int64) (centroids []float32, standardError floa
 	t := c.target
 	d := t.problem.Dim
 	centroids = make([]float32, t.n*d)
-	variance, cells := 0.0, 0
-	for i, owner := range t.owner {
-		row := centroids[i*d : (i+1)*d]
-		count := float64(counts[owner])
-		if count == 0 {
-			deviation := t.problem.deviation()
-			along := float64(deviation*deviation) * t.quantile[owner] / t.scale[owner]
-			for k, v := range t.point(owner) {
-				row[k] = float32(along * (float64(v) - t.mean[k]))
+	unit := math.Ldexp(1, -c.exponent)
+	variances := make([]float64, t.n) // of those cells; else negative
+	c.parallel(t.n, func(first, end int) {
+		for i := first; i < end; i++ {
+			variances[i] = -1
+			owner, row := t.owner[i], centroids[i*d:(i+1)*d]
+			count := float64(counts[owner])
+			if count == 0 {
+				deviation := t.problem.deviation()
+				along := float64(deviation*deviation) * t.quantile[owner] / t.scale[owner]
+				for k, v := range t.point(owner) {
+					row[k] = float32(along * (float64(v) - t.mean[k]))
+				}
+				continue
 			}
-			continue
+			norm := 0.0
+			for k := range row {
+				v := float64(float64(c.sums[owner*d+k])*unit) / count
+				norm += float64(v * v)
+				row[k] = float32(v)
+			}
+			if owner == i && count > 1 {
+				variances[i] = max(0, c.squares[i]/count-norm) / (count - 1)
+			}
 		}
-		norm := 0.0
-		for k := range row {
-			v := c.sums[owner*d+k] / count
-			norm += float64(v * v)
-			row[k] = float32(v)
-		}
-		if owner == i && count > 1 {
-			variance += max(0, c.squares[i]/count-norm) / (count - 1)
+	})
+	variance, cells := 0.0, 0
+	for _, v := range variances {
+		if v >= 0 {
+			variance += v
 			cells++
 		}
 	}

@@ -88,22 +88,22 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	meanSquare := float64(float64(d) * float64(deviation*deviation))
 	u := &meanOf{block: block, square: meanSquare}
-	centres := newCentres(t, r.options.Parallel)
-	along, square := make([]float64, s.batch), make([]float64, s.batch)
+	centres, err := newCentres(t, s, r.options.Parallel)
+	if err != nil {
+		return nil, err
+	}
+	defer centres.close() // after a failure, whose error came first
 	visit := func(b drawn) {
-		r.options.Parallel(b.n, func(first, end int) {
-			kernels.RowProducts(kernels.Best(), b.x[first*d:end*d], t.mean, along[first:end], square[first:end])
-		})
-		for i := range b.n {
-			u.add(b.scores[i]-along[i], square[i])
-		}
-		centres.add(b.x, tally.latest, square)
+		r.together(
+			func() { u.add(b.scores, b.along, b.squares) },
+			func() { centres.add(b, tally.latest) },
+		)
 	}
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
 	defer func() { r.certificate = nil }()
 	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
-		if err := s.testEach(tally, part, true, visit); err != nil {
+		if err := s.testEach(tally, part, centres.draw, visit); err != nil {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
@@ -115,7 +115,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	var chi, sd float64
 	within := false
 	for look := 1; ; look++ {
-		if err := s.testEach(tally, samples, true, visit); err != nil {
+		if err := s.testEach(tally, samples, centres.draw, visit); err != nil {
 			return nil, err
 		}
 		chi, sd = tally.estimate()
@@ -132,7 +132,10 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
-	cosines, plan, err := s.angles(t, r.options.Parallel)
+	if err := centres.total(); err != nil {
+		return nil, err
+	}
+	plan, err := s.plan(t)
 	if err != nil {
 		return nil, err
 	}
@@ -152,20 +155,27 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
 	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
-	last := []func(){ // each on one thread for the most part
+	r.together( // each on one thread for the most part
 		func() { r.bounds(&report, wide(heights), u, plan) },
-		func() { result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel) },
+		func() {
+			cosines := plan.cosines(r.options.Parallel)
+			result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel)
+		},
 		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
-	}
-	r.options.Parallel(len(last), func(first, end int) {
-		for _, do := range last[first:end] {
-			do()
-		}
-	})
+	)
 	report.Seconds = r.seconds()
 	result.Report = report
 	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
 	return result, nil
+}
+
+// together does some things at the same time.
+func (r *run) together(things ...func()) {
+	r.options.Parallel(len(things), func(first, end int) {
+		for _, do := range things[first:end] {
+			do()
+		}
+	})
 }
 
 // bounds are the energy and both bounds of W2^2. For any heights
@@ -194,10 +204,11 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	report.W2Lower, report.W2LowerError = fixed-float64(2*best), 2*sd
 	moved := &meanOf{block: u.block, square: u.square}
 	along, square := make([]float64, p.samples()), make([]float64, p.samples())
-	kernels.RowProducts(kernels.Best(), p.x, t.mean, along, square)
-	for b, score := range p.rebalance(r.options.Parallel, h) {
-		moved.add(score-along[b], square[b])
-	}
+	d := t.problem.Dim
+	r.options.Parallel(p.samples(), func(first, end int) {
+		kernels.RowProducts(kernels.Best(), p.x[first*d:end*d], t.mean, along[first:end], square[first:end])
+	})
+	moved.add(p.rebalance(r.options.Parallel, h), along, square)
 	cost, costError := moved.estimate()
 	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError
 }

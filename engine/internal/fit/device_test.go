@@ -199,6 +199,93 @@ func (v *descending) FetchDescent(s *sgd.State) error {
 	return nil
 }
 
+// summing is a Device that sums samples itself, plainly.
+type summing struct {
+	Device
+	d, cells     int
+	begun, ended int  // sums
+	room         bool // for them
+}
+
+func (v *summing) NewSums(m []float64, exponent, _ int) (Sums, error) {
+	if !v.room {
+		return nil, nil
+	}
+	v.begun++
+	return &plainSums{device: v, m: m, exponent: exponent, sums: make([]int64, v.cells*v.d)}, nil
+}
+
+type plainSums struct {
+	device   *summing
+	m        []float64
+	exponent int
+	sums     []int64
+	ahead    []drawn
+}
+
+func (s *plainSums) Ahead() int { return 3 }
+
+func (s *plainSums) Draw(n int, seed, first uint64, rotated bool) error {
+	d := s.device.d
+	if len(s.ahead) == s.Ahead() {
+		return errors.New("too many draws are on their way")
+	}
+	b := drawn{n: n, cells: make([]int64, n), scores: make([]float64, n), x: make([]float32, n*d)}
+	draw := s.device.Device.Draw
+	if rotated {
+		draw = s.device.Device.(RotatedDrawer).DrawRotated
+	}
+	if err := draw(n, seed, first, 1, b.cells, b.scores, b.x); err != nil {
+		return err
+	}
+	for i, cell := range b.cells {
+		for k, v := range b.x[i*d : (i+1)*d] {
+			s.sums[int(cell)*d+k] += int64(math.RoundToEven(math.Ldexp(float64(v), s.exponent)))
+		}
+	}
+	s.ahead = append(s.ahead, b)
+	return nil
+}
+
+func (s *plainSums) Take(cells []int64, scores, along, squares []float64) error {
+	b := s.ahead[0]
+	s.ahead = s.ahead[1:]
+	if len(cells) != b.n {
+		return fmt.Errorf("%d draws are taken of %d", len(cells), b.n)
+	}
+	copy(cells, b.cells)
+	copy(scores, b.scores)
+	for i := range b.n {
+		x := b.x[i*s.device.d : (i+1)*s.device.d]
+		along[i], squares[i] = inner(x, s.m), inner(x, x)
+	}
+	return nil
+}
+
+func (s *plainSums) Total(sums []int64) error {
+	if len(s.ahead) > 0 {
+		return errors.New("draws were not taken")
+	}
+	copy(sums, s.sums)
+	return nil
+}
+
+func (s *plainSums) Close() error {
+	s.device.ended++
+	return nil
+}
+
+// rotatedSumming is a summing Device with rotated draws.
+type rotatedSumming struct {
+	*summing
+	*rotating
+}
+
+func (v rotatedSumming) SetHeights(h []float32) error { return v.rotating.SetHeights(h) }
+func (v rotatedSumming) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	return v.rotating.Draw(n, seed, first, k, cells, scores, x)
+}
+
 func normalise(v []float64) {
 	norm := 0.0
 	for _, e := range v {

@@ -11,28 +11,40 @@ type meanOf struct {
 	square float64 // mean of |x|^2
 
 	n                int
-	sum, sumSquare   float64 // of value and of |x|^2 - square
-	cross, deviation float64 // of their product and of the latter's square
-	blocks           [][2]float64
+	sum, sumSquare   float64      // of value and of |x|^2 - square
+	cross, deviation float64      // of their product and of the latter's square
+	blocks           [][2]float64 // their sums of value and of |x|^2 - square
 	inBlock          int
 }
 
-func (m *meanOf) add(value, square float64) {
-	off := square - m.square
-	if m.inBlock == 0 {
-		m.blocks = append(m.blocks, [2]float64{})
+// add takes the scores of samples, whose value is that less what they have along the mean, and their
+// squared norms.
+func (m *meanOf) add(scores, along, squares []float64) {
+	along, squares = along[:len(scores)], squares[:len(scores)]
+	for first := 0; first < len(scores); {
+		if m.inBlock == 0 {
+			m.blocks = append(m.blocks, [2]float64{})
+		}
+		last := &m.blocks[len(m.blocks)-1]
+		end := min(first+m.block-m.inBlock, len(scores))
+		var sum, sumSquare, cross, deviation float64
+		for i := first; i < end; i++ {
+			value, off := scores[i]-along[i], squares[i]-m.square
+			sum += value
+			sumSquare += off
+			cross += float64(value * off)
+			deviation += float64(off * off)
+		}
+		last[0] += sum
+		last[1] += sumSquare
+		m.sum += sum
+		m.sumSquare += sumSquare
+		m.cross += cross
+		m.deviation += deviation
+		m.inBlock = (m.inBlock + end - first) % m.block
+		first = end
 	}
-	last := &m.blocks[len(m.blocks)-1]
-	last[0] += value / float64(m.block)
-	last[1] += off / float64(m.block)
-	if m.inBlock++; m.inBlock == m.block {
-		m.inBlock = 0
-	}
-	m.n++
-	m.sum += value
-	m.sumSquare += off
-	m.cross += float64(value * off)
-	m.deviation += float64(off * off)
+	m.n += len(scores)
 }
 
 // estimate is the mean and its standard error.
@@ -52,7 +64,7 @@ func (m *meanOf) estimate() (mean, sd float64) {
 		return mean, math.Inf(1)
 	}
 	for _, b := range whole {
-		e := b[0] - float64(beta*b[1]) - mean
+		e := (b[0]-float64(beta*b[1]))/float64(m.block) - mean
 		sd += float64(e * e)
 	}
 	return mean, math.Sqrt(sd / float64(len(whole)-1) / (n / float64(m.block)))

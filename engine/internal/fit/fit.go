@@ -78,6 +78,30 @@ type Counter interface {
 	TakeCounts(counts []int32) error
 }
 
+// Summer is a Device that can leave samples where it makes them: what a certificate needs of them is a few
+// values each, and their sums by cell.
+type Summer interface {
+	Device
+	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units, for products with m
+	// [d] and at most `most` draws at once. nil: there is no room for them, or no way.
+	NewSums(m []float64, exponent, most int) (Sums, error)
+}
+
+// Sums adds samples x up by their best cells. Until Close, no other method of its Device is called.
+type Sums interface {
+	// Ahead is how many draws may be on their way.
+	Ahead() int
+	// Draw is Draw, or where rotated is true DrawRotated, of the device; it waits for nothing.
+	Draw(n int, seed, first uint64, rotated bool) error
+	// Take waits for the n draws of the first Draw that were not taken yet: their best cells, those cells'
+	// scores, <x, m> and |x|^2 [n], the bits of [kernels.RowProducts].
+	Take(cells []int64, scores, along, squares []float64) error
+	// Total writes the sums [N,d] of all draws, each value rounded to the nearest whole unit, halves to
+	// the even one: the bits of [kernels.RowSums].
+	Total(sums []int64) error
+	Close() error
+}
+
 // MaxCells is the most cells a sample that a [Device] is asked for.
 const MaxCells = neighbours + 1
 
@@ -176,6 +200,9 @@ type Options struct {
 // done. What work writes hangs on the index alone. Where threads draw the samples, they should be
 // these: they spin for a while before others get their processors.
 type Parallel func(n int, work func(first, end int))
+
+// alone is the caller's thread.
+func alone(n int, work func(first, end int)) { work(0, n) }
 
 // Progress is where a fit stands.
 type Progress struct {

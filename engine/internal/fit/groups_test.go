@@ -3,6 +3,8 @@ package fit
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
+	"sync"
 	"testing"
 
 	"gonum.org/v1/gonum/stat"
@@ -135,5 +137,96 @@ func TestRotated(t *testing.T) {
 	device = &rotating{naive: newNaive(p, 1), group: 512, axes: 8}
 	if s := newSampler(device, n, p, 0); s.group != 1 {
 		t.Error("a uniform source has no rotated draws")
+	}
+}
+
+// TestGroupMoments holds the moments against the definition, pair by pair, and those of other threads, and
+// of a tally that was asked before it had all groups, against the same bits.
+func TestGroupMoments(t *testing.T) {
+	const n, group, groups = 40, 24, 30
+	random := rand.New(rand.NewPCG(8, 9))
+	wanted := make([]float64, n)
+	for i := range wanted {
+		wanted[i] = float64(1+i%3) / (2*n - 1)
+	}
+	drawn := make([][]int64, groups)
+	for g := range drawn {
+		for range group {
+			drawn[g] = append(drawn[g], int64(random.IntN(n/(1+g%3)))) // a law of its own
+		}
+	}
+	of := func(threads int, asked ...int) moments {
+		tally := newTally(bareTarget(wanted))
+		tally.group = group
+		tally.parallel = func(n int, work func(first, end int)) {
+			var wait sync.WaitGroup
+			for part := range threads {
+				wait.Add(1)
+				go func() {
+					defer wait.Done()
+					work(part*n/threads, (part+1)*n/threads)
+				}()
+			}
+			wait.Wait()
+		}
+		for g, cells := range drawn {
+			tally.add(cells)
+			if slices.Contains(asked, g) {
+				tally.moments()
+			}
+		}
+		return tally.moments()
+	}
+	got := of(1)
+	for name, other := range map[string]moments{"3 threads": of(3), "asked before": of(2, 1, 17, 18)} {
+		if other != got {
+			t.Errorf("%s: %+v, want %+v", name, other, got)
+		}
+	}
+
+	f := func(g, other int) (sum float64) {
+		for _, a := range drawn[g] {
+			for _, b := range drawn[other] {
+				if a == b {
+					sum += 1 / wanted[a] / group / group
+				}
+			}
+		}
+		return sum
+	}
+	var means, near []float64 // over the other groups, of each; of pairs
+	own := 0.0
+	for g := range groups {
+		own += f(g, g) / groups
+		with := 0.0
+		for other := range groups {
+			if other != g {
+				with += f(g, other) / (groups - 1)
+			}
+			if other < g && g-other <= strides {
+				near = append(near, f(g, other))
+			}
+		}
+		means = append(means, with)
+	}
+	spread := 0.0
+	for _, cells := range drawn {
+		for _, c := range cells {
+			spread += 1 / wanted[c] / group / groups
+		}
+	}
+	mean, variance := stat.MeanVariance(means, nil)
+	_, z2 := stat.PopMeanVariance(near, nil)
+	want := moments{
+		mean: mean, z2: z2, z1: (variance - z2/(groups-1)) / (1 - 2./(groups-1)), groups: groups,
+		dependence: (own - mean) * group / (spread - mean),
+	}
+	for name, pair := range map[string][2]float64{
+		"mean": {got.mean, want.mean}, "z1": {got.z1, want.z1}, "z2": {got.z2, want.z2},
+		"groups": {got.groups, want.groups}, "dependence": {got.dependence, want.dependence},
+	} {
+		if math.Abs(pair[0]-pair[1]) > 1e-10*math.Abs(pair[1]) {
+			t.Errorf("%s is %v, want %v", name, pair[0], pair[1])
+		}
 	}
 }

@@ -3,6 +3,7 @@ package fit
 import (
 	"cmp"
 	"math"
+	"slices"
 )
 
 const (
@@ -10,6 +11,8 @@ const (
 	planMost   = 1 << 18
 	planLeast  = 8192
 	planRivals = 256 // cells that a sample without a neighbour in need is offered
+	planRound  = 256 // of these samples, whose offers are made at once
+	planParts  = 64  // that its moves are sought in
 )
 
 // planSamples is how many samples the rebalanced plan is made of: 16 a cell, within bounds.
@@ -30,20 +33,36 @@ type plan struct {
 	x      []float32 // [n,d]
 }
 
-// newPlan has room for n samples with k cells each.
-func newPlan(t *target, n, k int) *plan {
-	return &plan{target: t, k: k, cells: make([]int32, 0, n*k), scores: make([]float64, 0, n*k), x: make([]float32, 0, n*t.problem.Dim)}
+// plan draws the samples of a plan.
+func (s *sampler) plan(t *target) (*plan, error) {
+	n, k := planSamples(t.cells, s.d), min(neighbours+1, t.n)
+	p := &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*s.d)}
+	s.align(anglesStream)
+	for drawn := 0; drawn < n; {
+		first := s.next[anglesStream]
+		b := p.part(drawn, s.atOnce(first, n-drawn), s.cells)
+		if err := s.drawInto(b, anglesStream, first, k); err != nil {
+			return nil, err
+		}
+		s.next[anglesStream] += uint64(b.n)
+		cells := p.cells[drawn*k:]
+		for i, c := range b.cells {
+			cells[i] = int32(c)
+		}
+		drawn += b.n
+	}
+	return p, nil
+}
+
+// part is where n samples from `first` on are to be drawn, their cells elsewhere.
+func (p *plan) part(first, n int, cells []int64) drawn {
+	k, d := p.k, p.target.problem.Dim
+	return drawn{
+		n: n, cells: cells[:n*k], scores: p.scores[first*k : (first+n)*k], x: p.x[first*d : (first+n)*d],
+	}
 }
 
 func (p *plan) samples() int { return len(p.scores) / p.k }
-
-func (p *plan) add(b drawn) {
-	for _, c := range b.cells {
-		p.cells = append(p.cells, int32(c))
-	}
-	p.scores = append(p.scores, b.scores...)
-	p.x = append(p.x, b.x...)
-}
 
 // rebalance moves mass until every cell has its own and returns the mean score that each sample then
 // has [n]. The cost of a plan with the right masses is E|x|^2 + sum_i nu_i (|y_i|^2 + 2 h_i) less
@@ -66,18 +85,23 @@ func (p *plan) rebalance(parallel Parallel, h []float64) []float64 {
 		sample, to int32
 		gap        float64
 	}
-	var moves []move
-	for b := range n {
-		if over[t.owner[p.cells[b*p.k]]] <= 0 {
-			continue
-		}
-		for j := 1; j < p.k; j++ {
-			to := t.owner[p.cells[b*p.k+j]]
-			if over[to] < 0 {
-				moves = append(moves, move{int32(b), int32(to), p.scores[b*p.k] - p.scores[b*p.k+j]})
+	parts := make([][]move, planParts)
+	parallel(planParts, func(first, end int) {
+		for part := first; part < end; part++ {
+			for b := part * n / planParts; b < (part+1)*n/planParts; b++ {
+				if over[t.owner[p.cells[b*p.k]]] <= 0 {
+					continue
+				}
+				for j := 1; j < p.k; j++ {
+					to := t.owner[p.cells[b*p.k+j]]
+					if over[to] < 0 {
+						parts[part] = append(parts[part], move{int32(b), int32(to), p.scores[b*p.k] - p.scores[b*p.k+j]})
+					}
+				}
 			}
 		}
-	}
+	})
+	moves := slices.Concat(parts...)
 	moves = sortByKey(parallel, moves, func(m move) float64 { return m.gap }, func(a, b move) int {
 		return cmp.Or(cmp.Compare(a.sample, b.sample), cmp.Compare(a.to, b.to))
 	})
@@ -95,32 +119,65 @@ func (p *plan) rebalance(parallel Parallel, h []float64) []float64 {
 	for _, m := range moves {
 		shift(int(m.sample), int(m.to), m.gap)
 	}
-	var needy []int
-	for i := range over {
-		if over[i] < 0 {
-			needy = append(needy, i)
-		}
+	p.moveRest(parallel, h, over, left, shift)
+	return mean
+}
+
+// moveRest offers samples that are left over to some cells in need, a round of samples after another: each
+// goes to the best of its own that still are when it is its turn, and waits for a later round with what it
+// has left then.
+func (p *plan) moveRest(parallel Parallel, h, over, left []float64, shift func(b int, to int, gap float64)) {
+	const dust = 1e-9 // of a sample, from rounding
+	t, d := p.target, p.target.problem.Dim
+	inNeed := func(i int) bool { return over[i] < -dust }
+	leftOver := func(b int) bool { return left[b] > 0 && over[t.owner[p.cells[b*p.k]]] > dust }
+	var waiting, needy []int
+	for b := range left {
+		waiting = append(waiting, b)
 	}
-	d := t.problem.Dim
-	for b := range n {
-		from := t.owner[p.cells[b*p.k]]
-		for over[from] > 1e-9 && left[b] > 0 && len(needy) > 0 {
-			x := p.x[b*d : (b+1)*d]
-			best, high := -1, math.Inf(-1)
-			some := min(len(needy), planRivals)
-			for j := range some {
-				at := (b*planRivals + j) % len(needy)
-				i := needy[at]
-				if score := h[i] + inner(x, t.point(i)); score > high {
-					best, high = at, score
+	for i := range over {
+		needy = append(needy, i)
+	}
+	round := make([]int, 0, planRound)
+	scores := make([]float64, planRound*planRivals)
+	for rounds := 0; ; rounds++ {
+		needy = slices.DeleteFunc(needy, func(i int) bool { return !inNeed(i) })
+		round = round[:0]
+		for len(round) < planRound && len(waiting) > 0 {
+			if b := waiting[0]; leftOver(b) {
+				round = append(round, b)
+			}
+			waiting = waiting[1:]
+		}
+		if len(round) == 0 || len(needy) == 0 {
+			return
+		}
+		some := min(len(needy), planRivals)
+		rival := func(b, j int) int { return needy[(int(uint32(b+rounds)*2654435769)+j)%len(needy)] } // others each time
+		parallel(len(round), func(first, end int) {
+			for at := first; at < end; at++ {
+				b := round[at]
+				x := p.x[b*d : (b+1)*d]
+				for j := range some {
+					i := rival(b, j)
+					scores[at*some+j] = h[i] + inner(x, t.point(i))
 				}
 			}
-			shift(b, needy[best], p.scores[b*p.k]-high)
-			if over[needy[best]] >= -1e-9 {
-				needy[best] = needy[len(needy)-1]
-				needy = needy[:len(needy)-1]
+		})
+		for at, b := range round {
+			if !leftOver(b) {
+				continue
 			}
+			best, high := -1, math.Inf(-1)
+			for j, score := range scores[at*some : (at+1)*some] {
+				if i := rival(b, j); score > high && inNeed(i) {
+					best, high = i, score
+				}
+			}
+			if best >= 0 {
+				shift(b, best, p.scores[b*p.k]-high)
+			}
+			waiting = append(waiting, b)
 		}
 	}
-	return mean
 }

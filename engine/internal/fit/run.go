@@ -58,7 +58,7 @@ func newRun(p Problem, device Device, o Options) *run {
 		o.Now = time.Now
 	}
 	if o.Parallel == nil {
-		o.Parallel = func(n int, work func(first, end int)) { work(0, n) }
+		o.Parallel = alone
 	}
 	if o.Every == 0 {
 		o.Every = 20 * time.Second
@@ -73,7 +73,7 @@ func newRun(p Problem, device Device, o Options) *run {
 		r.dependence = expectedDependence
 	}
 	r.forecast = newForecast(r.dependence, 1)
-	r.sampler.tick = r.tick
+	r.sampler.tick, r.sampler.parallel = r.tick, o.Parallel
 	return r
 }
 

@@ -1,6 +1,10 @@
 package fit
 
-import "brenier/engine/internal/sgd"
+import (
+	"slices"
+
+	"brenier/engine/internal/sgd"
+)
 
 // The seed's streams. None of them is the noise of the same seed that a model's user sees.
 const (
@@ -29,8 +33,10 @@ type sampler struct {
 	device    Device
 	rotated   RotatedDrawer // nil: every draw is independent
 	counter   Counter       // nil: draws are counted here
+	summer    Summer        // nil: samples are summed here
 	descender sgd.Descender // nil: steps are taken here
 	tick      func() error  // called after every batch
+	parallel  Parallel
 	seed      uint64
 	d         int
 	batch     int // draws of a call at most
@@ -47,12 +53,13 @@ type sampler struct {
 func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 	batch := BatchFor(n, p.Dim)
 	s := &sampler{
-		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil },
+		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: alone,
 		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
 	}
 	if s.counter, _ = device.(Counter); s.counter != nil {
 		s.descender, _ = device.(sgd.Descender)
 	}
+	s.summer, _ = device.(Summer)
 	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
 	}
@@ -65,6 +72,8 @@ type drawn struct {
 	cells  []int64   // [n,k], best first
 	scores []float64 // [n,k]
 	x      []float32 // [n,d], or nil
+
+	along, squares []float64 // <x, mean of the points> and |x|^2 [n], of samples that are summed by cell
 }
 
 // draw makes the next draws of a stream: n of them, or fewer where the batch or their group ends.
@@ -141,17 +150,22 @@ func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, err
 	if x {
 		b.x = s.x[:n*s.d]
 	}
+	return b, s.drawInto(b, stream, first, k)
+}
+
+// drawInto makes draws of a stream, which lie in one batch and one group, from draw `first` on.
+func (s *sampler) drawInto(b drawn, stream int, first uint64, k int) error {
 	draw := s.device.Draw
 	if s.rotated != nil {
 		draw = s.rotated.DrawRotated
 	}
-	if err := draw(n, streamSeed(s.seed, uint64(stream)), first, k, b.cells, b.scores, b.x); err != nil {
-		return drawn{}, err
+	if err := draw(b.n, streamSeed(s.seed, uint64(stream)), first, k, b.cells, b.scores, b.x); err != nil {
+		return err
 	}
 	if stream == curvatureStream {
-		s.evaluated += uint64(n)
+		s.evaluated += uint64(b.n)
 	}
-	return b, s.tick()
+	return s.tick()
 }
 
 // total is how many draws have been made for all streams.
@@ -168,25 +182,31 @@ func (s *sampler) align(stream int) {
 
 // test adds fresh samples to a tally until it has n of them, and to the end of the last group.
 func (s *sampler) test(t *tally, n uint64) error {
-	return s.testEach(t, n, false, func(drawn) {})
+	draw := func(left int) (drawn, error) { return s.draw(testStream, left, 1, false) }
+	return s.testEach(t, n, draw, func(b drawn) {
+		for _, score := range b.scores {
+			t.scores += score
+		}
+	})
 }
 
-// testEach does the same and hands every batch on.
-func (s *sampler) testEach(t *tally, n uint64, x bool, visit func(drawn)) error {
+// testEach does the same with the draws of a function, which makes the next ones of those that are left,
+// and hands every batch on.
+func (s *sampler) testEach(t *tally, n uint64, draw func(left int) (drawn, error), visit func(drawn)) error {
 	if t.samples == 0 {
 		s.align(testStream)
-		t.group = s.group
+		t.group, t.parallel = s.group, s.parallel
 	}
 	n = (n + uint64(s.group) - 1) / uint64(s.group) * uint64(s.group)
+	if s.group > 1 {
+		t.cells = slices.Grow(t.cells, int(n)-len(t.cells))
+	}
 	for t.samples < n {
-		b, err := s.draw(testStream, int(min(n-t.samples, uint64(s.batch))), 1, x)
+		b, err := draw(int(n - t.samples))
 		if err != nil {
 			return err
 		}
 		t.add(b.cells)
-		for _, score := range b.scores {
-			t.scores += score
-		}
 		visit(b)
 	}
 	return nil

@@ -1,6 +1,9 @@
 package fit
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // tally counts the samples of a test by cell; a duplicate's count for its owner.
 //
@@ -13,26 +16,34 @@ import "math"
 // the U-statistic of order two with the kernel f(g,g') = <w_g,w_g'> over G groups. Independent
 // samples are groups of one.
 type tally struct {
-	target  *target
-	group   int     // P
-	counts  []int64 // [N]
-	samples uint64
-	scores  float64 // sum of the best scores
-	cells   []int32 // of every sample, in order; only where group > 1
-	latest  []int32 // of the samples added last
+	target   *target
+	group    int // P
+	parallel Parallel
+	counts   []int64 // [N]
+	samples  uint64
+	scores   float64 // sum of the best scores; of trials
+	cells    []int32 // of every sample, in order; only where group > 1
+	latest   []int32 // of the samples added last
 
 	known   moments // of the first knownAt samples
 	knownAt uint64
+	groups  []groupSums // of the groups that moments have been asked of
 }
 
-func newTally(t *target) *tally { return &tally{target: t, group: 1, counts: make([]int64, t.n)} }
+func newTally(t *target) *tally {
+	return &tally{target: t, group: 1, parallel: alone, counts: make([]int64, t.n)}
+}
 
 func (t *tally) add(cells []int64) {
-	t.latest = t.latest[:0]
-	for _, c := range cells {
-		owner := t.target.owner[c]
-		t.counts[owner]++
-		t.latest = append(t.latest, int32(owner))
+	t.latest = slices.Grow(t.latest[:0], len(cells))[:len(cells)]
+	latest, counts, owners := t.latest, t.counts, t.target.owner
+	merged := t.target.cells < t.target.n
+	for i, c := range cells {
+		if merged {
+			c = int64(owners[c])
+		}
+		counts[c]++
+		latest[i] = int32(c)
 	}
 	if t.group > 1 {
 		t.cells = append(t.cells, t.latest...)
@@ -75,51 +86,50 @@ func (t *tally) measure() moments {
 // strides is to how many groups before it a group is compared for the variance of the kernel.
 const strides = 8
 
+// groupSums are what a group has to do with itself and with those before it, times P^2: no group that
+// comes later changes them.
+type groupSums struct {
+	own        float64 // |w_g|^2
+	pairs      float64 // sum of f(g,g') over the groups at most `strides` before it
+	pairSquare float64 // sum of f(g,g')^2
+}
+
 // groupMoments estimates the moments where groups are more than one sample. The variance z2 is that
 // of f over pairs of groups at most `strides` apart, and z1 is the variance over g of
 // a_g = sum_{g' != g} f(g,g')/(G-1) less what the other groups add to it, (z2 - 2 z1)/(G-1).
 func (t *tally) groupMoments() moments {
 	p := t.group
 	groups := len(t.cells) / p
-	counts := make([]int32, t.target.n) // of the group
 	nu := t.target.mass
 	scale := 1 / float64(p) / float64(p)
 	total := 0.0 // |sum_g w_g|^2
 	spread := 0.0
+	relative := make([]float64, t.target.n) // sum_g c_g/nu
 	for i, c := range t.counts {
 		if nu[i] > 0 {
 			v := float64(c)
-			total += float64(v*v) / nu[i]
-			spread += v / nu[i]
+			relative[i] = v / nu[i]
+			total += float64(v * relative[i])
+			spread += relative[i]
 		}
 	}
-	own, pairs, pairSum, pairSquare := 0.0, 0, 0.0, 0.0
 	a := make([]float64, groups)
-	for g := range groups {
-		cells := t.cells[g*p : (g+1)*p]
-		for _, c := range cells {
-			counts[c]++
-		}
-		square, with := 0.0, 0.0
-		for _, c := range cells {
-			square += float64(counts[c]) / nu[c]
-			with += float64(t.counts[c]) / nu[c]
-		}
-		own += square
-		a[g] = float64((with-square)*scale) / float64(groups-1)
-		for before := max(0, g-strides); before < g; before++ {
-			f := 0.0
-			for _, c := range t.cells[before*p : (before+1)*p] {
-				f += float64(counts[c]) / nu[c]
+	t.sumGroups(groups)
+	t.parallel(groups, func(first, end int) {
+		for g := first; g < end; g++ {
+			with := 0.0
+			for _, c := range t.cells[g*p : (g+1)*p] {
+				with += relative[c]
 			}
-			f *= scale
-			pairs++
-			pairSum += f
-			pairSquare += float64(f * f)
+			a[g] = float64((with-t.groups[g].own)*scale) / float64(groups-1)
 		}
-		for _, c := range cells {
-			counts[c] = 0
-		}
+	})
+	own, pairs, pairSum, pairSquare := 0.0, 0, 0.0, 0.0
+	for g, s := range t.groups[:groups] {
+		own += s.own
+		pairs += min(g, strides)
+		pairSum += float64(s.pairs * scale)
+		pairSquare += float64(float64(s.pairSquare*scale) * scale)
 	}
 	m := moments{groups: float64(groups), mean: float64((total-own)*scale) / (float64(groups) * float64(groups-1))}
 	pairMean := pairSum / float64(pairs)
@@ -140,6 +150,42 @@ func (t *tally) groupMoments() moments {
 		m.dependence = 1
 	}
 	return m
+}
+
+// sumGroups makes the sums of the first groups that have none yet.
+func (t *tally) sumGroups(groups int) {
+	p, nu, done := t.group, t.target.mass, len(t.groups)
+	if groups <= done {
+		return
+	}
+	t.groups = append(t.groups, make([]groupSums, groups-done)...)
+	t.parallel(groups-done, func(first, end int) {
+		counts := make([]int32, t.target.n) // of the group
+		for g := done + first; g < done+end; g++ {
+			cells := t.cells[g*p : (g+1)*p]
+			for _, c := range cells {
+				counts[c]++
+			}
+			with := func(cells []int32) (sum float64) {
+				for _, c := range cells {
+					if n := counts[c]; n > 0 { // few are
+						sum += float64(n) / nu[c]
+					}
+				}
+				return sum
+			}
+			sums := &t.groups[g]
+			sums.own = with(cells)
+			for before := max(0, g-strides); before < g; before++ {
+				f := with(t.cells[before*p : (before+1)*p])
+				sums.pairs += f
+				sums.pairSquare += float64(f * f)
+			}
+			for _, c := range cells {
+				counts[c] = 0
+			}
+		}
+	})
 }
 
 // chiSquared estimates sum_i (m_i - nu_i)^2 / nu_i without bias.
@@ -190,9 +236,13 @@ func (t *tally) empty() int {
 // emptyExpected is the number of cells that as many samples would miss if every mass were exact.
 func (t *tally) emptyExpected() float64 {
 	sum, worth := 0.0, t.worth()
+	mass, missed := math.NaN(), 0.0 // of the latest mass, for masses are mostly equal
 	for _, nu := range t.target.mass {
 		if nu > 0 {
-			sum += math.Exp(float64(worth * math.Log1p(-min(nu, 1))))
+			if nu != mass {
+				mass, missed = nu, math.Exp(float64(worth*math.Log1p(-min(nu, 1))))
+			}
+			sum += missed
 		}
 	}
 	return sum

@@ -58,8 +58,8 @@ type Map struct {
 	Reach  float64 // at least the largest |h_i|
 }
 
-// MaxRadius is more than the norm of any draw: of 32-bit words, a normal's square is at most 41 and
-// what two degrees add to the norm's at most 2 ln 2^33 = 46.
+// MaxRadius is more than the norm of any gaussian draw of dimension d, dense ones too: of 32-bit words, a
+// normal's square is at most 41 and what two degrees add to the norm's at most 2 ln 2^33 = 46.
 func MaxRadius(d int) float64 { return math.Sqrt(46 * float64(d+1)) }
 
 // Rotatable reports whether no product of a draw with a point overflows float32.

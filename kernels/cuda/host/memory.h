@@ -33,6 +33,10 @@ inline uint32_t atomic_add(uint32_t *at, uint32_t v) {
 	host::before_atomic(at, sizeof *at);
 	return __atomic_fetch_add(at, v, __ATOMIC_RELAXED);
 }
+inline unsigned long long atomic_add(unsigned long long *at, unsigned long long v) {
+	host::before_atomic(at, sizeof *at);
+	return __atomic_fetch_add(at, v, __ATOMIC_RELAXED);
+}
 inline uint32_t atomic_or(uint32_t *at, uint32_t v) {
 	host::before_atomic(at, sizeof *at);
 	return __atomic_fetch_or(at, v, __ATOMIC_RELAXED);

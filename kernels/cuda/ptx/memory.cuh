@@ -28,6 +28,9 @@ __device__ inline uint32_t atomic_add(uint32_t *at, uint32_t v) { return atomicA
 __device__ inline uint32_t atomic_max(uint32_t *at, uint32_t v) { return atomicMax(at, v); }
 __device__ inline uint32_t atomic_or(uint32_t *at, uint32_t v) { return atomicOr(at, v); }
 __device__ inline uint32_t atomic_exchange(uint32_t *at, uint32_t v) { return atomicExch(at, v); }
+__device__ inline unsigned long long atomic_add(unsigned long long *at, unsigned long long v) {
+	return atomicAdd(at, v);
+}
 __device__ inline unsigned long long atomic_max(unsigned long long *at, unsigned long long v) {
 	return atomicMax(at, v);
 }

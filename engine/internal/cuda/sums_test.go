@@ -1,0 +1,149 @@
+//go:build cuda
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"brenier/engine/internal/backend"
+	"brenier/engine/internal/fault"
+	"brenier/engine/internal/rotated"
+	"brenier/kernels/cpu"
+)
+
+// What is told of draws and added up is of the draws that the host would have got, in any pieces and
+// however many are ahead: the bits of its own products and sums.
+func TestSums_same_bits_as_the_host(t *testing.T) {
+	b := openTestBackend(t, nil)
+	const group, exponent, seed = 48, 25, 5
+	for _, size := range []struct {
+		N, d, batch int
+		rotated     bool
+	}{{1, 1, 1, false}, {30, 3, 33, false}, {50, 20, 70, false}, {3, 17, 48, true}, {200, 64, 31, true}, {90, 130, 48, true}} {
+		t.Run(fmt.Sprintf("N=%d/d=%d/rotated=%v", size.N, size.d, size.rotated), func(t *testing.T) {
+			c := randomMap(size.N, size.d, 0)
+			shape := rotated.Shape{Axes: 16, Group: group}
+			if !size.rotated {
+				shape = rotated.Shape{}
+			}
+			w := newWorkspace(t, c.onGPU(t, b, shape, false).m, size.batch, 1).(*workspace)
+			m := make([]float64, size.d)
+			for k := range m {
+				m[k] = 1 / float64(3+k)
+			}
+			var calls [][2]int // first, n
+			for first := 7; len(calls) < 7; {
+				n := size.batch
+				if size.rotated {
+					n = min(n, group-first%group)
+				}
+				calls = append(calls, [2]int{first, n})
+				first += n
+			}
+			wantSums := make([]int64, size.N*size.d)
+			var want []madeDraws
+			var along, squares [][]float64
+			for _, call := range calls {
+				first, n := uint64(call[0]), call[1]
+				made := madeDraws{make([]int64, n), make([]float64, n), make([]float32, n*size.d)}
+				var err error
+				if size.rotated {
+					err = w.DrawRotated(n, seed, first, 1, made.cells, made.scores, made.x)
+				} else if err = w.Draw(n, 1, seed, first, made.x); err == nil {
+					err = w.GetCells(n, 1, made.cells, made.scores)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				a, s, cells := make([]float64, n), make([]float64, n), make([]int32, n)
+				for i, cell := range made.cells {
+					cells[i] = int32(cell)
+				}
+				cpu.RowProducts(cpu.Best(), made.x, m, a, s)
+				cpu.RowSums(cpu.Best(), made.x, cells, size.d, 0, size.N, exponent, wantSums)
+				want, along, squares = append(want, made), append(along, a), append(squares, s)
+			}
+
+			sums, err := w.NewSums(m, exponent, size.batch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sums.Close()
+			ahead := 0
+			for i := range calls {
+				for ; ahead < min(len(calls), i+sums.Ahead()); ahead++ {
+					if err := sums.Draw(calls[ahead][1], seed, uint64(calls[ahead][0]), size.rotated); err != nil {
+						t.Fatal(err)
+					}
+				}
+				n := calls[i][1]
+				cells, scores, a, s := make([]int64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+				if err := sums.Take(cells, scores, a, s); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(cells, want[i].cells) || !sameBits(scores, want[i].scores) || !sameBits(a, along[i]) || !sameBits(s, squares[i]) {
+					t.Errorf("draws %d are told otherwise", i)
+				}
+			}
+			got := make([]int64, len(wantSums))
+			if err := sums.Total(got); err != nil || !slices.Equal(got, wantSums) {
+				t.Errorf("other sums: %v", err)
+			}
+		})
+	}
+}
+
+// What cannot be is said, and sums for which there is no room cost nothing.
+func TestSums_refuse(t *testing.T) {
+	b := openTestBackend(t, nil)
+	const d, most = 20, 8
+	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, false)
+	used, budget := b.v.used, b.v.budget
+	b.v.budget = used + 8*50*d
+	if _, err := w.NewSums(make([]float64, d), 20, most); !errors.Is(err, fault.ErrOutOfMemory) || b.v.used != used {
+		t.Errorf("without room: %v, and %d bytes are used", err, b.v.used-used)
+	}
+	b.v.budget = budget
+	sums, err := w.NewSums(make([]float64, d), 20, most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	take := func(n int) error {
+		values := make([]float64, n)
+		return sums.Take(make([]int64, n), values, values, values)
+	}
+	if err := take(1); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("a draw that was not made: %v", err)
+	}
+	if err := sums.Draw(most+1, 1, 0, false); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("too many at once: %v", err)
+	}
+	if err := sums.Draw(4, 1, 22, true); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("across the border of a group: %v", err)
+	}
+	for range sums.Ahead() {
+		if err := sums.Draw(4, 1, 0, true); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sums.Draw(4, 1, 0, true); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("too far ahead: %v", err)
+	}
+	if err := take(3); !errors.Is(err, fault.ErrInvalidArgument) {
+		t.Errorf("3 of 4 draws: %v", err)
+	}
+	if err := sums.Close(); err != nil { // with all of them on their way
+		t.Error(err)
+	}
+	if w.rotated != nil {
+		used += b.v.sizes[w.rotated.base]
+	}
+	if b.v.used != used {
+		t.Errorf("%d bytes are left", b.v.used-used)
+	}
+}
+
+var _ backend.Summer = (*workspace)(nil)
