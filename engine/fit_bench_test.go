@@ -69,6 +69,28 @@ func (w *watched) Count(n int, seed, first uint64, rotated bool) error {
 
 func (w *watched) TakeCounts(counts []int32) error { return w.Device.(fit.Counter).TakeCounts(counts) }
 
+func (w *watched) NewSums(m []float64, exponent, most int) (fit.Sums, error) {
+	if w.again != nil { // which is to have the samples
+		return nil, nil
+	}
+	sums, err := w.Device.(fit.Summer).NewSums(m, exponent, most)
+	if err != nil || sums == nil {
+		return nil, err
+	}
+	return watchedSums{sums, w}, nil
+}
+
+// watchedSums are the sums of a watched device.
+type watchedSums struct {
+	fit.Sums
+	w *watched
+}
+
+func (s watchedSums) Draw(n int, seed, first uint64, rotated bool) error {
+	s.w.draws += n
+	return s.Sums.Draw(n, seed, first, rotated)
+}
+
 // locate locates the samples of a draw once more: x, or those of the workspace where it is nil.
 func (w *watched) locate(n, k int, x []float32) error {
 	begun := now()

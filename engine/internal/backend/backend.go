@@ -175,8 +175,8 @@ type Summer interface {
 	NewSums(m []float64, exponent, most int) (Sums, error)
 }
 
-// Sums are of draws by their best cells. Until Close, which is before that of the workspace, the workspace
-// does nothing else.
+// Sums are of draws by their best cells. Their workspace does nothing else while one is on its way, and is
+// closed after them.
 type Sums interface {
 	// Ahead is how many calls of Draw may come before the first Take.
 	Ahead() int

@@ -81,3 +81,20 @@ func TestSums(t *testing.T) {
 		}
 	}
 }
+
+// A certificate that fails in the end has drawn its plan for nothing where a device sums; the next one's is
+// the same as elsewhere.
+func TestSums_certificate_that_fails(t *testing.T) {
+	const n = 30
+	p := Problem{Points: randomPoints(n, 3), Dim: 3}
+	given := solve(t, p, Options{Tolerance: 0.1, SamplesMax: 10_000})
+	device := &summing{Device: newNaive(p, 2), d: 3, cells: n, room: true}
+	r := newRun(p, device, Options{Tolerance: given.Report.ChiSquared}) // too near to tell
+	result, err := r.certify(given.Heights, true)
+	if err != nil || result != nil || device.begun != 1 || device.ended != 1 {
+		t.Fatalf("%v, %v, %d sums were begun and %d ended", result, err, device.begun, device.ended)
+	}
+	if drawn, tested := r.sampler.next[anglesStream], r.sampler.next[testStream]; drawn != 0 || tested < r.certificateSamples() {
+		t.Errorf("%d samples of the plan are gone, %d were tested", drawn, tested)
+	}
+}

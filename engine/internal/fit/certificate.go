@@ -2,6 +2,7 @@ package fit
 
 import (
 	"math"
+	"sync"
 
 	kernels "brenier/kernels/cpu"
 )
@@ -80,14 +81,12 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		return nil, err
 	}
 	t, s := r.target, r.sampler
-	d, deviation := t.problem.Dim, t.problem.deviation()
 	tally := newTally(t)
 	block := s.group
 	if block == 1 {
 		block = 256
 	}
-	meanSquare := float64(float64(d) * float64(deviation*deviation))
-	u := &meanOf{block: block, square: meanSquare}
+	u := &meanOf{block: block, square: t.problem.meanSquare()}
 	centres, err := newCentres(t, s, r.options.Parallel)
 	if err != nil {
 		return nil, err
@@ -112,6 +111,16 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, r.liftEmpty(tally, heights)
 		}
 	}
+	anglesFrom := s.next[anglesStream]
+	var planned func() planMeasures
+	if centres.onDevice != nil { // there is time for the plan while the device draws
+		plan, err := s.plan(t)
+		if err != nil {
+			return nil, err
+		}
+		planned = r.measureMeanwhile(plan, heights, block)
+		defer planned() // after a failure
+	}
 	var chi, sd float64
 	within := false
 	for look := 1; ; look++ {
@@ -129,15 +138,19 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	met := within && !tally.missesTooMany()
 	if mayGoOn && !met {
+		s.next[anglesStream] = anglesFrom // another certificate has the same plan on every device
 		r.observe(tally)
 		return nil, r.liftEmpty(tally, heights)
 	}
 	if err := centres.total(); err != nil {
 		return nil, err
 	}
-	plan, err := s.plan(t)
-	if err != nil {
-		return nil, err
+	if planned == nil {
+		plan, err := s.plan(t)
+		if err != nil {
+			return nil, err
+		}
+		planned = func() planMeasures { return r.measurePlan(plan, heights, block) }
 	}
 	r.unhit = r.unhit[:0]
 	for i, nu := range t.mass {
@@ -155,14 +168,15 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	report.TotalVariation, report.TotalVariationFloor = tally.totalVariation()
 	report.LargestError, report.LargestErrorFloor, report.LargestErrorCertain = tally.largestError(risk)
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
-	r.together( // each on one thread for the most part
-		func() { r.bounds(&report, wide(heights), u, plan) },
-		func() {
-			cosines := plan.cosines(r.options.Parallel)
-			result.Cosines, report.AngleError = angleTable(cosines, plan.samples(), r.options.Parallel)
-		},
+	var plan planMeasures
+	fixed := 0.0
+	r.together(
+		func() { plan = planned() },
+		func() { fixed = r.bounds(&report, wide(heights), u) },
 		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
 	)
+	report.W2Upper, report.W2UpperError = fixed-float64(2*plan.score), 2*plan.scoreError
+	result.Cosines, report.AngleError = plan.cosines, plan.angleError
 	report.Seconds = r.seconds()
 	result.Report = report
 	r.chiSquared, r.empty, r.energy = chi, report.Empty, report.Energy
@@ -178,14 +192,51 @@ func (r *run) together(things ...func()) {
 	})
 }
 
-// bounds are the energy and both bounds of W2^2. For any heights
+// planMeasures are what a certificate has of its plan.
+type planMeasures struct {
+	score, scoreError float64   // mean of the scores once it is mended, less <x, mean>, and one standard error
+	cosines           []float64 // table of the angles
+	angleError        float64
+}
+
+func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures) {
+	d := r.target.problem.Dim
+	r.together( // each on one thread for the most part
+		func() {
+			moved := &meanOf{block: block, square: r.target.problem.meanSquare()}
+			along, square := make([]float64, p.samples()), make([]float64, p.samples())
+			r.options.Parallel(p.samples(), func(first, end int) {
+				kernels.RowProducts(kernels.Best(), p.x[first*d:end*d], r.target.mean, along[first:end], square[first:end])
+			})
+			moved.add(p.rebalance(r.options.Parallel, wide(heights)), along, square)
+			m.score, m.scoreError = moved.estimate()
+		},
+		func() {
+			cosines := p.cosines(r.options.Parallel)
+			m.cosines, m.angleError = angleTable(cosines, p.samples(), r.options.Parallel)
+		},
+	)
+	return m
+}
+
+// measureMeanwhile measures a plan while the caller does other things; who calls what it returns waits.
+func (r *run) measureMeanwhile(p *plan, heights []float32, block int) func() planMeasures {
+	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(p, heights, block) })
+	go func() {
+		defer func() { _ = recover() }() // who waits gets it too
+		measures()
+	}()
+	return measures
+}
+
+// bounds are the energy and the lower bound of W2^2. For any heights
 //
 //	W2^2 >= E|x|^2 + sum_i nu_i |y_i|^2 - 2 E(h)
 //
-// (weak duality), and the cost of the plan is that with the scores of the plan in place of the best
-// ones. All with the points less their mean, for which both sides of W2^2 = W2^2(centred) + |mean|^2
-// are smaller.
-func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
+// (weak duality), and the cost of the plan, the upper bound, is that with the scores of the plan in place
+// of the best ones: `fixed` is all but their mean. All with the points less their mean, for which both
+// sides of W2^2 = W2^2(centred) + |mean|^2 are smaller.
+func (r *run) bounds(report *Report, h []float64, u *meanOf) (fixed float64) {
 	t := r.target
 	centred, heights, mean := 0.0, 0.0, 0.0
 	for i, nu := range t.mass {
@@ -200,17 +251,9 @@ func (r *run) bounds(report *Report, h []float64, u *meanOf, p *plan) {
 	}
 	best, sd := u.estimate()
 	report.Energy, report.EnergyError = best-heights, sd
-	fixed := u.square + centred + mean + float64(2*heights)
+	fixed = u.square + centred + mean + float64(2*heights)
 	report.W2Lower, report.W2LowerError = fixed-float64(2*best), 2*sd
-	moved := &meanOf{block: u.block, square: u.square}
-	along, square := make([]float64, p.samples()), make([]float64, p.samples())
-	d := t.problem.Dim
-	r.options.Parallel(p.samples(), func(first, end int) {
-		kernels.RowProducts(kernels.Best(), p.x[first*d:end*d], t.mean, along[first:end], square[first:end])
-	})
-	moved.add(p.rebalance(r.options.Parallel, h), along, square)
-	cost, costError := moved.estimate()
-	report.W2Upper, report.W2UpperError = fixed-float64(2*cost), 2*costError
+	return fixed
 }
 
 // toHalve is as many samples as were used, for chi-squared falls like one over them. Given heights are

@@ -87,7 +87,8 @@ type Summer interface {
 	NewSums(m []float64, exponent, most int) (Sums, error)
 }
 
-// Sums adds samples x up by their best cells. Until Close, no other method of its Device is called.
+// Sums adds samples x up by their best cells. The device's other draws are asked for when none of these is
+// on its way, and its heights stay until Close.
 type Sums interface {
 	// Ahead is how many draws may be on their way.
 	Ahead() int
@@ -180,6 +181,12 @@ func (p Problem) deviation() float64 {
 	return 1
 }
 
+// meanSquare is the mean of |x|^2.
+func (p Problem) meanSquare() float64 {
+	deviation := p.deviation()
+	return float64(float64(p.Dim) * float64(deviation*deviation))
+}
+
 // Options say how long to go on.
 type Options struct {
 	Tolerance  float64 // stop at this chi-squared
@@ -198,7 +205,7 @@ type Options struct {
 
 // Parallel does work on 0 .. n-1, cut into stretches [first,end) for some threads, and returns when all is
 // done. What work writes hangs on the index alone. Where threads draw the samples, they should be
-// these: they spin for a while before others get their processors.
+// these: they spin for a while before others get their processors. Several goroutines may call it at once.
 type Parallel func(n int, work func(first, end int))
 
 // alone is the caller's thread.
