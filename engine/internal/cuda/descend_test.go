@@ -132,7 +132,7 @@ func TestDescent_of_draws(t *testing.T) {
 			}
 			made := func() *workspace {
 				m := randomMap(c.N, c.d, 0)
-				return newWorkspace(t, m.onGPU(t, b, shape, false).m, n, 1).(*workspace)
+				return newWorkspace(t, m.onGPU(t, b, shape, rotatedScreened).m, n, 1).(*workspace)
 			}
 			w, host := made(), made()
 			want := askedDescent(c.N)
@@ -210,7 +210,7 @@ func TestDescent_heights_beyond_float32(t *testing.T) {
 	c := randomMap(N, 20, 0)
 	for _, rotate := range []bool{false, true} {
 		for far, fails := range map[float64]bool{1e30: false, 1e38: rotate, 1e39: true} {
-			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, false).m, n, 1).(*workspace)
+			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, rotatedScreened).m, n, 1).(*workspace)
 			state := askedDescent(N)
 			if err := w.StartDescent(state); err != nil {
 				t.Fatal(err)
@@ -238,7 +238,7 @@ func TestDescent_heights_beyond_float32(t *testing.T) {
 func TestDescent_steps_allocate_nothing(t *testing.T) {
 	const n = 5
 	c := randomMap(50, 20, 0)
-	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{}, false).m, n, 1).(*workspace)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{}, rotatedScreened).m, n, 1).(*workspace)
 	if err := w.StartDescent(askedDescent(50)); err != nil {
 		t.Fatal(err)
 	}

@@ -259,11 +259,11 @@ func (s *drawSums) drawRotated(slot *sumSlot, n int, seed, first uint64) error {
 		scratch := r.scratch
 		return w.do(func() error {
 			for at := 0; at < n; {
-				count := min(n-at, r.stage.piece(scratch, from+at, 1), scratch.x.bytes/(4*w.m.d))
-				if err := r.stage.locate(w.q, scratch, r.base, from+at, count, 1); err != nil {
+				count := min(n-at, r.stage.piece(scratch, from+at), scratch.x.bytes/(4*w.m.d))
+				if err := r.stage.locate(w.q, scratch, r.base, r.at, from+at, count, 1); err != nil {
 					return err
 				}
-				if err := r.stage.draw(w.q, scratch, r.base, from+at, count); err != nil {
+				if err := r.stage.draw(w.q, scratch, r.base, r.at, from+at, count); err != nil {
 					return err
 				}
 				err := s.add(slot, at, count, scratch.x.at(r.base), scratch.cells.at(r.base), scratch.scores.at(r.base))

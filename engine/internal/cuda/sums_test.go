@@ -29,7 +29,7 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 			if !size.rotated {
 				shape = rotated.Shape{}
 			}
-			w := newWorkspace(t, c.onGPU(t, b, shape, false).m, size.batch, 1).(*workspace)
+			w := newWorkspace(t, c.onGPU(t, b, shape, rotatedScreened).m, size.batch, 1).(*workspace)
 			m := make([]float64, size.d)
 			for k := range m {
 				m[k] = 1 / float64(3+k)
@@ -100,7 +100,7 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 func TestSums_refuse(t *testing.T) {
 	b := openTestBackend(t, nil)
 	const d, most = 20, 8
-	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, false)
+	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
 	used, budget := b.v.used, b.v.budget
 	b.v.budget = used + 8*50*d
 	if _, err := w.NewSums(make([]float64, d), 20, most); !errors.Is(err, fault.ErrOutOfMemory) || b.v.used != used {
