@@ -72,17 +72,17 @@ typedef struct {
 // |v| to at most 2^14, so that scores near a draw's best are positive. Of a unit without a positive score
 // some other is left.
 //
-// Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
+// There are fewer than 2^31 tiles times choices. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
 // for levels, and, but where it is wide, d rows of z16, each with SCREEN_PAD bytes more. Plain: a warp
 // for each choice and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
-#define BRENIER_ROTATED_SCREEN_THREADS 384
+#define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
 #define BRENIER_ROTATED_SCREEN_PAD 32
 #define BRENIER_ROTATED_SCREEN_CHOICES 2  // that a warp scores side by side
 #define BRENIER_ROTATED_PLAIN_THREADS 128
-#define BRENIER_ROTATED_FINISH_THREADS 512
-#define BRENIER_ROTATED_FINISH_DRAWS 32
+#define BRENIER_ROTATED_FINISH_THREADS 256
+#define BRENIER_ROTATED_FINISH_DRAWS 16
 typedef struct {
 	BRENIER_ADDRESS(const float) z;           // [tiles][d][C]
 	BRENIER_ADDRESS(const uint16_t) z16;      // [tiles][d][C]

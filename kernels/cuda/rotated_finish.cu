@@ -17,9 +17,10 @@ enum {
 	THREADS = BRENIER_ROTATED_FINISH_THREADS,
 	WARPS = THREADS / 32,
 	DRAWS = BRENIER_ROTATED_FINISH_DRAWS,
-	LISTED = 24  // units of a draw that have room; more, which are rare, are looked for again
+	PARTS = THREADS / DRAWS,  // that share out the units, a thread of each for a draw
+	LISTED = 24               // units of a draw that have room; more, which are rare, are looked for again
 };
-static_assert(DRAWS == 32 && WARPS >= BRENIER_ROTATED_K, "a lane a draw; units in as many parts as cells are asked for");
+static_assert(PARTS >= BRENIER_ROTATED_K, "units in as many parts as cells are asked for");
 
 // The sums over a half of v, and of the axes, for four cells, z at the first of them.
 __device__ __forceinline__ void sum_half(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[4]) {
@@ -77,36 +78,36 @@ __device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, S
 	if (precedes(found, best)) best = found;
 }
 
-// What maxima a thread has of its units, WARPS apart, some at a time: f takes a unit and its maximum.
+// The maxima of a thread's units, PARTS apart, some at a time: f takes a unit and its maximum.
 template <class F>
 __device__ __forceinline__ void each_maximum(const float *maxima, int64_t columns, int units, F f) {
 	enum { AT_ONCE = 8 };
 #pragma unroll 1
-	for (int first = threadIdx.x / 32; first < units; first += AT_ONCE * WARPS) {
+	for (int first = threadIdx.x / DRAWS; first < units; first += AT_ONCE * PARTS) {
 		float values[AT_ONCE];
 #pragma unroll
 		for (int i = 0; i < AT_ONCE; i++) {
-			const int unit = first + i * WARPS;
+			const int unit = first + i * PARTS;
 			values[i] = unit < units ? maxima[unit * columns] : minus_infinity();
 		}
 #pragma unroll
-		for (int i = 0; i < AT_ONCE; i++) f(first + i * WARPS, values[i]);
+		for (int i = 0; i < AT_ONCE; i++) f(first + i * PARTS, values[i]);
 	}
 }
 
-// The k-th largest of WARPS numbers, values [WARPS][DRAWS] at this lane.
+// The k-th largest of PARTS numbers, values [PARTS][DRAWS] at this draw.
 __device__ __forceinline__ float kth_largest(const float *values, int k) {
 	float found = minus_infinity();
 	if (k == 1) {
 #pragma unroll
-		for (int i = 0; i < WARPS; i++) found = fmaxf(found, values[i * DRAWS]);
+		for (int i = 0; i < PARTS; i++) found = fmaxf(found, values[i * DRAWS]);
 		return found;
 	}
 #pragma unroll 1
-	for (int i = 0; i < WARPS; i++) {
+	for (int i = 0; i < PARTS; i++) {
 		const float at = values[i * DRAWS];
 		int before = 0;
-		for (int j = 0; j < WARPS; j++) before += values[j * DRAWS] > at || (values[j * DRAWS] == at && j < i);
+		for (int j = 0; j < PARTS; j++) before += values[j * DRAWS] > at || (values[j * DRAWS] == at && j < i);
 		if (before == k - 1) found = at;
 	}
 	return found;
@@ -115,36 +116,38 @@ __device__ __forceinline__ float kth_largest(const float *values, int k) {
 }  // namespace
 }  // namespace rotated
 
-BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENIER_ROTATED_FINISH_THREADS, 2) {
+BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENIER_ROTATED_FINISH_THREADS, 3) {
 	using namespace rotated;
-	__shared__ float tops[WARPS][DRAWS];
+	__shared__ float tops[PARTS][DRAWS];
 	__shared__ float cuts[DRAWS];
 	__shared__ uint32_t count[DRAWS];
 	__shared__ int32_t list[DRAWS][LISTED];
 	launch_dependents();
 	wait_for_prerequisites();
-	const int lane = (int)lane_id(), warp = threadIdx.x / 32;
-	const int draw = min((int)blockIdx.x * DRAWS + lane, p.draws - 1), row = p.skip + draw;
+	const int own = threadIdx.x % DRAWS, part = threadIdx.x / DRAWS;
+	const int row = p.skip + min((int)blockIdx.x * DRAWS + own, p.draws - 1);
 	const int units = p.tiles * p.units;
 	const int64_t columns = (int64_t)p.choices * CHOICE;
 	const float *const maxima = p.maxima + row;
 
+	const float bound = screen_bound(p, p.v + (int64_t)(row / FAMILY) * S);
 	float high = minus_infinity();
 	each_maximum(maxima, columns, units, [&](int, float value) { high = fmaxf(high, value); });
-	tops[warp][lane] = high;
-	if (warp == 0) count[lane] = 0;
+	tops[part][own] = high;
+	if (part == 0) count[own] = 0;
 	sync_threads();
-	const float t = kth_largest(&tops[0][lane], p.k);
+	const float t = kth_largest(&tops[0][own], p.k);
 	// Where fewer than k units have a score that matters nothing is ruled out.
-	const float cut = t > 0 ? t - 2.0f * screen_bound(p, p.v + (int64_t)(row / FAMILY) * S) : minus_infinity();
-	if (warp == 0) cuts[lane] = cut;
+	const float cut = t > 0 ? t - 2.0f * bound : minus_infinity();
+	if (part == 0) cuts[own] = cut;
 	each_maximum(maxima, columns, units, [&](int unit, float value) {
 		if (unit >= units || !(value >= cut)) return;
-		const uint32_t at = atomic_add(&count[lane], 1u);
-		if (at < LISTED) list[lane][at] = unit;
+		const uint32_t at = atomic_add(&count[own], 1u);
+		if (at < LISTED) list[own][at] = unit;
 	});
 	sync_threads();
 
+	const int lane = (int)lane_id(), warp = threadIdx.x / 32;
 #pragma unroll 1
 	for (int i = warp; i < DRAWS && (int)blockIdx.x * DRAWS + i < p.draws; i += WARPS) {
 		const int of = p.skip + blockIdx.x * DRAWS + i;

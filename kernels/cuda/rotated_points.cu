@@ -1,6 +1,6 @@
 // The points in the axes of a frame: z_ia = <q_a, y_i>, a float32 fma chain over dimensions 0 .. d-1
 // that starts at zero. A matrix product with that order: a block makes a unit of 128 cells for 64 axes, 8
-// by 8 in the registers of each thread, from 16 dimensions in shared memory at a time; the next 16 are on
+// by 8 in the registers of each thread, from 8 dimensions in shared memory at a time; the next 8 are on
 // their way meanwhile.
 #include "rotated.h"
 
@@ -16,11 +16,11 @@ enum {
 	THREADS = BRENIER_ROTATED_POINTS_THREADS,
 	CELLS = BRENIER_ROTATED_UNIT,
 	AXES = BRENIER_ROTATED_POINTS_AXES,
-	DIMS = 16,
+	DIMS = 8,
 	ACROSS = CELLS / 8,        // threads beside one another
 	ROWS = 4 * THREADS / DIMS  // that all threads bring at a time, four dimensions each
 };
-static_assert(ACROSS * AXES / 8 == THREADS && CELLS == 4 * ROWS && AXES == 2 * ROWS, "the threads' parts cover the tile");
+static_assert(ACROSS * AXES / 8 == THREADS && CELLS == 2 * ROWS && AXES == ROWS, "the threads' parts cover the tile");
 
 // The odd four columns keep transposed writes apart.
 struct Tile {
@@ -39,7 +39,7 @@ __device__ __forceinline__ float float_power_of_two(int e) { return float_value(
 
 }  // namespace
 
-BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 3) {
+BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREADS, 4) {
 	__shared__ __align__(16) Tile tile;
 	launch_dependents();
 	wait_for_prerequisites();
@@ -48,12 +48,11 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	const int column = threadIdx.x % ACROSS, row = threadIdx.x / ACROSS;
 	const int dim = threadIdx.x % (DIMS / 4) * 4, from = threadIdx.x / (DIMS / 4);  // what this thread brings
 
-	float4 ys[4], qs[2];
+	float4 ys[2], qs;
 	const auto bring = [&](int k) {
 #pragma unroll
-		for (int h = 0; h < 4; h++) ys[h] = four_of(p.points + (int64_t)min(first_cell + from + h * ROWS, p.N - 1) * d, k + dim, d);
-#pragma unroll
-		for (int h = 0; h < 2; h++) qs[h] = four_of(p.frame + (int64_t)min(first_axis + from + h * ROWS, d - 1) * d, k + dim, d);
+		for (int h = 0; h < 2; h++) ys[h] = four_of(p.points + (int64_t)min(first_cell + from + h * ROWS, p.N - 1) * d, k + dim, d);
+		qs = four_of(p.frame + (int64_t)min(first_axis + from, d - 1) * d, k + dim, d);
 	};
 
 	float sums[8][8];
@@ -66,20 +65,17 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 #pragma unroll 1
 	for (int k = 0; k < d; k += DIMS) {
 #pragma unroll
-		for (int h = 0; h < 4; h++) {
+		for (int h = 0; h < 2; h++) {
 			const float y[4] = {ys[h].x, ys[h].y, ys[h].z, ys[h].w};
 #pragma unroll
 			for (int j = 0; j < 4; j++) tile.points[dim + j][from + h * ROWS] = y[j];
 		}
+		const float own[4] = {qs.x, qs.y, qs.z, qs.w};
 #pragma unroll
-		for (int h = 0; h < 2; h++) {
-			const float q[4] = {qs[h].x, qs[h].y, qs[h].z, qs[h].w};
-#pragma unroll
-			for (int j = 0; j < 4; j++) tile.axes[dim + j][from + h * ROWS] = k + dim + j < d ? q[j] : 0.0f;  // past the last, nothing is added
-		}
+		for (int j = 0; j < 4; j++) tile.axes[dim + j][from] = k + dim + j < d ? own[j] : 0.0f;  // past the last, nothing is added
 		sync_threads();
 		if (k + DIMS < d) bring(k + DIMS);
-#pragma unroll 4
+#pragma unroll
 		for (int i = 0; i < DIMS; i++) {
 			float y[8], q[8];
 #pragma unroll

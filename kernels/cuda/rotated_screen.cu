@@ -81,9 +81,7 @@ __device__ __forceinline__ void score(Choice &c, const uint16_t *z, const float 
 // The highest of a unit, in the lane that the column belongs to (column_of): first among the eight lanes that
 // share columns, which share them out. What a lane gives and keeps is chosen without branches, as compilers
 // would have it, after which a shuffle is slow.
-__device__ __forceinline__ float highest(const Choice &c) {
-	const int lane = (int)lane_id();
-	const bool second = lane & 16, odd = lane & 8;
+__device__ __forceinline__ float highest(const Choice &c, bool second, bool odd) {
 	int pair[2];
 #pragma unroll
 	for (int i = 0; i < 2; i++) {
@@ -111,13 +109,15 @@ __device__ __forceinline__ void screen(const Params &p) {
 	float4 *const levels = (float4 *)dynamic_shared();  // [U][2][4][8]: of two cells, each twice
 	uint16_t *const kept = (uint16_t *)(levels + C / 2);
 	const int sets = (p.choices + CHOICES - 1) / CHOICES;
-	const int64_t all = (int64_t)p.tiles * sets, columns = (int64_t)p.choices * CHOICE;
-	int64_t at = all * blockIdx.x / gridDim.x;
-	const int64_t end = all * (blockIdx.x + 1) / gridDim.x;
-	const int g = (int)lane_id() / 4;
+	const int columns = p.choices * CHOICE;
+	const int64_t all = (int64_t)p.tiles * sets;
+	int at = (int)(all * blockIdx.x / gridDim.x);
+	const int end = (int)(all * (blockIdx.x + 1) / gridDim.x);
+	const int lane = (int)lane_id(), column = column_of(lane);
+	const float4 *const own_levels = levels + lane / 4;
 	while (at < end) {
-		const int tile = (int)(at / sets), first = (int)(at % sets);
-		const int last = (int)min((int64_t)sets, first + (end - at));
+		const int tile = at / sets, first = at - tile * sets;
+		const int last = min(sets, first + (end - at));
 		const uint16_t *z = p.z16 + (int64_t)tile * p.d * C;
 		if (staged) {
 			for (int axis = threadIdx.x / 32; axis < p.d; axis += threads / 32)
@@ -136,8 +136,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 		sync_threads();
 #pragma unroll 1
 		for (int set = first + threadIdx.x / 32; set < last; set += threads / 32) {
-			const int column = column_of((int)lane_id());
-			float *to = p.maxima + (int64_t)tile * p.units * columns + set * CHOICES * CHOICE + column;
+			float *to = p.maxima + (int64_t)(tile * p.units) * columns + set * CHOICES * CHOICE + column;
 			Choice choices[CHOICES];
 #pragma unroll
 			for (int q = 0; q < CHOICES; q++) load(choices[q], p, min(set * CHOICES + q, p.choices - 1), pitch);
@@ -150,7 +149,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 					float level[4][4];
 #pragma unroll
 					for (int r = 0; r < 4; r++) {
-						const float4 four = levels[((unit * 2 + half) * 4 + r) * 8 + g];
+						const float4 four = own_levels[((unit * 2 + half) * 4 + r) * 8];
 						level[r][0] = four.x, level[r][1] = four.y, level[r][2] = four.z, level[r][3] = four.w;
 					}
 #pragma unroll
@@ -158,7 +157,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 				}
 #pragma unroll
 				for (int q = 0; q < CHOICES; q++) {
-					const float most = highest(choices[q]);
+					const float most = highest(choices[q], lane & 16, lane & 8);
 					if (column < CHOICE && set * CHOICES + q < p.choices) to[q * CHOICE] = most;
 				}
 				to += columns;

@@ -62,8 +62,22 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 	s.summer, _ = device.(Summer)
 	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
+		s.batch = evenly(batch, s.group)
 	}
 	return s
+}
+
+// evenly is about as many draws as a batch, such that batches are whole groups or equal parts of one: a
+// device's work on a group is then in few pieces.
+func evenly(batch, group int) int {
+	if batch >= group {
+		return batch / group * group
+	}
+	parts := (group + batch - 1) / batch
+	for group%parts != 0 {
+		parts++
+	}
+	return group / parts
 }
 
 // drawn is a batch of draws with the k best cells of each. It is valid until the next call.

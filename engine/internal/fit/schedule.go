@@ -60,6 +60,9 @@ func (r *run) observe(t *tally) {
 	chi, sd := t.estimate()
 	r.trials = append(r.trials, Trial{r.samples(), chi, sd})
 	r.chiSquared, r.empty, r.dependence = chi, t.emptyBeyondChance(), t.moments().dependence
+	if len(r.trials) == 1 { // what was expected rested on a dependence that is known now
+		r.forecast = newForecast(r.dependence, r.steepness)
+	}
 	if r.newton == nil {
 		r.forecast = r.forecastWith(t)
 	}
