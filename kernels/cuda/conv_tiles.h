@@ -27,8 +27,8 @@
 
 // Shared memory of a block: for each group of warps its stages of A [bm][32] and B [bn][32] of 16-bit
 // elements; the places of the bm pixels, 8 bytes each; then sums of chunks, float32: those of the other
-// groups along k, or a thread's own where they would take more than 64 registers. The latter are
-// used only where there are several chunks.
+// groups along k, which are used only where there are several chunks, or a thread's own where they
+// would take more than 64 registers.
 #define BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) (((bm) + (bn)) * 64)
 #define BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) * (stages) * (wk))
 #define BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) + (bm) * 8)

@@ -14,7 +14,9 @@ typedef struct {
 
 #define TILE(bm, bn, wm, wn, wk, stages, resident)                                          \
 	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, \
-	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages), BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
+	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) +                                            \
+	     ((wk) > 1 ? 0 : BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)),                     \
+	 (wk) > 1 ? BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) : 0},
 #define FEW_TILE(bm, bn, wm, wn, wk, depth, resident)                                              \
 	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, 0, \
 	 BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
