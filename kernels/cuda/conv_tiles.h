@@ -14,12 +14,9 @@
 	X(16, 32, 16, 32, 4, 6, 2)      \
 	X(16, 16, 16, 16, 4, 8, 2)
 
-// Those for few outputs, 8 rows; instead of the stages, the steps that are loaded together. Their
-// shared memory is the sums alone.
-#define BRENIER_CUDA_CONV_FEW_TILES(X) \
-	X(256, 8, 64, 8, 1, 1, 2)          \
-	X(128, 8, 32, 8, 1, 2, 3)          \
-	X(16, 8, 16, 8, 4, 4, 3)
+// Threads of a block of the kernel for few outputs, and blocks resident on a multiprocessor.
+#define BRENIER_CUDA_CONV_FEW_THREADS 256
+#define BRENIER_CUDA_CONV_FEW_BLOCKS 3
 
 // Threads of a group of warps along k, and of a block.
 #define BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn) (32 * ((bm) / (wm)) * ((bn) / (wn)))
