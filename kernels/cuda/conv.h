@@ -17,7 +17,7 @@ enum {
 	BRENIER_CUDA_CONV_STEP = 32,    // of the sum, k: what a tile takes in at a time
 	BRENIER_CUDA_CONV_CHUNK = 16,   // steps: sums of so many are made from zero, then added in order
 	BRENIER_CUDA_CONV_GROUP = 32,   // rows that are packed together
-	BRENIER_CUDA_CONV_FEW = 8,      // rows of the kernel for few outputs
+	BRENIER_CUDA_CONV_FEW = 8,      // rows of a group that the kernel for few outputs serves at most
 	BRENIER_CUDA_CONV_PHASES = 16,  // of a launch
 	BRENIER_CUDA_CONV_TAPS = 192,   // of a launch
 };
@@ -43,11 +43,22 @@ typedef struct {
 // channels. Weights are packed
 // [phase][group][step][row of the group, padded][BRENIER_CUDA_CONV_STEP]. Row q of 32 packed ones is
 // output channel 8t + 2j + e of the 32, where q = 8j + 2t + e (t < 4, j < 4, e < 2), so that a
-// thread's results are neighbours in memory; rows of the kernel for few outputs are in order.
+// thread's results are neighbours in memory.
 //
-// The kernel for few outputs takes up to 8 rows of a group. Their places are a table, so that rows
-// may be different phases of one step: row r is channel row_channel[r] (none if negative) of the
-// output pixel row_pixel[r] further on.
+// The kernel for few outputs takes up to 8 rows of a group, all phases in one launch. All have the
+// same in_step. Its columns are, phase after phase and row after row, the taps: column
+// out_channels*first_tap + row*taps + tap. Their weights are packed [group][tile of 16 columns][step of 32
+// channels][lane][16]: element 8m + 2r + e of lane 4g + t is channel 8t + 4m + r/2*2 + e of column
+// g + r%2*8 (m < 2, r < 4, e < 2).
+typedef struct {
+	int32_t rows, cols;        // a block's rectangle, in pixels of a phase
+	int32_t tiles_y, tiles_x;  // such rectangles of an image
+	int32_t first_y, first_x;  // the least dy and dx of the taps
+	int32_t height, width;     // of the input that a rectangle's taps reach
+	int32_t column_tiles;      // of 16 columns
+	int32_t pitch;             // floats from a column's sums to the next: 8 beyond a multiple of 32
+} brenier_cuda_conv_few;
+
 typedef struct {
 	BRENIER_ADDRESS(const void) in;
 	BRENIER_ADDRESS(const void) weights;
@@ -64,7 +75,7 @@ typedef struct {
 	int32_t phase_count;
 	int32_t taps_fastest;
 	brenier_cuda_activation activation;
-	int32_t row_pixel[BRENIER_CUDA_CONV_FEW], row_channel[BRENIER_CUDA_CONV_FEW];
+	brenier_cuda_conv_few few;  // of the kernel for few outputs alone
 	brenier_cuda_conv_phase phases[BRENIER_CUDA_CONV_PHASES];
 	brenier_cuda_conv_tap taps[BRENIER_CUDA_CONV_TAPS];
 } brenier_cuda_conv;

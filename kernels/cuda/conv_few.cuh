@@ -1,138 +1,139 @@
-// Convolution with at most 8 rows of a group on the tensor cores: what conv_mma.cuh makes, by warps
-// that work alone. See conv.h.
+// Convolution with at most 8 output channels of a group on the tensor cores. See conv.h.
 //
-// With few rows a pixel's channels serve few products, so they do not pass through shared memory: the
-// order of the 32 k of a step is free as long as both operands have the same. Lane 4g + t reads channels
-// 8t .. 8t+7 of its pixels and of row g's weights, 16 bytes each, and these are its words of two mma
-// of 16 k. Steps come kDepth at a time, while the ones before are multiplied.
+// A pixel's channels serve few products, so each is read once: the products with the weights of all
+// phases, rows and taps, the columns, come at one go,
 //
-// The chunks' sums join as in conv_mma.cuh: the same bits from every tile.
+//     sums[column, pixel] = sum over channels c of weight[column, c] in[pixel, c]
+//
+// and an output is the sum over its taps of the sums at the pixels that they reach. A block makes a
+// rectangle of every phase's pixels: the sums of the input pixels that it reaches are in shared memory.
+//
+// Of an mma the 16 rows are columns, and 8 pixels its columns. The order of the 32 channels of a step
+// is free as long as both operands have the same: lane 4g + t reads channels 8t .. 8t+7 of pixel g,
+// 16 bytes, and these are its words of two mma of 16 k.
+//
+// An output's bits depend neither on the rectangle nor on the batch: k runs in order, then the taps do.
 #pragma once
 #include "activation.cuh"
-#include "conv_gather.cuh"
+#include "conv.h"
 #include "conv_sums.cuh"
 #include "conv_tiles.h"
+#include "device.cuh"
 #include "image.cuh"
 #include "ptx/dependent.cuh"
 
 namespace brenier {
 
-// The shape of a tile; see conv_tiles.h.
-template <int bm, int bn, int wm, int wn, int wk, int depth>
-struct ConvFewTile {
-	static constexpr int BM = bm, WM = wm, WN = wn, WK = wk, kDepth = depth;
-	static constexpr int kGroupThreads = BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn);
-	static constexpr int kThreads = BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk);
-	static constexpr int kPixels = WM / 8;  // of a lane
-	static_assert(bn == BRENIER_CUDA_CONV_FEW && wn == bn, "one warp makes all rows");
-	static_assert(BRENIER_CUDA_CONV_CHUNK % (2 * depth) == 0, "a chunk is whole pairs of loads");
+// The part of a line of `count` pixels that taps of pixels first .. first+many-1 reach.
+struct ConvSpan {
+	int begin, end;
+
+	__device__ ConvSpan(int first, int step, int tap, int reach, int count) {
+		begin = first * step + tap;
+		end = begin + reach < count ? begin + reach : count;
+		begin = begin > 0 ? begin : 0;
+	}
+	__device__ int size() const { return end > begin ? end - begin : 0; }
+	__device__ bool has(int at) const { return at >= begin && at < end; }
 };
 
-// Writes one element of a kernel for few outputs.
 template <class E>
-__device__ inline void conv_store_few(const brenier_cuda_conv &p, ConvPlace at, int group, int row, float v) {
-	using Bits = typename E::Bits;
-	const int own = p.row_channel[row];
-	if (at.image < 0 || own < 0) return;
-	const int channel = group * p.out_channels + own, pixel = at.pixel + p.row_pixel[row];
-	float residual = 0.0f;
-	if (p.residual != nullptr)
-		residual = E::value(((const Bits *)p.residual)[at.image * p.residual_image + pixel * p.residual_pixel + channel]);
-	const float *scale_bias = p.scale_bias + 2 * (group * p.packed_rows + row);
-	v = activate(fmaf(v, scale_bias[0], scale_bias[1]) + residual, p.activation);
-	const int to = at.image * p.out.image_step + pixel * p.out.pixel_step + channel * p.out.channel_step;
-	if (p.out.kind == BRENIER_CUDA_OUT_VALUE)
-		((Bits *)p.out.data)[to] = E::bits(v);
-	else
-		store_pixel(p.out, to, v);
-}
-
-// What a lane has of kDepth steps.
-template <class T>
-struct ConvFewSteps {
-	uint4 pixels[T::kDepth][T::kPixels], weights[T::kDepth];
-};
-
-template <class E, class T>
 __device__ inline void conv_few(const brenier_cuda_conv &p) {
-	constexpr int kChunk = BRENIER_CUDA_CONV_CHUNK;
+	using Bits = typename E::Bits;
+	constexpr int kWarps = BRENIER_CUDA_CONV_FEW_THREADS / 32, kGroups = 4;  // of 8 pixels, that a warp has at a time
 	launch_dependents();
-	const ConvBlock block(p, T::BM, BRENIER_CUDA_CONV_FEW);
-	const brenier_cuda_conv_phase &phase = block.phase;
-	if (block.empty(p)) {
-		wait_for_prerequisites();
-		return;
-	}
-	const int part = threadIdx.x / T::kGroupThreads, thread = threadIdx.x % T::kGroupThreads;
-	const int lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
-	ConvPixel pixels[T::kPixels];
-	ConvPlace places[T::kPixels];
-#pragma unroll
-	for (int r = 0; r < T::kPixels; r++)
-		places[r] = conv_place(p, phase, block.group, block.first_pixel + thread / 32 * T::WM + 8 * r + g, pixels[r]);
-	const uint16_t *weights = block.weights(p, g) + 8 * t;
-	const ConvChunks own(phase, part, T::WK);
-	ConvCursor at;
-	at.seek(p, phase, t, part * kChunk);
+	const brenier_cuda_conv_few &few = p.few;
+	int at = blockIdx.x;
+	const int group = at % p.groups;
+	at /= p.groups;
+	const int first_j = at % few.tiles_x * few.cols;
+	at /= few.tiles_x;
+	const int first_i = at % few.tiles_y * few.rows, image = at / few.tiles_y;
+	const int step_y = p.phases[0].in_step_y, step_x = p.phases[0].in_step_x;
+	const ConvSpan y(first_i, step_y, few.first_y, few.height, p.in_height);
+	const ConvSpan x(first_j, step_x, few.first_x, few.width, p.in_width);
+	const int pixels = y.size() * x.size();
+
+	float *const sums = (float *)dynamic_shared();  // [column][few.pitch]
+	const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
+	const int steps = (p.in_octets + 3) / 4;
+	const uint4 *const weights = (const uint4 *)p.weights + ((int64_t)group * few.column_tiles * steps * 32 + lane) * 2;
+	const Bits *const in = (const Bits *)p.in + (int64_t)image * p.in_image + (group * p.in_octets + t) * 8;
 	wait_for_prerequisites();
-
-	// The group's steps from `first` on; what is beyond its last one stays as it was.
-	const auto load = [&](ConvFewSteps<T> &to, int first) {
+#pragma unroll 1
+	for (int first = warp; first * 8 < pixels; first += kWarps * kGroups) {
+		int from[kGroups];  // negative: beyond the last pixel
 #pragma unroll
-		for (int i = 0; i < T::kDepth; i++) {
-			if (first + i >= own.steps) return;
-			to.weights[i] = *(const uint4 *)(weights + (int64_t)at.step * (BRENIER_CUDA_CONV_FEW * BRENIER_CUDA_CONV_STEP));
-			const ConvReach reach(p, phase, at);
+		for (int q = 0; q < kGroups; q++) {
+			const int pixel = (first + q * kWarps) * 8 + g;
+			const int row = y.begin + pixel / x.size(), col = x.begin + pixel % x.size();
+			from[q] = pixel < pixels ? (row * p.in_width + col) * p.in_pitch : -1;
+		}
+#pragma unroll 1
+		for (int tile = 0; tile < few.column_tiles; tile++) {
+			float d[kGroups][4];
 #pragma unroll
-			for (int r = 0; r < T::kPixels; r++) {
-				uint4 v;
-				v.x = v.y = v.z = v.w = 0;
-				if (reach.valid(p, pixels[r])) v = *(const uint4 *)reach.from(p, pixels[r]);
-				to.pixels[i][r] = v;
+			for (int q = 0; q < kGroups; q++) d[q][0] = d[q][1] = d[q][2] = d[q][3] = 0.0f;
+#pragma unroll 1
+			for (int step = 0; step < steps; step++) {
+				const uint4 *const w = weights + (tile * steps + step) * 64;
+				const uint4 low = w[0], high = w[1];
+				const bool some = step * 4 + t < p.in_octets;
+				uint4 v[kGroups];
+#pragma unroll
+				for (int q = 0; q < kGroups; q++) {
+					v[q].x = v[q].y = v[q].z = v[q].w = 0;
+					if (some && from[q] >= 0) v[q] = *(const uint4 *)(in + from[q] + step * 32);
+				}
+#pragma unroll
+				for (int q = 0; q < kGroups; q++) {
+					multiply(E(), d[q], {low.x, low.y, low.z, low.w}, {v[q].x, v[q].y});
+					multiply(E(), d[q], {high.x, high.y, high.z, high.w}, {v[q].z, v[q].w});
+				}
 			}
-			at.skip(p, phase, t, 1);
-		}
-		if (T::WK > 1 && (first + T::kDepth) % kChunk == 0) at.seek(p, phase, t, at.step + (T::WK - 1) * kChunk);
-	};
-
-	float d[T::WM / 16][1][4], total[T::WM / 16][1][4];
-	const auto multiply_steps = [&](const ConvFewSteps<T> &from, int count) {
+			// The columns are 8 floats beyond a multiple of 32 apart: no bank conflict.
+			float *const to = sums + (tile * 16 + g) * few.pitch + 2 * t;
 #pragma unroll
-		for (int i = 0; i < T::kDepth; i++) {
-			if (i >= count) return;
-			const uint32_t low[2] = {from.weights[i].x, from.weights[i].y}, high[2] = {from.weights[i].z, from.weights[i].w};
-#pragma unroll
-			for (int m = 0; m < T::WM / 16; m++) {
-				const uint4 upper = from.pixels[i][2 * m], lower = from.pixels[i][2 * m + 1];
-				multiply(E(), d[m][0], {upper.x, lower.x, upper.y, lower.y}, low);
-				multiply(E(), d[m][0], {upper.z, lower.z, upper.w, lower.w}, high);
+			for (int q = 0; q < kGroups; q++) {
+				const int pixel = (first + q * kWarps) * 8;
+				if (pixel >= pixels) break;
+				float2 upper, lower;
+				upper.x = d[q][0], upper.y = d[q][1], lower.x = d[q][2], lower.y = d[q][3];
+				*(float2 *)(to + pixel) = upper;
+				*(float2 *)(to + 8 * few.pitch + pixel) = lower;
 			}
 		}
-	};
-	ConvFewSteps<T> even, odd;  // loads in turn
-	load(even, 0);
-	int s = 0;
-	for (int round = 0; round < own.rounds; round++) {
-		conv_clear<T>(d);
-		const int end = own.steps < (round + 1) * kChunk ? own.steps : (round + 1) * kChunk;
-		for (; s < end; s += 2 * T::kDepth) {
-			load(odd, s + T::kDepth);
-			multiply_steps(even, end - s);
-			load(even, s + 2 * T::kDepth);
-			multiply_steps(odd, end - s - T::kDepth);
-		}
-		if constexpr (T::WK > 1)
-			conv_join<T>(total, d, (float4 *)dynamic_shared(), part, thread, own.chunks - round * T::WK - 1, round == 0,
-			             round + 1 == own.rounds);
-		else
-			conv_add<T>(total, d, round == 0);
 	}
-	if (T::WK > 1 && part > 0) return;
-#pragma unroll
-	for (int m = 0; m < T::WM / 16; m++)
-#pragma unroll
-		for (int e = 0; e < 4; e++)
-			conv_store_few<E>(p, places[2 * m + e / 2], block.group, block.first_row + 2 * t + e % 2, total[m][0][e]);
+	sync_threads();
+
+	const int area = few.rows * few.cols, outputs = p.phase_count * p.out_channels * area;
+#pragma unroll 1
+	for (int output = threadIdx.x; output < outputs; output += BRENIER_CUDA_CONV_FEW_THREADS) {
+		const int at = output % area, row = output / area % p.out_channels;
+		const brenier_cuda_conv_phase &phase = p.phases[output / area / p.out_channels];
+		const int i = first_i + at / few.cols, j = first_j + at % few.cols;
+		if (i >= phase.rows || j >= phase.cols) continue;
+		const float *column = sums + (p.out_channels * phase.first_tap + row * phase.taps) * few.pitch;
+		float sum = 0.0f;
+		for (int tap = 0; tap < phase.taps; tap++, column += few.pitch) {
+			const brenier_cuda_conv_tap &by = p.taps[phase.first_tap + tap];
+			const int from_y = i * step_y + by.dy, from_x = j * step_x + by.dx;
+			if (y.has(from_y) && x.has(from_x)) sum += column[(from_y - y.begin) * x.size() + from_x - x.begin];
+		}
+
+		const int channel = group * p.out_channels + row;
+		const int pixel = phase.out_pixel + i * phase.out_step_y + j * phase.out_step_x;
+		float residual = 0.0f;
+		if (p.residual != nullptr)
+			residual = E::value(((const Bits *)p.residual)[image * p.residual_image + pixel * p.residual_pixel + channel]);
+		const float *const scale_bias = p.scale_bias + 2 * (group * p.packed_rows + row);
+		const float v = activate(fmaf(sum, scale_bias[0], scale_bias[1]) + residual, p.activation);
+		const int to = image * p.out.image_step + pixel * p.out.pixel_step + channel * p.out.channel_step;
+		if (p.out.kind == BRENIER_CUDA_OUT_VALUE)
+			((Bits *)p.out.data)[to] = E::bits(v);
+		else
+			store_pixel(p.out, to, v);
+	}
 }
 
 }  // namespace brenier

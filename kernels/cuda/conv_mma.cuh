@@ -130,15 +130,20 @@ __device__ inline void conv_store(const brenier_cuda_conv &p, ConvPlace at, int 
 	for (int i = 0; i < count; i++) v[i] = fmaf(v[i], scale_bias[2 * i], scale_bias[2 * i + 1]);
 	if (p.residual != nullptr) {
 		const Bits *residual = (const Bits *)p.residual + at.image * p.residual_image + at.pixel * p.residual_pixel + first;
+		if constexpr (count == 8) {
+			const Octet o = load_octet<E>(residual);
 #pragma unroll
-		for (int i = 0; i < count; i += 2) {
-			const uint32_t both = *(const uint32_t *)(residual + i);
-			v[i] += E::value((Bits)both);
-			v[i + 1] += E::value((Bits)(both >> 16));
+			for (int i = 0; i < count; i++) v[i] += o.v[i];
+		} else {
+#pragma unroll
+			for (int i = 0; i < count; i += 2) {
+				const uint32_t both = *(const uint32_t *)(residual + i);
+				v[i] += E::value((Bits)both);
+				v[i + 1] += E::value((Bits)(both >> 16));
+			}
 		}
 	}
-#pragma unroll
-	for (int i = 0; i < count; i++) v[i] = activate(v[i], p.activation);
+	activate(v, p.activation);
 
 	const int to = at.image * p.out.image_step + at.pixel * p.out.pixel_step;
 	if (p.out.kind != BRENIER_CUDA_OUT_VALUE) {
@@ -236,25 +241,31 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 		}
 
 		// The chunks' sums join the total, in the order of the chunks.
-		const bool last = round + 1 == own.rounds;
 		if constexpr (T::WK > 1) {
-			conv_join<T>(total, d, sums, part, thread, own.chunks - round * T::WK - 1, round == 0, last);
+			conv_join<T>(total, d, sums, part, thread, own.chunks - round * T::WK - 1, round == 0, round + 1 == own.rounds);
 		} else if constexpr (T::kSumsInShared) {
 			if (round > 0) {
 				conv_get<T>(sums, 0, thread, total);
 				conv_add<T>(d, total, false);  // the order of two summands does not matter
 			}
-			if (!last) conv_put<T>(sums, 0, thread, d);
+			conv_put<T>(sums, 0, thread, d);
 		} else {
 			conv_add<T>(total, d, round == 0);
 		}
 	}
 	if (T::WK > 1 && part > 0) return;
 
-	float(&sum)[kMi][kNi][4] = T::kSumsInShared ? d : total;
+	// The sums pass through the thread's own part of shared memory: walked in a loop there, they are
+	// finished by code that exists once. Unrolled over the registers it would overflow the instruction
+	// cache, which costs more than the products do.
+	float4 *const finished = T::kSumsInShared ? sums : (float4 *)shared;
+	static_assert(T::kSumsInShared || T::BM * T::BN * 4 <= T::kPlacesAt, "the stages have room for the sums");
+	if constexpr (T::WK == 1 && !T::kSumsInShared) sync_threads();  // all have read the last stage
+	if constexpr (!T::kSumsInShared) conv_put<T>(finished, 0, thread, total);
+
 	const int g = lane / 4, t = lane % 4;
 	constexpr int kBlocks = kNi < 4 ? kNi : 4, kCount = 2 * kBlocks;  // blocks of 8 rows, of a group of 32
-#pragma unroll
+#pragma unroll 1
 	for (int j = 0; j < kNi; j += kBlocks) {
 		const int packed = block.first_row + warp_col + 8 * j;
 		const int channel = packed / 32 * 32 + 8 * t + packed % 32 / 8 * 2;
@@ -263,16 +274,21 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 		float scale_bias[2 * kCount];
 #pragma unroll
 		for (int b = 0; b < 2 * kCount; b++) scale_bias[b] = p.scale_bias[2 * (block.group * p.packed_rows + channel) + b];
+#pragma unroll 1
+		for (int i = 0; i < kMi; i++) {
+			float v[2][kCount];  // of pixels g and g + 8 of 16
 #pragma unroll
-		for (int i = 0; i < kMi; i++)
+			for (int b = 0; b < kBlocks; b++) {
+				const float4 quad = finished[(i * kNi + j + b) * T::kGroupThreads + thread];
+				v[0][2 * b] = quad.x, v[0][2 * b + 1] = quad.y, v[1][2 * b] = quad.z, v[1][2 * b + 1] = quad.w;
+			}
 #pragma unroll
 			for (int half = 0; half < 2; half++) {
 				const ConvPlace at = places[warp_row + 16 * i + 8 * half + g];
-				float v[kCount];
-#pragma unroll
-				for (int b = 0; b < kCount; b++) v[b] = sum[i][j + b / 2][2 * half + b % 2];
-				if (at.image >= 0) conv_store<E, kCount>(p, at, block.group * p.out_channels + channel, written, scale_bias, v);
+				if (at.image >= 0)
+					conv_store<E, kCount>(p, at, block.group * p.out_channels + channel, written, scale_bias, v[half]);
 			}
+		}
 	}
 }
 

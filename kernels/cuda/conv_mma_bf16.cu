@@ -9,9 +9,6 @@
 	}
 BRENIER_CUDA_CONV_TILES(CONV_KERNEL)
 
-#define CONV_FEW_KERNEL(bm, bn, wm, wn, wk, depth, blocks)                                          \
-	BRENIER_KERNEL(brenier_cuda_conv_bf16_##bm##x##bn, brenier_cuda_conv,                             \
-	               BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), blocks) {                          \
-		brenier::conv_few<brenier::BFloat, brenier::ConvFewTile<bm, bn, wm, wn, wk, depth>>(p);       \
-	}
-BRENIER_CUDA_CONV_FEW_TILES(CONV_FEW_KERNEL)
+BRENIER_KERNEL(brenier_cuda_conv_bf16_few, brenier_cuda_conv, BRENIER_CUDA_CONV_FEW_THREADS, BRENIER_CUDA_CONV_FEW_BLOCKS) {
+	brenier::conv_few<brenier::BFloat>(p);
+}

@@ -14,12 +14,9 @@
 	X(16, 32, 16, 32, 4, 6, 2)      \
 	X(16, 16, 16, 16, 4, 8, 2)
 
-// Those for few outputs, 8 rows; instead of the stages, the steps that are loaded together. Their
-// shared memory is the sums alone.
-#define BRENIER_CUDA_CONV_FEW_TILES(X) \
-	X(256, 8, 64, 8, 1, 1, 2)          \
-	X(128, 8, 32, 8, 1, 2, 3)          \
-	X(16, 8, 16, 8, 4, 4, 3)
+// Threads of a block of the kernel for few outputs, and blocks resident on a multiprocessor.
+#define BRENIER_CUDA_CONV_FEW_THREADS 256
+#define BRENIER_CUDA_CONV_FEW_BLOCKS 3
 
 // Threads of a group of warps along k, and of a block.
 #define BRENIER_CUDA_CONV_GROUP_THREADS(bm, bn, wm, wn) (32 * ((bm) / (wm)) * ((bn) / (wn)))
@@ -27,8 +24,8 @@
 
 // Shared memory of a block: for each group of warps its stages of A [bm][32] and B [bn][32] of 16-bit
 // elements; the places of the bm pixels, 8 bytes each; then sums of chunks, float32: those of the other
-// groups along k, or a thread's own where they would take more than 64 registers. The latter are
-// used only where there are several chunks.
+// groups along k, which are used only where there are several chunks, or a thread's own where they
+// would take more than 64 registers.
 #define BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) (((bm) + (bn)) * 64)
 #define BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) * (stages) * (wk))
 #define BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) + (bm) * 8)

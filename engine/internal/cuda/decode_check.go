@@ -180,20 +180,30 @@ func (d *network) ask(q *driver.Stream, kernel string) error {
 func (d *network) eachTile(f func(tile string) error) error {
 	chosen := false
 	for _, s := range d.steps {
-		c, ok := s.operation.(*convMMA)
-		if !ok {
-			continue
-		}
-		chosen = true
-		all := c.tiles
-		for i := range all {
-			c.tiles = all[i : i+1]
-			if err := f(" by tiles of " + all[i].name); err != nil {
-				c.tiles = all
-				return err
+		switch c := s.operation.(type) {
+		case *convMMA:
+			chosen = true
+			all := c.tiles
+			for i := range all {
+				c.tiles = all[i : i+1]
+				if err := f(" by tiles of " + all[i].name); err != nil {
+					c.tiles = all
+					return err
+				}
 			}
+			c.tiles = all
+		case *convFew:
+			chosen = true
+			all := c.shapes
+			for i := range all {
+				c.shapes = all[i : i+1]
+				if err := f(" by rectangles of " + all[i].String()); err != nil {
+					c.shapes = all
+					return err
+				}
+			}
+			c.shapes = all
 		}
-		c.tiles = all
 	}
 	if chosen {
 		return nil

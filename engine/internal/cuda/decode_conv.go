@@ -30,6 +30,9 @@ func (d *network) newConv(k *convPacking) (operation, error) {
 	if d.plain || !k.suitsMMA() {
 		return d.newConvPlain(k)
 	}
+	if few := k.fewShapes(d.v.info); len(few) > 0 {
+		return d.newConvFew(k, few)
+	}
 	return d.newConvMMA(k)
 }
 
@@ -39,12 +42,12 @@ func (k *convPacking) suitsMMA() bool {
 	if c.Groups > 1 && (c.In.C/c.Groups%octet != 0 || c.Out.C/c.Groups%octet != 0) {
 		return false
 	}
-	for _, p := range k.phases() {
-		if len(p.taps) > C.BRENIER_CUDA_CONV_TAPS {
+	for _, p := range c.Phases {
+		if len(p.Taps) > C.BRENIER_CUDA_CONV_TAPS {
 			return false
 		}
-		for _, t := range p.taps {
-			if max(t.dy, -t.dy, t.dx, -t.dx) > math.MaxInt16 {
+		for _, t := range p.Taps {
+			if max(t.DY, -t.DY, t.DX, -t.DX) > math.MaxInt16 {
 				return false
 			}
 		}
@@ -79,79 +82,13 @@ func (k *convPacking) channel(c int) int {
 	return k.in.place(c)
 }
 
-// packedPhase is a phase with its taps, or several phases that are made together as rows of one:
-// taps that any of them reads, each with the tap and the first row of those that do.
-type packedPhase struct {
-	lower.Phase
-	taps []packedTap
-}
-
-type packedTap struct {
-	dy, dx  int
-	sources []tapSource
-}
-
-type tapSource struct {
-	tap *lower.Tap
-	row int
-}
-
-// merges tells whether all phases are made together: they have few rows and the same pixels, so
-// that one pass over the input serves them all.
-func (k *convPacking) merges() bool {
-	c := k.conv
-	if !k.image || c.Groups > 1 || len(c.Phases) < 2 || len(c.Phases)*c.Out.C > C.BRENIER_CUDA_CONV_FEW {
-		return false
-	}
-	for _, p := range c.Phases {
-		if first := c.Phases[0]; p.Rows != first.Rows || p.Cols != first.Cols || p.InStepY != first.InStepY || p.InStepX != first.InStepX ||
-			p.OutStepY != first.OutStepY || p.OutStepX != first.OutStepX {
-			return false
-		}
-	}
-	return true
-}
-
-// phases are the convolution's phases, or the one that they make together.
-func (k *convPacking) phases() []packedPhase {
-	c := k.conv
-	var list []packedPhase
-	for i := range c.Phases {
-		p := packedPhase{Phase: c.Phases[i]}
-		row := 0
-		if k.merges() {
-			if row = i * c.Out.C; i > 0 {
-				p = list[0]
-				list = list[:0]
-			} else {
-				p.OutY, p.OutX = 0, 0
-			}
-		}
-		for t := range c.Phases[i].Taps {
-			p.add(&c.Phases[i].Taps[t], row)
-		}
-		list = append(list, p)
-	}
-	return list
-}
-
-func (p *packedPhase) add(t *lower.Tap, row int) {
-	for i := range p.taps {
-		if p.taps[i].dy == t.DY && p.taps[i].dx == t.DX {
-			p.taps[i].sources = append(p.taps[i].sources, tapSource{t, row})
-			return
-		}
-	}
-	p.taps = append(p.taps, packedTap{t.DY, t.DX, []tapSource{{t, row}}})
-}
-
 // packedRows is how many rows are packed together: channel after channel, so that the tensor is read
 // and the packed weights are written by whole cache lines.
 const packedRows = 64
 
 // each calls f with the weights of every tap and channel, for some rows of a group at a time: those
 // from `row` on. Calls for other rows run at the same time.
-func (k *convPacking) each(p *packedPhase, f func(tap, group, channel, row int, weights []float32)) {
+func (k *convPacking) each(p *lower.Phase, f func(tap, group, channel, row int, weights []float32)) {
 	c := k.conv
 	rows := c.Out.C / c.Groups
 	blocks := ceil(rows, packedRows)
@@ -164,12 +101,10 @@ func (k *convPacking) each(p *packedPhase, f func(tap, group, channel, row int, 
 			for part := int(next.Add(1)) - 1; part < blocks*c.Groups; part = int(next.Add(1)) - 1 {
 				group, first := part/blocks, part%blocks*packedRows
 				weights := make([]float32, min(packedRows, rows-first))
-				for t := range p.taps {
-					for _, s := range p.taps[t].sources {
-						for channel := range c.In.C / c.Groups {
-							c.Weights(weights, s.tap, group*rows+first, channel)
-							f(t, group, channel, s.row+first, weights)
-						}
+				for t := range p.Taps {
+					for channel := range c.In.C / c.Groups {
+						c.Weights(weights, &p.Taps[t], group*rows+first, channel)
+						f(t, group, channel, first, weights)
 					}
 				}
 			}
@@ -193,37 +128,25 @@ type convLaunch struct {
 	params C.brenier_cuda_conv
 }
 
-// newConvMMA packs the weights as conv.h says. A row is scaled by a power of two to within 1..2, so
-// that 16 bits serve any weights; the kernel scales back.
+// newConvMMA packs the weights as conv.h says.
 func (d *network) newConvMMA(k *convPacking) (operation, error) {
 	c := k.conv
-	phases := k.phases()
-	rows := k.outChannels()
-	if k.merges() {
-		rows *= len(c.Phases)
-	}
-	few := rows <= C.BRENIER_CUDA_CONV_FEW
-	groupRows := C.BRENIER_CUDA_CONV_FEW
-	if !few {
-		groupRows = ceil(rows, C.BRENIER_CUDA_CONV_GROUP) * C.BRENIER_CUDA_CONV_GROUP
-	}
+	phases := c.Phases
+	groupRows := ceil(k.outChannels(), C.BRENIER_CUDA_CONV_GROUP) * C.BRENIER_CUDA_CONV_GROUP
 	s := &convMMA{d: d, image: k.out.elements(), pitch: k.out.elements() / c.Out.Pixels()}
 	var err error
-	if s.tiles, err = d.tiles(few); err != nil {
+	if s.tiles, err = d.tiles(); err != nil {
 		return nil, err
 	}
 	s.name = "conv_mma_" + d.element.String()
-	if few {
-		s.name += "_few"
-	}
 
 	// The weights of all phases.
-	scales := k.rowScales(phases, groupRows)
+	scales := k.rowScales(groupRows)
 	const step = C.BRENIER_CUDA_CONV_STEP
 	tapsFastest := k.inChannels()%step == 0
 	steps, begins, size := make([]int, len(phases)), make([]int, len(phases)), 0
 	for i := range phases {
-		steps[i] = ceil(len(phases[i].taps)*k.inChannels(), step)
+		steps[i] = ceil(len(phases[i].Taps)*k.inChannels(), step)
 		begins[i] = size
 		size += c.Groups * steps[i] * groupRows * step
 	}
@@ -232,78 +155,33 @@ func (d *network) newConvMMA(k *convPacking) (operation, error) {
 		k.each(&phases[i], func(tap, group, channel, row int, w []float32) {
 			at := tap*k.inChannels() + k.channel(channel)
 			if c := k.channel(channel); tapsFastest {
-				at = (c/step*len(phases[i].taps)+tap)*step + c%step
+				at = (c/step*len(phases[i].Taps)+tap)*step + c%step
 			}
 			begin := begins[i] + (group*steps[i]+at/step)*groupRows*step + at%step
 			for r, x := range w {
 				to := k.row(row + r)
-				place := to
-				if !few {
-					place = packedRow(to)
-				}
-				weights[begin+place*step] = d.element.bits(x / scales[group*groupRows+to])
+				weights[begin+packedRow(to)*step] = d.element.bits(x / scales[group*groupRows+to])
 			}
 		})
 	}
-	weightsAt, err := uploadTo(d, weights)
+	common, err := d.convParams(k, weights, scales, groupRows)
 	if err != nil {
 		return nil, err
-	}
-	scaleBias := make([]float32, 2*c.Groups*groupRows)
-	for r := range c.Out.C {
-		group := r / (c.Out.C / c.Groups)
-		for phase := range len(c.Phases) {
-			to := group*groupRows + k.row(r%(c.Out.C/c.Groups))
-			if k.merges() {
-				to += phase * c.Out.C
-			}
-			scaleBias[2*to], scaleBias[2*to+1] = scales[to], float32(c.Bias[r])
-		}
-	}
-	scaleBiasAt, err := uploadTo(d, scaleBias)
-	if err != nil {
-		return nil, err
-	}
-
-	pitch := k.in.elements() / c.In.Pixels()
-	common := C.brenier_cuda_conv{
-		weights: C.uint64_t(weightsAt), scale_bias: C.uint64_t(scaleBiasAt),
-		residual_image: C.int32_t(s.image), residual_pixel: C.int32_t(s.pitch),
-		in_height: C.int32_t(c.In.H), in_width: C.int32_t(c.In.W), in_pitch: C.int32_t(pitch), in_image: C.int32_t(k.in.elements()),
-		groups: C.int32_t(c.Groups), in_octets: C.int32_t(k.inChannels() / octet), out_channels: C.int32_t(k.outChannels()),
-		packed_rows: C.int32_t(groupRows), activation: k.activation,
 	}
 	if tapsFastest {
 		common.taps_fastest = 1
 	}
-	for r := range C.BRENIER_CUDA_CONV_FEW {
-		common.row_channel[r] = -1
-		if few && r < rows {
-			common.row_channel[r] = C.int32_t(r % k.outChannels())
-			if k.merges() {
-				p := &c.Phases[r/c.Out.C]
-				common.row_pixel[r] = C.int32_t(p.OutY*c.Out.W + p.OutX)
-			}
-		}
-	}
 	for i := 0; i < len(phases); {
 		l := convLaunch{params: common, shape: convShape{rows: groupRows, groups: c.Groups}}
-		for taps := 0; i < len(phases) && l.shape.phases < C.BRENIER_CUDA_CONV_PHASES && taps+len(phases[i].taps) <= C.BRENIER_CUDA_CONV_TAPS; i++ {
+		for taps := 0; i < len(phases) && l.shape.phases < C.BRENIER_CUDA_CONV_PHASES && taps+len(phases[i].Taps) <= C.BRENIER_CUDA_CONV_TAPS; i++ {
 			p := &phases[i]
-			for t, tap := range p.taps {
-				l.params.taps[taps+t] = C.brenier_cuda_conv_tap{
-					offset: C.int32_t((tap.dy*c.In.W + tap.dx) * pitch), dy: C.int16_t(tap.dy), dx: C.int16_t(tap.dx),
-				}
-			}
-			packed := k.packPhase(p, begins[i], taps)
-			packed.steps = C.int32_t(steps[i])
-			l.params.phases[l.shape.phases] = packed
-			taps += len(p.taps)
+			k.addPhase(&l.params, p, begins[i], taps)
+			l.params.phases[l.shape.phases].steps = C.int32_t(steps[i])
+			taps += len(p.Taps)
 			l.shape.phases++
 			l.shape.pixels = max(l.shape.pixels, p.Rows*p.Cols)
 			l.shape.steps = max(l.shape.steps, steps[i])
 		}
-		l.params.phase_count = C.int32_t(l.shape.phases)
 		s.launches = append(s.launches, l)
 	}
 	return s, nil
@@ -316,23 +194,63 @@ func packedRow(c int) int {
 	return c/32*32 + 8*j + 2*t + e
 }
 
+// convParams are what the launches of a convolution on the tensor cores have in common; packed weights
+// and the rows' scales go to the device.
+func (d *network) convParams(k *convPacking, weights []uint16, scales []float32, groupRows int) (p C.brenier_cuda_conv, err error) {
+	c := k.conv
+	weightsAt, err := uploadTo(d, weights)
+	if err != nil {
+		return p, err
+	}
+	scaleBias := make([]float32, 2*c.Groups*groupRows)
+	for r := range c.Out.C {
+		to := r/(c.Out.C/c.Groups)*groupRows + k.row(r%(c.Out.C/c.Groups))
+		scaleBias[2*to], scaleBias[2*to+1] = scales[to], float32(c.Bias[r])
+	}
+	scaleBiasAt, err := uploadTo(d, scaleBias)
+	if err != nil {
+		return p, err
+	}
+	return C.brenier_cuda_conv{
+		weights: C.uint64_t(weightsAt), scale_bias: C.uint64_t(scaleBiasAt),
+		residual_image: C.int32_t(k.out.elements()), residual_pixel: C.int32_t(k.out.elements() / c.Out.Pixels()),
+		in_height: C.int32_t(c.In.H), in_width: C.int32_t(c.In.W), in_pitch: C.int32_t(k.inPitch()), in_image: C.int32_t(k.in.elements()),
+		groups: C.int32_t(c.Groups), in_octets: C.int32_t(k.inChannels() / octet), out_channels: C.int32_t(k.outChannels()),
+		packed_rows: C.int32_t(groupRows), activation: k.activation,
+	}, nil
+}
+
+// inPitch is the elements from one pixel of the input to the next.
+func (k *convPacking) inPitch() int { return k.in.elements() / k.conv.In.Pixels() }
+
+// addPhase adds a phase and its taps to a launch.
+func (k *convPacking) addPhase(to *C.brenier_cuda_conv, p *lower.Phase, weights, firstTap int) {
+	for t, tap := range p.Taps {
+		to.taps[firstTap+t] = C.brenier_cuda_conv_tap{
+			offset: C.int32_t((tap.DY*k.conv.In.W + tap.DX) * k.inPitch()), dy: C.int16_t(tap.DY), dx: C.int16_t(tap.DX),
+		}
+	}
+	to.phases[to.phase_count] = k.packPhase(p, weights, firstTap)
+	to.phase_count++
+}
+
 // packPhase is a phase as the kernels take it.
-func (k *convPacking) packPhase(p *packedPhase, weights, firstTap int) C.brenier_cuda_conv_phase {
+func (k *convPacking) packPhase(p *lower.Phase, weights, firstTap int) C.brenier_cuda_conv_phase {
 	width := k.conv.Out.W
 	return C.brenier_cuda_conv_phase{
 		weights: C.int64_t(weights), rows: C.int32_t(p.Rows), cols: C.int32_t(p.Cols),
 		out_pixel: C.int32_t(p.OutY*width + p.OutX), out_step_y: C.int32_t(p.OutStepY * width), out_step_x: C.int32_t(p.OutStepX),
 		in_step_y: C.int32_t(p.InStepY), in_step_x: C.int32_t(p.InStepX),
-		first_tap: C.int32_t(firstTap), taps: C.int32_t(len(p.taps)),
+		first_tap: C.int32_t(firstTap), taps: C.int32_t(len(p.Taps)),
 	}
 }
 
-// rowScales are the powers of two that bring each row's largest weight to within 1..2, by group, each
-// of `groupRows` packed rows, and output channel.
-func (k *convPacking) rowScales(phases []packedPhase, groupRows int) []float32 {
+// rowScales are the powers of two that bring each row's largest weight to within 1..2, so that 16 bits
+// serve any weights; the kernels scale back. By group, each of `groupRows` packed rows, and output channel.
+func (k *convPacking) rowScales(groupRows int) []float32 {
 	scales := make([]float32, k.conv.Groups*groupRows)
-	for i := range phases {
-		k.each(&phases[i], func(_, group, _, row int, weights []float32) {
+	for i := range k.conv.Phases {
+		k.each(&k.conv.Phases[i], func(_, group, _, row int, weights []float32) {
 			for r, w := range weights {
 				most := &scales[group*groupRows+k.row(row+r)]
 				*most = max(*most, float32(math.Abs(float64(w))))

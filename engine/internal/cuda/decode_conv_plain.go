@@ -36,25 +36,20 @@ func (d *network) newConvPlain(k *convPacking) (operation, error) {
 	var phases []C.brenier_cuda_conv_phase
 	var taps []int32
 	begins, size := make([]int, len(c.Phases)), 0
-	packed := make([]packedPhase, len(c.Phases))
 	for i := range c.Phases {
-		p := &packed[i]
-		p.Phase = c.Phases[i]
+		p := &c.Phases[i]
 		begins[i] = size
-		first := len(taps) / 2
-		for t := range p.Taps {
-			tap := &p.Taps[t]
-			p.taps = append(p.taps, packedTap{tap.DY, tap.DX, []tapSource{{tap, 0}}})
+		phases = append(phases, k.packPhase(p, begins[i], len(taps)/2))
+		for _, tap := range p.Taps {
 			taps = append(taps, int32(tap.DY), int32(tap.DX))
 		}
-		phases = append(phases, k.packPhase(p, begins[i], first))
-		size += len(p.taps) * ins * rows
+		size += len(p.Taps) * ins * rows
 		s.pixels = max(s.pixels, p.Rows*p.Cols)
 	}
 	weights, bias := make([]float32, size), make([]float32, rows)
 	place := func(group, r int) int { return group*(c.Out.C/c.Groups) + k.row(r) }
-	for i := range packed {
-		k.each(&packed[i], func(tap, group, channel, first int, w []float32) {
+	for i := range c.Phases {
+		k.each(&c.Phases[i], func(tap, group, channel, first int, w []float32) {
 			row := weights[begins[i]+(tap*ins+k.channel(channel))*rows:][:rows]
 			for r, x := range w {
 				row[place(group, first+r)] = x

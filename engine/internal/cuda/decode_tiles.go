@@ -14,14 +14,12 @@ typedef struct {
 
 #define TILE(bm, bn, wm, wn, wk, stages, resident)                                          \
 	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, \
-	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages), BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
-#define FEW_TILE(bm, bn, wm, wn, wk, depth, resident)                                              \
-	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, 0, \
-	 BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
-static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)}, few_tiles[] = {BRENIER_CUDA_CONV_FEW_TILES(FEW_TILE)};
-enum { conv_tile_count = sizeof tiles / sizeof *tiles, conv_few_tile_count = sizeof few_tiles / sizeof *few_tiles };
+	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) +                                            \
+	     ((wk) > 1 ? 0 : BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)),                     \
+	 (wk) > 1 ? BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) : 0},
+static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)};
+enum { conv_tile_count = sizeof tiles / sizeof *tiles };
 static const conv_tile *conv_tiles(void) { return tiles; }
-static const conv_tile *conv_few_tiles(void) { return few_tiles; }
 */
 import "C"
 
@@ -46,16 +44,17 @@ type convTile struct {
 // leastMMA is the compute capability that conv_mma needs.
 const leastMMA = 80
 
-// tiles are the shapes that this device has room for, loaded; few: those for at most 8 rows.
-func (d *network) tiles(few bool) ([]convTile, error) {
-	shipped := unsafe.Slice(C.conv_tiles(), C.conv_tile_count)
-	if few {
-		shipped = unsafe.Slice(C.conv_few_tiles(), C.conv_few_tile_count)
-	}
-	module := "conv_mma"
+// mmaModule is where the kernels on the tensor cores are.
+func (d *network) mmaModule() string {
 	if d.element == bf16 {
-		module = "conv_mma_bf16"
+		return "conv_mma_bf16"
 	}
+	return "conv_mma"
+}
+
+// tiles are the shapes that this device has room for, loaded.
+func (d *network) tiles() ([]convTile, error) {
+	shipped := unsafe.Slice(C.conv_tiles(), C.conv_tile_count)
 	var list []convTile
 	for i := range shipped {
 		s := &shipped[i]
@@ -66,7 +65,7 @@ func (d *network) tiles(few bool) ([]convTile, error) {
 		if t.shared+t.sums > d.v.info.SharedPerBlock {
 			continue
 		}
-		f, err := d.v.kernel(module, "brenier_cuda_conv_"+d.element.String()+"_"+t.name, t.shared+t.sums)
+		f, err := d.v.kernel(d.mmaModule(), "brenier_cuda_conv_"+d.element.String()+"_"+t.name, t.shared+t.sums)
 		if err != nil {
 			return nil, err
 		}
@@ -114,8 +113,7 @@ const (
 )
 
 // clocks estimates a launch: the larger of what the busiest unit needs for all blocks of a
-// multiprocessor, and of the blocks' latencies, one set of resident ones after another. The tiles for
-// few outputs read through the first-level cache what the others read from shared memory.
+// multiprocessor, and of the blocks' latencies, one set of resident ones after another.
 func (s convShape) clocks(t *convTile, v *driver.Device) int {
 	const length, row = C.BRENIER_CUDA_CONV_STEP, 2 * C.BRENIER_CUDA_CONV_STEP // of a step: k, bytes
 	warps := t.threads / 32 / t.wk

@@ -76,6 +76,8 @@ func Of(f *driver.Function, grid, block driver.Dim, shared int, params unsafe.Po
 		l.selectExtend((*C.brenier_select_extend_params)(params))
 	case strings.HasPrefix(name, "conv_plain_"):
 		panic(name + ": no workload is known of it")
+	case strings.HasPrefix(name, "conv_") && strings.HasSuffix(name, "_few"):
+		l.convFew((*C.brenier_cuda_conv)(params))
 	case strings.HasPrefix(name, "conv_"):
 		l.conv((*C.brenier_cuda_conv)(params), name[strings.LastIndexByte(name, '_')+1:])
 	case strings.HasPrefix(name, "code_"):
@@ -231,7 +233,7 @@ func maxima(p *C.brenier_rotated_search_params) float64 {
 
 // conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.
 func (l *Launch) conv(p *C.brenier_cuda_conv, shape string) {
-	t, shipped := tiles[shape]
+	wk, shipped := groups[shape]
 	if !shipped {
 		panic("conv: no tile " + shape)
 	}
@@ -245,27 +247,38 @@ func (l *Launch) conv(p *C.brenier_cuda_conv, shape string) {
 	steps /= pixels
 	const chunk = C.BRENIER_CUDA_CONV_CHUNK
 	chunks := float64(ceil(int(steps+0.5), chunk))
-	rounds := float64(ceil(int(chunks), t.wk))
+	rounds := float64(ceil(int(chunks), wk))
 	own := min(steps, rounds*chunk) // of a group of warps
-	l.Loops = []float64{own / t.steps, rounds}
-	l.Chain = int(t.steps) * C.BRENIER_CUDA_CONV_STEP / 16
-	l.Trips = 2                 // pixels, scales; weights come before the wait
-	if chunks < float64(t.wk) { // idle groups
-		l.Warps = l.Warps * int(chunks) / t.wk
+	l.Loops = []float64{own, rounds}
+	l.Chain = C.BRENIER_CUDA_CONV_STEP / 16
+	l.Trips = 2               // pixels, scales; weights come before the wait
+	if chunks < float64(wk) { // idle groups
+		l.Warps = l.Warps * int(chunks) / wk
 	}
+	l.convBytes(p, weights, pixels)
+}
+
+// convFew: a warp takes up to 4 groups of 8 pixels at a time, 16 columns at a time, 32 channels at a time.
+func (l *Launch) convFew(p *C.brenier_cuda_conv) {
+	groups := ceil(min(int(p.few.height), int(p.in_height))*min(int(p.few.width), int(p.in_width)), 8)
+	l.Warps = min(l.Warps, max(1, groups))
+	passes := float64(ceil(groups, 4*l.Warps)) * float64(p.few.column_tiles)
+	steps := float64(ceil(int(p.in_octets), 4))
+	l.Loops = []float64{passes * steps, passes}
+	l.Chain = 2
+	l.Trips = int(l.Loops[0]) + 1 // pixels and weights; scales
+	pixels := 0.0
+	for _, phase := range p.phases[:p.phase_count] {
+		pixels += float64(phase.rows) * float64(phase.cols)
+	}
+	l.convBytes(p, float64(p.groups)*float64(p.few.column_tiles)*steps*1024, pixels)
+}
+
+// convBytes: weights, in bytes, and the input once; `pixels` of an image are written.
+func (l *Launch) convBytes(p *C.brenier_cuda_conv, weights, pixels float64) {
 	n := float64(p.n)
-	in := 2 * n * float64(p.in_image)
 	outputs := n * pixels * float64(p.groups) * float64(p.out_channels)
-	if p.packed_rows == C.BRENIER_CUDA_CONV_FEW {
-		rows := 0.0
-		for _, channel := range p.row_channel {
-			if channel >= 0 {
-				rows++
-			}
-		}
-		outputs = n * pixels * rows
-	}
-	l.Cache = weights + in + outputs*elementBytes(p.out.kind)
+	l.Cache = weights + 2*n*float64(p.in_image) + outputs*elementBytes(p.out.kind)
 	if p.out.kind != C.BRENIER_CUDA_OUT_VALUE {
 		l.Memory = outputs * elementBytes(p.out.kind)
 	}
