@@ -72,23 +72,23 @@ void brenier_rotate(int path, const float *packed, int64_t d, const float *panel
 	brenier_float_mode_restore(mode);
 }
 
-// A shuffle of the d axes, by Fisher and Yates within each of four classes: place a has an axis of a's
-// remainder by 4. A word takes w r / 2^32 for a number below r, which is uneven by 2^-32; no draw's
-// law depends on it.
-static void shuffle_axes(uint64_t seed, uint64_t shuffle, int64_t d, int32_t *axes) {
+// A shuffle of d/2 pairs of axes, by Fisher and Yates within each of four classes: place a has a pair
+// of a's remainder by 4. A word takes w r / 2^32 for a number below r, which is uneven by 2^-32; no
+// draw's law depends on it.
+static void shuffle_pairs(uint64_t seed, uint64_t shuffle, int64_t count, int32_t *pairs) {
 	const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
 	uint32_t words[4];
-	for (int64_t a = 0; a < d; a++) axes[a] = (int32_t)a;
-	for (int64_t a = 0; a < d; a++) {
+	for (int64_t a = 0; a < count; a++) pairs[a] = (int32_t)a;
+	for (int64_t a = 0; a < count; a++) {
 		if (a % 4 == 0) {
 			const uint32_t counter[4] = {(uint32_t)shuffle, (uint32_t)(shuffle >> 32), (uint32_t)(a / 4),
 			                             BRENIER_STREAM_AXES};
 			brenier_philox(counter, key, words);
 		}
-		const int64_t b = a + 4 * (int64_t)((uint64_t)words[a % 4] * (uint64_t)((d - a + 3) / 4) >> 32);
-		const int32_t swap = axes[a];
-		axes[a] = axes[b];
-		axes[b] = swap;
+		const int64_t b = a + 4 * (int64_t)((uint64_t)words[a % 4] * (uint64_t)((count - a + 3) / 4) >> 32);
+		const int32_t swap = pairs[a];
+		pairs[a] = pairs[b];
+		pairs[b] = swap;
 	}
 }
 
@@ -100,8 +100,8 @@ void brenier_rotated_draws(int path, uint64_t seed, uint64_t group, int64_t grou
 	for (int64_t c = 0; c < choices; c++) {
 		const int64_t choice = first + c;
 		if (c == 0 || choice % each == 0)
-			shuffle_axes(seed, group * shuffles + (uint64_t)(choice / each), d, shuffled);
-		for (int64_t j = 0; j < s; j++) axes[c * s + j] = shuffled[choice % each * s + j];
+			shuffle_pairs(seed, group * shuffles + (uint64_t)(choice / each), d / 2, shuffled);
+		for (int64_t j = 0; j < s; j++) axes[c * s + j] = 2 * shuffled[(choice % each * s + j) / 2] + j % 2;
 	}
 	const uint64_t family = (group * (uint64_t)group_choices + (uint64_t)first) * (uint64_t)families;
 	const int width = (int)(s + (d - s) % 2);

@@ -19,15 +19,15 @@
 //            (A,B), (-A,-B), (A,-B), (-A,B): at right angles on average, or opposite, so that they
 //            rarely share a cell, and the sums over A and B serve all four.
 //   choice   CHOICE = 3 families that share their axes.
-//   shuffle  a permutation of the d axes that keeps each one's remainder by 4, cut into as many choices'
-//            axes as fit: a_j is j modulo 4, so that what loads the z of four axes at once can keep them
-//            in different banks of a memory.
+//   shuffle  a permutation of the d/2 pairs of axes 2p and 2p+1 that keeps p's remainder by 4, cut into
+//            as many choices' pairs as fit: a_2i, a_2i+1 are a pair with p = i modulo 4. So what reads
+//            four pairs' z at once can keep them in different banks of a memory, a pair in a word.
 //
 // Streams of noise.h's generator, under the seed as the key:
 //   FRAME      index = group * ceil(d/2) + r: the normals of two reflectors (below)
 //   DIRECTION  index = family: s normals, one more where d - s is odd
 //   RADIUS     index = family: ceil((d-s)/2) uniform words, four a block
-//   AXES       index = shuffle: the words that shuffle the axes, four a block
+//   AXES       index = shuffle: the words that shuffle the pairs, four a block
 // Families and shuffles are counted from group 0 on.
 //
 // The score of a draw is float32, every step rounded once and in this order on every path:
@@ -82,7 +82,7 @@ void brenier_rotate(int path, const float *packed, int64_t d, const float *panel
                     int64_t end, int64_t C, float *z);
 
 // The axes [choices][s] and v [choices*CHOICE][s] of choices first .. first+choices-1 of a group that
-// has group_choices of them. s is even, s <= d. shuffled [d] and normals [choices*CHOICE/FAMILY][s+1]
+// has group_choices of them. s is a multiple of 8, s <= d. shuffled [d/2] and normals [choices*CHOICE/FAMILY][s+1]
 // are scratch.
 void brenier_rotated_draws(int path, uint64_t seed, uint64_t group, int64_t group_choices,
                            int64_t first, int64_t choices, int64_t d, int64_t s, int32_t *shuffled,

@@ -2,15 +2,16 @@
 // rounding of every sum are in kernels/cpu/rotated.h; the bits are the same here, with s = 16 axes a
 // choice.
 //
-// The points in the frame's axes lie in tiles of C = 128 U cells, U units, axis after axis of a tile:
-//   z [tiles][d][C] float32, z16 the same in float16, times 2^z_exponent
+// The points in the frame's axes lie in tiles of C = 256 U cells, U units, axis after axis of a tile:
+//   z [tiles][d][C] float32, and
+//   z16 [tiles][d/2][C][2] float16: times 2^z_exponent, both axes of a pair in a word
 // past cell N-1 that cell's.
 #ifndef BRENIER_KERNELS_CUDA_ROTATED_H
 #define BRENIER_KERNELS_CUDA_ROTATED_H
 #include "params.h"
 
 #define BRENIER_ROTATED_AXES 16   // s
-#define BRENIER_ROTATED_UNIT 128  // cells
+#define BRENIER_ROTATED_UNIT 256  // cells
 
 // rotated_frame.cu: the frames of groups, one for each y of the grid, in float64. Reflectors: a thread
 // each, blocks of FRAME_COLUMNS threads. Frame: a block for FRAME_COLUMNS columns, of FRAME_THREADS threads
@@ -26,20 +27,22 @@ typedef struct {
 	int32_t d;
 } brenier_rotated_frame_params;
 
-// rotated_points.cu: z and z16 of one group. Grid: tiles times U units, times blocks of POINTS_AXES axes.
+// rotated_points.cu: z and z16 of one group. Grid: blocks of POINTS_CELLS of all cells of tiles, times blocks
+// of POINTS_AXES axes.
 #define BRENIER_ROTATED_POINTS_THREADS 128
+#define BRENIER_ROTATED_POINTS_CELLS 128
 #define BRENIER_ROTATED_POINTS_AXES 64
 typedef struct {
 	BRENIER_ADDRESS(const float) points;  // [N,d]
 	BRENIER_ADDRESS(const float) frame;   // [d,d]
 	BRENIER_ADDRESS(float) z;             // [tiles][d][C]
-	BRENIER_ADDRESS(uint16_t) z16;        // [tiles][d][C]
+	BRENIER_ADDRESS(uint32_t) z16;        // [tiles][d/2][C]
 	int32_t N, d;
 	int32_t units, z_exponent;  // U
 } brenier_rotated_points_params;
 
 // rotated_draws.cu: the axes and coefficients of whole groups of choices, one for each y of the grid; and
-// draws themselves. Axes: a thread a shuffle, blocks of AXES_THREADS or fewer threads with 2 d bytes of
+// draws themselves. Axes: a thread a shuffle, blocks of AXES_THREADS or fewer threads with 2 (d/2) bytes of
 // dynamic shared memory each. Scale: a thread a family, blocks of SCALE_THREADS.
 #define BRENIER_ROTATED_AXES_THREADS 32
 #define BRENIER_ROTATED_SCALE_THREADS 64
@@ -73,19 +76,19 @@ typedef struct {
 // some other is left.
 //
 // There are fewer than 2^31 tiles times choices. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
-// for levels, and, but where it is wide, d rows of z16, each with SCREEN_PAD bytes more. Plain: a warp
+// for levels, and, but where it is wide, d/2 rows of z16, each with SCREEN_PAD bytes more. Plain: a warp
 // for each choice and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
 #define BRENIER_ROTATED_SCREEN_PAD 32
-#define BRENIER_ROTATED_SCREEN_CHOICES 2  // that a warp scores side by side
+#define BRENIER_ROTATED_SCREEN_CHOICES 3  // that a warp scores side by side
 #define BRENIER_ROTATED_PLAIN_THREADS 128
 #define BRENIER_ROTATED_FINISH_THREADS 256
 #define BRENIER_ROTATED_FINISH_DRAWS 16
 typedef struct {
 	BRENIER_ADDRESS(const float) z;           // [tiles][d][C]
-	BRENIER_ADDRESS(const uint16_t) z16;      // [tiles][d][C]
+	BRENIER_ADDRESS(const uint32_t) z16;      // [tiles][d/2][C]
 	BRENIER_ADDRESS(const float) heights;     // [N]
 	BRENIER_ADDRESS(const double) highest;    // of the heights
 	BRENIER_ADDRESS(const int32_t) axes;      // [choices][16], of the choices that are searched for
@@ -93,6 +96,7 @@ typedef struct {
 	BRENIER_ADDRESS(float) maxima;            // [tiles*U][choices*12], screened scores
 	BRENIER_ADDRESS(int32_t) cells;           // [draws,k], best first
 	BRENIER_ADDRESS(double) scores;           // [draws,k]
+	BRENIER_ADDRESS(uint32_t) counts;         // [N], or 0: the draws are counted by their best cell
 	int32_t N, d;
 	int32_t tiles, units;  // U
 	int32_t choices, k;

@@ -34,21 +34,21 @@ BRENIER_KERNEL(brenier_cuda_rotated_axes, brenier_rotated_draws_params, BRENIER_
 	const int shuffle = blockIdx.x * blockDim.x + threadIdx.x;
 	if (shuffle >= shuffles) return;
 	const uint64_t index = (p.group + blockIdx.y) * (uint64_t)shuffles + (uint64_t)shuffle;
-	uint16_t *const axes = (uint16_t *)dynamic_shared() + threadIdx.x;  // axis a at a * threads
-	const int stride = blockDim.x;
-	for (int a = 0; a < d; a++) axes[a * stride] = (uint16_t)a;
-	// Fisher and Yates, among axes of the same remainder by 4; only as far as there are choices.
-	const int used = min(each, p.choices - shuffle * each) * S;
+	uint16_t *const pairs = (uint16_t *)dynamic_shared() + threadIdx.x;  // pair a at a * threads
+	const int stride = blockDim.x, count = d / 2;
+	for (int a = 0; a < count; a++) pairs[a * stride] = (uint16_t)a;
+	// Fisher and Yates, among pairs of the same remainder by 4; only as far as there are choices.
+	const int used = min(each, p.choices - shuffle * each) * S / 2;
 	int32_t *const to = p.axes + ((int64_t)blockIdx.y * p.choices + (int64_t)shuffle * each) * S;
-	for (int a = 0; a < used; a += 4) {  // a multiple of 16
+	for (int a = 0; a < used; a += 4) {  // a multiple of 8
 		const uint4 block = words_of(p.seed, index, (uint32_t)(a / 4), BRENIER_STREAM_AXES);
 		const uint32_t words[4] = {block.x, block.y, block.z, block.w};
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			const int b = a + i + 4 * (int)((uint64_t)words[i] * (uint64_t)((d - a - i + 3) / 4) >> 32);
-			const uint16_t taken = axes[b * stride];
-			axes[b * stride] = axes[(a + i) * stride];
-			to[a + i] = taken;
+			const int b = a + i + 4 * (int)((uint64_t)words[i] * (uint64_t)((count - a - i + 3) / 4) >> 32);
+			const uint16_t taken = pairs[b * stride];
+			pairs[b * stride] = pairs[(a + i) * stride];
+			*(int2 *)(to + 2 * (a + i)) = make_int2(2 * taken, 2 * taken + 1);
 		}
 	}
 }

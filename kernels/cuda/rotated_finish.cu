@@ -45,36 +45,40 @@ __device__ __forceinline__ float score_of(float level, float first, float second
 	return sign % 2 == 0 ? level + all : level - all;
 }
 
-// Where this lane's four cells of a unit lie in z.
-__device__ __forceinline__ const float *z_of(const Params &p, int unit) {
+enum { PARTS_OF_UNIT = UNIT / 128 };  // of which a lane has four cells
+
+// The first of this lane's four cells in a part of a unit, and where they lie in z.
+__device__ __forceinline__ int32_t cell_of(int unit, int part) { return unit * UNIT + part * 128 + 4 * (int)lane_id(); }
+__device__ __forceinline__ const float *z_of(const Params &p, int unit, int part) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + 4 * (int)lane_id();
+	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + part * 128 + 4 * (int)lane_id();
 }
 
 // Offers the cells of a unit to a draw's best.
 __device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, Scored &best) {
 	const int32_t *const axes = p.axes + (int64_t)(row / CHOICE) * S;
-	float sums[2][4];
-	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, axes, p.v + (int64_t)(row / FAMILY) * S, sums);
-	const int32_t first = unit * UNIT + 4 * (int)lane_id();
-	float scores[4];
+	float high = minus_infinity();
+	int32_t cell = 0x7fffffff;
 #pragma unroll
-	for (int i = 0; i < 4; i++) scores[i] = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
-	if (p.k > 1) {
+	for (int part = 0; part < PARTS_OF_UNIT; part++) {
+		float sums[2][4];
+		sums_of(z_of(p, unit, part), (int64_t)p.units * UNIT, axes, p.v + (int64_t)(row / FAMILY) * S, sums);
+		const int32_t first = cell_of(unit, part);
 #pragma unroll
-		for (int i = 0; i < 4; i++) top_offer(best, first + i < p.N ? Scored{(double)scores[i], first + i} : no_cell(), p.k);
-		return;
+		for (int i = 0; i < 4; i++) {
+			const float score = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
+			if (p.k > 1) top_offer(best, first + i < p.N ? Scored{(double)score, first + i} : no_cell(), p.k);
+			else if (score > high) high = score, cell = first + i;
+		}
 	}
-	float high = scores[0];
-	int32_t cell = first;
-#pragma unroll
-	for (int i = 1; i < 4; i++)
-		if (scores[i] > high) high = scores[i], cell = first + i;
+	if (p.k > 1) return;
 	float highest = high;
 #pragma unroll
 	for (int mask = 16; mask > 0; mask /= 2) highest = fmaxf(highest, shuffle_xor(highest, mask));
-	const int lowest = __ffs((int)ballot(high == highest)) - 1;  // lanes go up as cells do
-	const Scored found = {(double)highest, shuffle(cell, lowest)};
+	int32_t lowest = high == highest ? cell : 0x7fffffff;
+#pragma unroll
+	for (int mask = 16; mask > 0; mask /= 2) lowest = min(lowest, shuffle_xor(lowest, mask));
+	const Scored found = {(double)highest, lowest};
 	if (precedes(found, best)) best = found;
 }
 
@@ -161,6 +165,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 			for (int unit = 0; unit < units; unit++)
 				if (p.maxima[unit * columns + of] >= cuts[i]) offer_unit(p, of, unit, best);
 		}
+		if (lane == 0 && p.counts) atomic_add(&p.counts[best.cell], 1u);
 		if (lane >= p.k) continue;
 		const int64_t to = ((int64_t)blockIdx.x * DRAWS + i) * p.k + lane;
 		p.cells[to] = best.cell;
@@ -176,24 +181,29 @@ BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIE
 	const int64_t at = ((int64_t)blockIdx.x * BRENIER_ROTATED_PLAIN_THREADS + threadIdx.x) / 32;
 	const int unit = (int)(at / p.choices), choice = (int)(at % p.choices);
 	if (unit >= p.tiles * p.units) return;
-	const int64_t first = (int64_t)unit * UNIT + 4 * (int)lane_id();
-	float level[4];
-#pragma unroll
-	for (int i = 0; i < 4; i++) level[i] = level_of(p, first + i);
 #pragma unroll 1
 	for (int family = 0; family < FAMILIES; family++) {
-		float sums[2][4];
-		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
-		        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
+		float high[FAMILY];
+#pragma unroll
+		for (int sign = 0; sign < FAMILY; sign++) high[sign] = minus_infinity();
+#pragma unroll 1
+		for (int part = 0; part < PARTS_OF_UNIT; part++) {
+			float sums[2][4];
+			sums_of(z_of(p, unit, part), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
+			        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
+#pragma unroll
+			for (int i = 0; i < 4; i++) {
+				const float level = level_of(p, cell_of(unit, part) + i);
+#pragma unroll
+				for (int sign = 0; sign < FAMILY; sign++) high[sign] = fmaxf(high[sign], score_of(level, sums[0][i], sums[1][i], sign));
+			}
+		}
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) {
-			float high = minus_infinity();
 #pragma unroll
-			for (int i = 0; i < 4; i++) high = fmaxf(high, score_of(level[i], sums[0][i], sums[1][i], sign));
-#pragma unroll
-			for (int mask = 16; mask > 0; mask /= 2) high = fmaxf(high, shuffle_xor(high, mask));
+			for (int mask = 16; mask > 0; mask /= 2) high[sign] = fmaxf(high[sign], shuffle_xor(high[sign], mask));
 			if (lane_id() == 0)
-				p.maxima[((int64_t)unit * p.choices + choice) * CHOICE + family * FAMILY + sign] = screened(p, high);
+				p.maxima[((int64_t)unit * p.choices + choice) * CHOICE + family * FAMILY + sign] = screened(p, high[sign]);
 		}
 	}
 }

@@ -2,10 +2,10 @@
 //
 // A choice's draws are a matrix of 12 columns in 16, its 16 axes the dimension of one product, and cells
 // the rows. Which axes a choice has is chance, so a block keeps a tile, all axes of some cells, in shared
-// memory while choices go by, and a lane reads eight cells of an axis at once: the four axes that the lanes
-// of a quad read have the four remainders by 4 (kernels/cpu/rotated.h), and rows are 32 bytes longer than
-// banks go round, so that they never meet. A fragment wants two axes of one cell in a word, memory has two
-// cells of one axis: sixteen permutations of bytes for eight products.
+// memory while choices go by. A fragment wants two axes of one cell in a word: those of a pair
+// (kernels/cpu/rotated.h). A lane reads two cells of a pair at once, half a fragment; the four pairs that
+// the lanes of a quad read have the four remainders by 4, and rows are 32 bytes longer than banks go round,
+// so that they never meet.
 //
 // Levels come as what is added to, and are loaded once for some choices. All scores that matter are
 // positive, so the largest is found among integers, of which Hopper takes three at a time.
@@ -24,13 +24,13 @@ namespace {
 
 enum {
 	CHOICES = BRENIER_ROTATED_SCREEN_CHOICES,
-	PAD = BRENIER_ROTATED_SCREEN_PAD / 2,  // values of a row
-	HALF = UNIT / 2                        // cells of which a lane has eight
+	PAD = BRENIER_ROTATED_SCREEN_PAD / 4,  // words of a row
+	PART = 64                              // cells: four fragments
 };
 
-// What a lane has of a choice: where its axes begin, and the fragments of both sets of columns.
+// What a lane has of a choice: where its two pairs of axes begin, and the fragments of both sets of columns.
 struct Choice {
-	int at[4];
+	int at[2];
 	uint32_t b[2][2];
 	int most[2][2];  // of columns 2t and 2t+1, bits of float32
 
@@ -39,34 +39,30 @@ struct Choice {
 
 __device__ __forceinline__ void load(Choice &c, const Params &p, int choice, int pitch) {
 	const int lane = (int)lane_id(), g = lane / 4, t = lane % 4;
-	const int32_t *const axes = p.axes + (int64_t)choice * S + t;
+	// Products 2t, 2t+1 and 8 on from there are of pairs t and 4 + t.
 #pragma unroll
-	for (int i = 0; i < 4; i++) c.at[i] = axes[4 * i] * pitch + 8 * g;
+	for (int i = 0; i < 2; i++) c.at[i] = p.axes[(int64_t)choice * S + 8 * i + 2 * t] / 2 * pitch + 2 * g;
 	const float scale = (float)power_of_two(p.v_exponent);
 #pragma unroll
 	for (int n = 0; n < 2; n++) {
 		const int column = n == 0 ? g : 8 + g % 4, sign = column % FAMILY;  // columns 12 .. 15 are nobody's
-		const float *const v = p.v + ((int64_t)choice * FAMILIES + column / FAMILY) * S + t;
-		c.b[n][0] = pack_half2(v[0] * scale, v[4] * scale);
-		c.b[n][1] = pack_half2(v[8] * scale, v[12] * scale);
-		if (sign == 1 || sign == 3) c.b[n][0] ^= 0x80008000u;
-		if (sign == 1 || sign == 2) c.b[n][1] ^= 0x80008000u;
+		const float *const v = p.v + ((int64_t)choice * FAMILIES + column / FAMILY) * S + 2 * t;
+#pragma unroll
+		for (int half = 0; half < 2; half++) {
+			const float2 pair = *(const float2 *)(v + 8 * half);
+			c.b[n][half] = pack_half2(pair.x * scale, pair.y * scale);
+			if (sign == 1 || sign == 3 - half) c.b[n][half] ^= 0x80008000u;
+		}
 	}
 }
 
-__device__ __forceinline__ uint32_t word(const uint4 &four, int i) { return i == 0 ? four.x : i == 1 ? four.y : i == 2 ? four.z : four.w; }
-
-// Scores 64 cells, z at the first of them, and takes the scores into the choice's highest.
-__device__ __forceinline__ void score(Choice &c, const uint16_t *z, const float (&levels)[4][4]) {
-	uint4 axis[4];
-#pragma unroll
-	for (int i = 0; i < 4; i++) axis[i] = *(const uint4 *)(z + c.at[i]);
+// Scores 64 cells, z at the first of them, and takes the scores into the choice's highest. Rows g and g + 8
+// of a fragment are cells 2g and 2g + 1 of its sixteen.
+__device__ __forceinline__ void score(Choice &c, const uint32_t *z, const float (&levels)[4][4]) {
 #pragma unroll
 	for (int r = 0; r < 4; r++) {
-		const uint32_t w[4] = {word(axis[0], r), word(axis[1], r), word(axis[2], r), word(axis[3], r)};
-		// Row g: the low cell of both axes; row g + 8: the high one.
-		const uint32_t a[4] = {__byte_perm(w[0], w[1], 0x5410), __byte_perm(w[0], w[1], 0x7632),
-		                       __byte_perm(w[2], w[3], 0x5410), __byte_perm(w[2], w[3], 0x7632)};
+		const uint2 near = *(const uint2 *)(z + c.at[0] + 16 * r), far = *(const uint2 *)(z + c.at[1] + 16 * r);
+		const uint32_t a[4] = {near.x, near.y, far.x, far.y};
 #pragma unroll
 		for (int n = 0; n < 2; n++) {
 			float d[4];
@@ -105,9 +101,9 @@ template <bool staged, int threads>
 __device__ __forceinline__ void screen(const Params &p) {
 	launch_dependents();
 	wait_for_prerequisites();
-	const int C = p.units * UNIT, pitch = staged ? C + PAD : C;
-	float4 *const levels = (float4 *)dynamic_shared();  // [U][2][4][8]: of two cells, each twice
-	uint16_t *const kept = (uint16_t *)(levels + C / 2);
+	const int C = p.units * UNIT, pitch = staged ? C + PAD : C, pairs = p.d / 2;
+	float4 *const levels = (float4 *)dynamic_shared();  // [parts][4][8]: of two cells, each twice
+	uint32_t *const kept = (uint32_t *)(levels + C / 2);
 	const int sets = (p.choices + CHOICES - 1) / CHOICES;
 	const int columns = p.choices * CHOICE;
 	const int64_t all = (int64_t)p.tiles * sets;
@@ -118,19 +114,18 @@ __device__ __forceinline__ void screen(const Params &p) {
 	while (at < end) {
 		const int tile = at / sets, first = at - tile * sets;
 		const int last = min(sets, first + (end - at));
-		const uint16_t *z = p.z16 + (int64_t)tile * p.d * C;
+		const uint32_t *z = p.z16 + (int64_t)tile * pairs * C;
 		if (staged) {
-			for (int axis = threadIdx.x / 32; axis < p.d; axis += threads / 32)
-				for (int i = lane_id(); i < C / 8; i += 32) cp_async_16(kept + axis * pitch + i * 8, z + axis * C + i * 8);
+			for (int pair = threadIdx.x / 32; pair < pairs; pair += threads / 32)
+				for (int i = lane; i < C / 4; i += 32) cp_async_16(kept + pair * pitch + i * 4, z + pair * C + i * 4);
 			cp_async_commit();
 			z = kept;
 		}
 		for (int i = threadIdx.x; i < C / 2; i += threads) {
-			// Row r of a half belongs to lanes of the same g: cells 8 g + 2 r and the next.
-			const int r = i / 8 % 4, half = i / 32;
-			const int64_t cell = (int64_t)tile * C + half * HALF + i % 8 * 8 + 2 * r;
-			const float low = screened(p, level_of(p, cell)), high = screened(p, level_of(p, cell + 1));
-			levels[i] = make_float4(low, low, high, high);
+			// Of part i/32 and its fragment i/8%4, the two cells of the lanes with g = i%8.
+			const int64_t cell = (int64_t)tile * C + 2 * i;
+			const float even = screened(p, level_of(p, cell)), odd = screened(p, level_of(p, cell + 1));
+			levels[i] = make_float4(even, even, odd, odd);
 		}
 		cp_async_wait<0>();
 		sync_threads();
@@ -145,15 +140,15 @@ __device__ __forceinline__ void screen(const Params &p) {
 #pragma unroll
 				for (int q = 0; q < CHOICES; q++) choices[q].clear();
 #pragma unroll 1
-				for (int half = 0; half < 2; half++) {
+				for (int part = unit * (UNIT / PART); part < (unit + 1) * (UNIT / PART); part++) {
 					float level[4][4];
 #pragma unroll
 					for (int r = 0; r < 4; r++) {
-						const float4 four = own_levels[((unit * 2 + half) * 4 + r) * 8];
+						const float4 four = own_levels[(part * 4 + r) * 8];
 						level[r][0] = four.x, level[r][1] = four.y, level[r][2] = four.z, level[r][3] = four.w;
 					}
 #pragma unroll
-					for (int q = 0; q < CHOICES; q++) score(choices[q], z + unit * UNIT + half * HALF, level);
+					for (int q = 0; q < CHOICES; q++) score(choices[q], z + part * PART, level);
 				}
 #pragma unroll
 				for (int q = 0; q < CHOICES; q++) {

@@ -431,7 +431,7 @@ func TestRotated_workspace(t *testing.T) {
 		want   int
 	}{
 		{backend.Gaussian, 300, 15, 1, 0}, {backend.Gaussian, 300, 16, 1, 3072}, {backend.Gaussian, 10, 91, 1, 6144},
-		{backend.Gaussian, 16384, 20, 1, 6144}, {backend.Gaussian, 3, 400, 1, 24576}, {backend.Uniform, 300, 64, 1, 0},
+		{backend.Gaussian, 16384, 20, 1, 12288}, {backend.Gaussian, 3, 400, 1, 24576}, {backend.Uniform, 300, 64, 1, 0},
 		{backend.Gaussian, 300, 64, 1e37, 0},
 	} {
 		model, err := device.Prepare(backend.Parts{Source: c.source, Dim: c.d, Points: normal(c.N*c.d, c.scale, 1), Heights: make([]float32, c.N)})

@@ -211,7 +211,7 @@ func (s *rotatedStage) groups(q *driver.Stream, r *rotatedScratch, base driver.A
 		err = s.rotate(q, r, base, group)
 		for from := 0; from < s.shape.Group && err == nil; {
 			n := min(s.shape.Group-from, s.piece(r, from))
-			err = s.locate(q, r, base, group, from, n, k)
+			err = s.locate(q, r, base, group, from, n, k, 0)
 			from += n
 		}
 	}

@@ -52,7 +52,7 @@ type rotatedStage struct {
 	reflectors, frame, points, axes, scale, noise, screen, finish *driver.Function
 
 	frames       int // groups whose frames are made at once
-	units, tiles int // of a tile, of 128 cells; of all
+	units, tiles int // of a tile, of 256 cells; of all
 	shared       int // dynamic shared memory of a block of the screen
 	blocks       int // of the screen that the card holds at once
 	frameShared  int // dynamic shared memory of a block of the frame; 0: none, the wide one
@@ -119,13 +119,14 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedR
 // scales of its float16, and how many frames are made at once.
 func (s *rotatedStage) choose() {
 	const pad = C.BRENIER_ROTATED_SCREEN_PAD
-	unit := C.BRENIER_ROTATED_UNIT * (8 + 2*s.t.d) // bytes
-	fitting := (s.v.info.SharedPerBlock - pad*s.t.d) / unit
+	pairs := s.t.d / 2
+	unit := C.BRENIER_ROTATED_UNIT * (8 + 4*pairs) // bytes
+	fitting := (s.v.info.SharedPerBlock - pad*pairs) / unit
 	if s.rung == rotatedScreened && fitting < 1 {
 		s.rung = rotatedScreenedWide
 	}
 	if s.rung != rotatedScreened {
-		fitting = 16
+		fitting = 8
 	}
 	all := (s.t.n + C.BRENIER_ROTATED_UNIT - 1) / C.BRENIER_ROTATED_UNIT
 	each := (all + s.v.info.Multiprocessors - 1) / s.v.info.Multiprocessors
@@ -133,7 +134,7 @@ func (s *rotatedStage) choose() {
 	s.units = (all + s.tiles - 1) / s.tiles
 	switch s.rung {
 	case rotatedScreened:
-		s.shared = s.units*unit + pad*s.t.d
+		s.shared = s.units*unit + pad*pairs
 	case rotatedScreenedWide:
 		s.shared = s.units * C.BRENIER_ROTATED_UNIT * 8
 	}
@@ -155,7 +156,7 @@ func (s *rotatedStage) threads() int {
 	return [...]int{C.BRENIER_ROTATED_SCREEN_THREADS, C.BRENIER_ROTATED_WIDE_THREADS, C.BRENIER_ROTATED_PLAIN_THREADS}[s.rung]
 }
 
-func (s *rotatedStage) axesShared() int { return 2 * s.t.d * s.axesThreads }
+func (s *rotatedStage) axesShared() int { return 2 * (s.t.d / 2) * s.axesThreads }
 
 // choices are those of a group.
 func (s *rotatedStage) choices() int { return s.shape.Group / cpu.RotatedChoice }
@@ -192,8 +193,8 @@ type rotatedScratch struct {
 	axes  span // [frames][choices][16] int32
 	v     span // [frames][choices*3][16] float32
 	frame span // [frames][d,d] float32
-	z     span // [tiles][d][units*128] float32, of the group at hand
-	z16   span // the same in float16
+	z     span // [tiles][d][units*256] float32, of the group at hand
+	z16   span // [tiles][d/2][units*256][2] float16
 
 	// While frames are made.
 	normals    span // float32, of the frames, then of the families
@@ -215,7 +216,7 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	r.v = p.reserve(bytesOf(s.frames, s.families(), s.shape.Axes, 4))
 	r.frame = p.reserve(bytesOf(s.frames, d, d, 4))
 	r.z = p.reserve(bytesOf(s.cells(), d, 4))
-	r.z16 = p.reserve(bytesOf(s.cells(), d, 2))
+	r.z16 = p.reserve(bytesOf(s.cells(), d/2, 4))
 	p.alternatives(
 		func(p *plan) {
 			r.normals = p.reserve(bytesOf(s.frames, max(s.reflectorValues(), s.families()*s.width()), 4))
@@ -297,7 +298,7 @@ func (s *rotatedStage) rotate(q *driver.Stream, r *rotatedScratch, base driver.A
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		N: C.int32_t(s.t.n), d: C.int32_t(s.t.d), units: C.int32_t(s.units), z_exponent: C.int32_t(s.zExponent),
 	}
-	grid := driver.Dim{X: s.allUnits(), Y: (s.t.d + C.BRENIER_ROTATED_POINTS_AXES - 1) / C.BRENIER_ROTATED_POINTS_AXES}
+	grid := driver.Dim{X: s.cells() / C.BRENIER_ROTATED_POINTS_CELLS, Y: (s.t.d + C.BRENIER_ROTATED_POINTS_AXES - 1) / C.BRENIER_ROTATED_POINTS_AXES}
 	return q.LaunchDependent(s.points, grid, driver.Dim{X: C.BRENIER_ROTATED_POINTS_THREADS}, 0, unsafe.Pointer(&p))
 }
 
@@ -307,8 +308,8 @@ func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
 }
 
 // locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, whose frame is number
-// `at`, and their scores. n is at most piece.
-func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n, k int) error {
+// `at`, and their scores; and adds the draws to counts [N] of uint32, unless 0, by the best. n is at most piece.
+func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n, k int, counts driver.Address) error {
 	first := from / cpu.RotatedChoice
 	choices := (from+n+cpu.RotatedChoice-1)/cpu.RotatedChoice - first
 	axes := s.shape.Axes
@@ -318,7 +319,7 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 		axes:   s.axesAt(r, base, at) + C.uint64_t(4*axes*first),
 		v:      s.coefficientsAt(r, base, at) + C.uint64_t(4*axes*first*cpu.RotatedChoice/cpu.RotatedFamily),
 		maxima: C.uint64_t(r.maxima.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
-		N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
+		counts: C.uint64_t(counts), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
 		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), choices: C.int32_t(choices), k: C.int32_t(k),
 		skip: C.int32_t(from - first*cpu.RotatedChoice), draws: C.int32_t(n),
 		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
@@ -395,7 +396,7 @@ func (r *rotatedDraws) locate(w *workspace, from, n, k int, cells []int64, score
 	for at := 0; at < n; {
 		count := min(n-at, r.stage.piece(r.scratch, from+at))
 		first, end := at*k, (at+count)*k
-		err := w.do(func() error { return r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, k) })
+		err := w.do(func() error { return r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, k, 0) })
 		if err == nil {
 			err = w.getCells(cells[first:end], r.scratch.cells.at(r.base))
 		}
@@ -460,10 +461,7 @@ func (w *workspace) countRotated(c *drawCounts, n int, seed, first uint64) error
 		return w.do(func() error {
 			for at := 0; at < n; {
 				count := min(n-at, r.stage.piece(r.scratch, from+at))
-				if err := r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, 1); err != nil {
-					return err
-				}
-				if err := c.stage.launch(w.q, r.scratch.cells.at(r.base), count, 1, c.counts); err != nil {
+				if err := r.stage.locate(w.q, r.scratch, r.base, r.at, from+at, count, 1, c.counts); err != nil {
 					return err
 				}
 				at += count

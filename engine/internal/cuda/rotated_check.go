@@ -74,7 +74,7 @@ func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 	for _, step := range []func() error{
 		func() error { return s.makeFrames(q, r.scratch, r.base, seed, group-1, 2) },
 		func() error { return s.rotate(q, r.scratch, r.base, 1) },
-		func() error { return s.locate(q, r.scratch, r.base, 1, from, n, k) },
+		func() error { return s.locate(q, r.scratch, r.base, 1, from, n, k, 0) },
 		func() error { return s.draw(q, r.scratch, r.base, 1, from, n) },
 	} {
 		if err := step(); err != nil {

@@ -260,7 +260,7 @@ func (s *drawSums) drawRotated(slot *sumSlot, n int, seed, first uint64) error {
 		return w.do(func() error {
 			for at := 0; at < n; {
 				count := min(n-at, r.stage.piece(scratch, from+at), scratch.x.bytes/(4*w.m.d))
-				if err := r.stage.locate(w.q, scratch, r.base, r.at, from+at, count, 1); err != nil {
+				if err := r.stage.locate(w.q, scratch, r.base, r.at, from+at, count, 1, 0); err != nil {
 					return err
 				}
 				if err := r.stage.draw(w.q, scratch, r.base, r.at, from+at, count); err != nil {

@@ -54,7 +54,6 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 	batch := BatchFor(n, p.Dim)
 	s := &sampler{
 		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: alone,
-		cells: make([]int64, batch*MaxCells), scores: make([]float64, batch*MaxCells), x: make([]float32, batch*p.Dim),
 	}
 	if s.counter, _ = device.(Counter); s.counter != nil {
 		s.descender, _ = device.(sgd.Descender)
@@ -64,14 +63,16 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 		s.rotated, s.group = r, r.Group()
 		s.batch = evenly(batch, s.group)
 	}
+	s.cells, s.scores = make([]int64, s.batch*MaxCells), make([]float64, s.batch*MaxCells)
+	s.x = make([]float32, s.batch*p.Dim)
 	return s
 }
 
-// evenly is about as many draws as a batch, such that batches are whole groups or equal parts of one: a
-// device's work on a group is then in few pieces.
+// evenly is about as many draws as a batch, twice as many at most, such that batches are whole groups or
+// equal parts of one: a device's work on a group is then in few pieces.
 func evenly(batch, group int) int {
-	if batch >= group {
-		return batch / group * group
+	if group <= 2*batch {
+		return max(1, batch/group) * group
 	}
 	parts := (group + batch - 1) / batch
 	for group%parts != 0 {

@@ -184,14 +184,14 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		l.Warps = 1
 		l.Loops = []float64{float64(p.d) * float64(p.d) / 16, float64(p.d)}
 		l.Cache = float64(l.Blocks)*float64(p.d)*float64(p.d)*8/2 + float64(l.frames(p))*float64(p.d)*float64(p.d)*4
-	case "rotated_points": // 16 dimensions of a tile at a time
+	case "rotated_points": // 8 dimensions of a tile at a time
 		p := (*C.brenier_rotated_points_params)(params)
-		tiles := ceil(int(p.d), 16)
+		tiles := ceil(int(p.d), 8)
 		l.Loops = []float64{float64(tiles)}
 		l.Trips = tiles
 		values := float64(p.N) * float64(p.d)
 		l.Memory = (4 + 4 + 2) * values
-		l.Cache = 6*values + 4*float64(l.Blocks)*float64(p.d)*(C.BRENIER_ROTATED_UNIT+C.BRENIER_ROTATED_POINTS_AXES)
+		l.Cache = 6*values + 4*float64(l.Blocks)*float64(p.d)*(C.BRENIER_ROTATED_POINTS_CELLS+C.BRENIER_ROTATED_POINTS_AXES)
 	case "rotated_axes": // a thread a shuffle, four axes at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(p.d / 4)}
@@ -200,13 +200,13 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
 		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
-	case "rotated_screen": // a block's share of the sets of choices, by the halves of their tile's units
+	case "rotated_screen": // a block's share of the sets of choices, by the quarters of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
 		sets := ceil(int(p.choices), C.BRENIER_ROTATED_SCREEN_CHOICES)
 		own := float64(p.tiles) * float64(sets) / float64(l.Blocks)
 		rounds := own / float64(l.Warps)
 		tiles := own/float64(sets) + 1 // a block begins and ends within tiles
-		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
+		l.Loops = []float64{4 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
 		l.Trips = int(2*tiles + 0.5)
 		tile := 2 * C.BRENIER_ROTATED_UNIT * float64(p.units) * float64(p.d)
 		l.Memory = float64(p.tiles) * tile
