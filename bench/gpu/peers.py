@@ -5,6 +5,7 @@ of the kind that one writes first, and the decoders through torch.compile. Media
 """
 
 import json
+import os
 import sys
 import traceback
 
@@ -94,38 +95,42 @@ def decoders() -> dict:
     }
 
 
-def decode() -> dict:
-    found = {}
+def decode(keep) -> None:
+    found: dict = {}
     for name, (net, latent, batches) in decoders().items():
         net = net.cuda().half().eval().to(memory_format=torch.channels_last)
         compiled = torch.compile(net, mode="max-autotune")
         for batch in batches:
             z = torch.randn(batch, latent, 1, 1, device="cuda", dtype=torch.float16)
             with torch.inference_mode():
-                found[f"{name}/{batch}"] = {
-                    "torch fp16": median_us(lambda: net(z)),
-                    "torch.compile": median_us(lambda: compiled(z)),
-                }
-    return found
+                found[f"{name}/{batch}"] = {"torch fp16": median_us(lambda: net(z))}
+                keep(found)
+                found[f"{name}/{batch}"]["torch.compile"] = median_us(lambda: compiled(z))
+                keep(found)
 
 
 def main() -> int:
     found: dict = {"torch": torch.__version__, "triton": triton.__version__, "locate": {}}
+
+    def keep(part: str, values: dict) -> None:  # what was measured, whatever comes after
+        found[part] = values
+        new = sys.argv[1] + ".new"
+        with open(new, "w") as to:
+            json.dump(found, to, indent=1)
+        os.replace(new, sys.argv[1])
+
     for shape in LOCATE:
         name = "x".join(map(str, shape))
         try:
-            found["locate"][name] = locate(*shape)
+            measured = locate(*shape)
         except Exception:
-            found["locate"][name] = {"error": traceback.format_exc(limit=3)}
-        print(name, found["locate"][name], flush=True)
-        with open(sys.argv[1], "w") as to:  # what was measured is kept, whatever comes after
-            json.dump(found, to, indent=1)
+            measured = {"error": traceback.format_exc(limit=3)}
+        print(name, measured, flush=True)
+        keep("locate", found["locate"] | {name: measured})
     try:
-        found["decode"] = decode()
+        decode(lambda values: keep("decode", values))
     except Exception:
-        found["decode"] = {"error": traceback.format_exc(limit=3)}
-    with open(sys.argv[1], "w") as to:
-        json.dump(found, to, indent=1)
+        keep("decode", found.get("decode", {}) | {"error": traceback.format_exc(limit=3)})
     return 0
 
 

@@ -2,7 +2,7 @@
 // rounding of every sum are in kernels/cpu/rotated.h; the bits are the same here, with s = 16 axes a
 // choice.
 //
-// The points in the frame's axes lie in tiles of C = 256 U cells, U units, axis after axis of a tile:
+// The points in the frame's axes lie in tiles of C = 128 U cells, U units, axis after axis of a tile:
 //   z [tiles][d][C] float32, and
 //   z16 [tiles][d/2][C][2] float16: times 2^z_exponent, both axes of a pair in a word
 // past cell N-1 that cell's.
@@ -11,7 +11,7 @@
 #include "params.h"
 
 #define BRENIER_ROTATED_AXES 16   // s
-#define BRENIER_ROTATED_UNIT 256  // cells
+#define BRENIER_ROTATED_UNIT 128  // cells
 
 // rotated_frame.cu: the frames of groups, one for each y of the grid, in float64. Reflectors: a thread
 // each, blocks of FRAME_COLUMNS threads. Frame: a block for FRAME_COLUMNS columns, of FRAME_THREADS threads

@@ -45,31 +45,27 @@ __device__ __forceinline__ float score_of(float level, float first, float second
 	return sign % 2 == 0 ? level + all : level - all;
 }
 
-enum { PARTS_OF_UNIT = UNIT / 128 };  // of which a lane has four cells
+static_assert(UNIT == 32 * 4, "a lane has four cells of a unit");
 
-// The first of this lane's four cells in a part of a unit, and where they lie in z.
-__device__ __forceinline__ int32_t cell_of(int unit, int part) { return unit * UNIT + part * 128 + 4 * (int)lane_id(); }
-__device__ __forceinline__ const float *z_of(const Params &p, int unit, int part) {
+// The first of this lane's four cells of a unit, and where they lie in z.
+__device__ __forceinline__ int32_t cell_of(int unit) { return unit * UNIT + 4 * (int)lane_id(); }
+__device__ __forceinline__ const float *z_of(const Params &p, int unit) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + part * 128 + 4 * (int)lane_id();
+	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + 4 * (int)lane_id();
 }
 
 // Offers the cells of a unit to a draw's best.
 __device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, Scored &best) {
-	const int32_t *const axes = p.axes + (int64_t)(row / CHOICE) * S;
+	float sums[2][4];
+	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)(row / CHOICE) * S, p.v + (int64_t)(row / FAMILY) * S, sums);
+	const int32_t first = cell_of(unit);
 	float high = minus_infinity();
 	int32_t cell = 0x7fffffff;
 #pragma unroll
-	for (int part = 0; part < PARTS_OF_UNIT; part++) {
-		float sums[2][4];
-		sums_of(z_of(p, unit, part), (int64_t)p.units * UNIT, axes, p.v + (int64_t)(row / FAMILY) * S, sums);
-		const int32_t first = cell_of(unit, part);
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			const float score = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
-			if (p.k > 1) top_offer(best, first + i < p.N ? Scored{(double)score, first + i} : no_cell(), p.k);
-			else if (score > high) high = score, cell = first + i;
-		}
+	for (int i = 0; i < 4; i++) {
+		const float score = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
+		if (p.k > 1) top_offer(best, first + i < p.N ? Scored{(double)score, first + i} : no_cell(), p.k);
+		else if (score > high) high = score, cell = first + i;
 	}
 	if (p.k > 1) return;
 	float highest = high;
@@ -183,20 +179,16 @@ BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIE
 	if (unit >= p.tiles * p.units) return;
 #pragma unroll 1
 	for (int family = 0; family < FAMILIES; family++) {
-		float high[FAMILY];
+		float sums[2][4], high[FAMILY];
+		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
+		        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) high[sign] = minus_infinity();
-#pragma unroll 1
-		for (int part = 0; part < PARTS_OF_UNIT; part++) {
-			float sums[2][4];
-			sums_of(z_of(p, unit, part), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
-			        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
 #pragma unroll
-			for (int i = 0; i < 4; i++) {
-				const float level = level_of(p, cell_of(unit, part) + i);
+		for (int i = 0; i < 4; i++) {
+			const float level = level_of(p, cell_of(unit) + i);
 #pragma unroll
-				for (int sign = 0; sign < FAMILY; sign++) high[sign] = fmaxf(high[sign], score_of(level, sums[0][i], sums[1][i], sign));
-			}
+			for (int sign = 0; sign < FAMILY; sign++) high[sign] = fmaxf(high[sign], score_of(level, sums[0][i], sums[1][i], sign));
 		}
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) {

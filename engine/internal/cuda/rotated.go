@@ -52,7 +52,7 @@ type rotatedStage struct {
 	reflectors, frame, points, axes, scale, noise, screen, finish *driver.Function
 
 	frames       int // groups whose frames are made at once
-	units, tiles int // of a tile, of 256 cells; of all
+	units, tiles int // of a tile, of 128 cells; of all
 	shared       int // dynamic shared memory of a block of the screen
 	blocks       int // of the screen that the card holds at once
 	frameShared  int // dynamic shared memory of a block of the frame; 0: none, the wide one
@@ -126,7 +126,7 @@ func (s *rotatedStage) choose() {
 		s.rung = rotatedScreenedWide
 	}
 	if s.rung != rotatedScreened {
-		fitting = 8
+		fitting = 16
 	}
 	all := (s.t.n + C.BRENIER_ROTATED_UNIT - 1) / C.BRENIER_ROTATED_UNIT
 	each := (all + s.v.info.Multiprocessors - 1) / s.v.info.Multiprocessors
@@ -193,8 +193,8 @@ type rotatedScratch struct {
 	axes  span // [frames][choices][16] int32
 	v     span // [frames][choices*3][16] float32
 	frame span // [frames][d,d] float32
-	z     span // [tiles][d][units*256] float32, of the group at hand
-	z16   span // [tiles][d/2][units*256][2] float16
+	z     span // [tiles][d][units*128] float32, of the group at hand
+	z16   span // [tiles][d/2][units*128][2] float16
 
 	// While frames are made.
 	normals    span // float32, of the frames, then of the families

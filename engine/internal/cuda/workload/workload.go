@@ -200,13 +200,13 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
 		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
-	case "rotated_screen": // a block's share of the sets of choices, by the quarters of their tile's units
+	case "rotated_screen": // a block's share of the sets of choices, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
 		sets := ceil(int(p.choices), C.BRENIER_ROTATED_SCREEN_CHOICES)
 		own := float64(p.tiles) * float64(sets) / float64(l.Blocks)
 		rounds := own / float64(l.Warps)
 		tiles := own/float64(sets) + 1 // a block begins and ends within tiles
-		l.Loops = []float64{4 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
+		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
 		l.Trips = int(2*tiles + 0.5)
 		tile := 2 * C.BRENIER_ROTATED_UNIT * float64(p.units) * float64(p.d)
 		l.Memory = float64(p.tiles) * tile
