@@ -15,8 +15,7 @@
 //     sum is off by at most 16 * 2^-22 * 2^30 * (1 + 2^-17) (locate_bound.cuh, 2), which is 4097.
 //  4. T + L_i is rounded once: 2^-24 2^30 = 64. e_i is off from F_i by at most gamma_10 |V| |Z_i| and
 //     2^-24 of itself: 170 + 64.
-//  Together |f_i - e_i| <= B = (2^-10 + 2^-16) |V| r + 4,500, with 2^-16 for (1 + 2^-7) and |V|'s own
-//     rounding.
+//  Together |f_i - e_i| <= B = (2^-10 + 2^-16) |V| r + 4,500, with 2^-16 for (1 + 2^-7) above.
 //
 // Let t be the k-th largest of the largest screened scores of some units, or less. k cells have f_i >= t,
 // so e_i >= t - B, and each of the k best, or of those equal to the last of them, has f_i >= t - 2 B.
@@ -53,7 +52,7 @@ __device__ __forceinline__ float screened(const Params &p, float score) {
 	return (float)((double)score * power_of_two(p.z_exponent + p.v_exponent) + BRENIER_ROTATED_SCREEN_OFFSET);
 }
 
-// B, plus what its and the cut's rounding takes off.
+// B, plus more than what rounding takes off it and a cut.
 __device__ __forceinline__ float screen_bound(const Params &p, const float *v) {
 	float square = 0.0f;
 #pragma unroll

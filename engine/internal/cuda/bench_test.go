@@ -244,11 +244,11 @@ func BenchmarkRotated(b *testing.B) {
 			var p plan
 			scratch := s.newScratch(&p)
 			base := scratchOn(b, v, p.bytes)
-			// Of tensor cores and of float32 units: products for the screen, and for the points.
+			// Products of tensor cores for the screen, of float32 units for the points.
 			draws := float64(s.frames * shape.Group)
 			screen := 2 * float64(c.n) * draws * float64(shape.Axes) / tensorRate
-			points2 := 2 * float64(c.n) * float64(c.d) * float64(c.d) * float64(s.frames) / floatRate
-			measure(b, v, max(screen+points2, 8*nodeTime), func(q *driver.Stream) error {
+			rotation := 2 * float64(c.n) * float64(c.d) * float64(c.d) * float64(s.frames) / floatRate
+			measure(b, v, max(screen+rotation, 8*nodeTime), func(q *driver.Stream) error {
 				return s.groups(q, scratch, base, c.k)
 			})
 			if !v.info.Double {

@@ -93,7 +93,8 @@ func (t *target) merge() {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int {
+	first := func(i int) float64 { return float64(t.point(i)[0]) }
+	order = sortByKey(alone, order, first, func(a, b int) int {
 		return cmp.Or(slices.Compare(t.point(a), t.point(b)), cmp.Compare(a, b))
 	})
 	for at, i := range order {

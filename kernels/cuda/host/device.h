@@ -114,13 +114,6 @@ static inline int __float2int_rn(float v) { return (int)rintf(v); }
 static inline int __float2int_rz(float v) { return (int)v; }
 
 static inline int __vimax3_s32(int a, int b, int c) { return max(max(a, b), c); }
-// The bytes of b and a, b's the high ones, that four digits name.
-static inline unsigned __byte_perm(unsigned a, unsigned b, unsigned digits) {
-	const uint64_t both = (uint64_t)b << 32 | a;
-	unsigned r = 0;
-	for (int i = 0; i < 4; i++) r |= (unsigned)(both >> 8 * (digits >> 4 * i & 7) & 0xff) << 8 * i;
-	return r;
-}
 static inline int __popc(unsigned v) { return __builtin_popcount(v); }
 static inline int __popcll(unsigned long long v) { return __builtin_popcountll(v); }
 static inline int __ffs(int v) { return __builtin_ffs(v); }
