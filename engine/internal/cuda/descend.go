@@ -161,7 +161,11 @@ func (d *descent) relevel(q *driver.Stream) error {
 		return nil
 	}
 	d.stale = false
-	return d.m.launch(q, d.m.relevel)
+	if err := d.m.launch(q, d.m.relevel); err != nil {
+		return err
+	}
+	q.Apart() // the screen of few samples loads levels before it waits
+	return nil
 }
 
 // pace waits where the host is too far ahead.

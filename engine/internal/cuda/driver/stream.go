@@ -19,6 +19,7 @@ import (
 type Stream struct {
 	handle cu.Stream
 	owned  bool
+	apart  bool // the next launch may not overlap what is ahead of it
 
 	// Of a stream that runs nothing, what takes its launches; else both are nil.
 	rewrite *rewrite
@@ -82,11 +83,17 @@ func (s *Stream) Launch(f *Function, grid, block Dim, shared int, params unsafe.
 // ended: up to its own wait (ptx/dependent.cuh) it may touch nothing that the other writes. Where the
 // card has no such launches (before compute capability 9.0) it is Launch.
 func (s *Stream) LaunchDependent(f *Function, grid, block Dim, shared int, params unsafe.Pointer) error {
-	if !f.dependent || s.runsNothing() {
+	if !f.dependent || s.runsNothing() || s.apart {
+		s.apart = false
 		return s.Launch(f, grid, block, shared, params)
 	}
 	return status("cuLaunchKernelEx", C.brenier_cuda_launch(f.handle, grid.c(), block.c(), C.uint(shared), s.c(), (*C.uchar)(params), 1))
 }
+
+// Apart makes the next launch wait for all that is ahead of it. A kernel may touch before its wait what
+// the kernel ahead of the one ahead of it writes, as far as that one has not waited either: those that load
+// before their wait what changes seldom need this where it has changed.
+func (s *Stream) Apart() { s.apart = true }
 
 // ToDevice copies bytes from the host, which must be pinned or other C memory and stay untouched until
 // the stream has passed.
