@@ -119,7 +119,7 @@ func missing(err error) bool { return errors.Is(err, fault.ErrUnsupported) }
 // loadSteps finds the kernels before and after the screens.
 func (s *locateStage) loadSteps() (err error) {
 	if s.t.d <= mostLifted {
-		s.lifted = 8 * s.t.d
+		s.lifted = (8*s.t.d + 15) / 16 * 16 // compilers load two at a time where only one will be used
 	}
 	for _, step := range []struct {
 		f            **driver.Function

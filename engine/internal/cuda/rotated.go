@@ -450,13 +450,6 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 
 // countRotated counts draws that share a frame.
 func (w *workspace) countRotated(c *drawCounts, n int, seed, first uint64) error {
-	size := w.Group()
-	if err := rotated.CheckMap(size); err != nil {
-		return err
-	}
-	if err := w.m.transport.rotating().CheckDraws(size, n, first, 1); err != nil || n == 0 {
-		return err
-	}
 	return w.inGroup(n, seed, first, func(r *rotatedDraws, from int) error {
 		return w.do(func() error {
 			for at := 0; at < n; {
@@ -471,8 +464,15 @@ func (w *workspace) countRotated(c *drawCounts, n int, seed, first uint64) error
 	})
 }
 
-// inGroup does something with draws first..first+n-1, which lie in one group, its frame at hand.
+// inGroup does something with draws first..first+n-1, which must lie in one group, its frame at hand.
 func (w *workspace) inGroup(n int, seed, first uint64, do func(r *rotatedDraws, from int) error) error {
+	size := w.Group()
+	if err := rotated.CheckMap(size); err != nil {
+		return err
+	}
+	if err := w.m.transport.rotating().CheckDraws(size, n, first, 1); err != nil || n == 0 {
+		return err
+	}
 	if w.rotated == nil {
 		r, err := w.m.newRotatedDraws()
 		if err != nil {
@@ -480,7 +480,6 @@ func (w *workspace) inGroup(n int, seed, first uint64, do func(r *rotatedDraws, 
 		}
 		w.rotated = r
 	}
-	size := w.Group()
 	r, group, from := w.rotated, first/uint64(size), int(first%uint64(size))
 	if err := r.enter(w, seed, group); err != nil {
 		return err

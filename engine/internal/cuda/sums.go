@@ -14,7 +14,6 @@ import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/fault"
-	"brenier/engine/internal/rotated"
 	"brenier/kernels/cpu"
 )
 
@@ -248,13 +247,6 @@ func (s *drawSums) Draw(n int, seed, first uint64, frames bool) error {
 
 func (s *drawSums) drawRotated(slot *sumSlot, n int, seed, first uint64) error {
 	w := s.w
-	size := w.Group()
-	if err := rotated.CheckMap(size); err != nil {
-		return err
-	}
-	if err := w.m.transport.rotating().CheckDraws(size, n, first, 1); err != nil {
-		return err
-	}
 	return w.inGroup(n, seed, first, func(r *rotatedDraws, from int) error {
 		scratch := r.scratch
 		return w.do(func() error {

@@ -18,7 +18,7 @@ const (
 	newtonAbove   = 2.
 	newtonTrials  = 3    // in which it must halve chi-squared
 	constantError = 0.5  // that a trial tells c to
-	wellAfter     = 1.05 // samples taken, in those after which the goal should be reached
+	wellAfter     = 1.03 // samples taken, in those after which the goal should be reached
 )
 
 // goal is the chi-squared with which a certificate is likely to find the tolerance met: the
