@@ -75,7 +75,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 		for (int j = 0; j < 4; j++) tile.axes[dim + j][from] = k + dim + j < d ? own[j] : 0.0f;  // past the last, nothing is added
 		sync_threads();
 		if (k + DIMS < d) bring(k + DIMS);
-#pragma unroll
+#pragma unroll 2
 		for (int i = 0; i < DIMS; i++) {
 			float y[8], q[8];
 #pragma unroll
