@@ -113,7 +113,7 @@ def sanitizer(tool: str) -> Callable[[Run], str]:
             return "not through the double"
         options = ["--tool", tool, "--error-exitcode", "9", "--kernel-regex", "kns=brenier"]
         words = ["compute-sanitizer", *options, KERNELS, "-test.short", "-test.run", SANITIZED, "-test.skip", "FullSize"]
-        text = run.command(*words, limit=60, log=tool, cwd=folder_of(KERNELS))
+        text = run.command(*words, limit=100, log=tool, cwd=folder_of(KERNELS))
         return next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), "no summary")
 
     return step

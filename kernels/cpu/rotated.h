@@ -82,8 +82,8 @@ void brenier_rotate(int path, const float *packed, int64_t d, const float *panel
                     int64_t end, int64_t C, float *z);
 
 // The axes [choices][s] and v [choices*CHOICE][s] of choices first .. first+choices-1 of a group that
-// has group_choices of them. s is a multiple of 8, s <= d. shuffled [d/2] and normals [choices*CHOICE/FAMILY][s+1]
-// are scratch.
+// has group_choices of them. s is a multiple of 8, s <= d. shuffled [d/2] and normals
+// [choices*CHOICE/FAMILY][s+1] are scratch.
 void brenier_rotated_draws(int path, uint64_t seed, uint64_t group, int64_t group_choices,
                            int64_t first, int64_t choices, int64_t d, int64_t s, int32_t *shuffled,
                            float *normals, int32_t *axes, float *v);

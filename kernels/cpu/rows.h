@@ -4,8 +4,8 @@
 
 // Statistics of rows of x [n,d] float32. The same bits on every path.
 
-// In float64: along[r] = <x_r, m> and square[r] = <x_r, x_r>: products and sums each rounded, four sums over the
-// dimensions k mod 4, those beyond the last whole four in the first of them, then (s0+s1) + (s2+s3).
+// In float64: along[r] = <x_r, m> and square[r] = <x_r, x_r>: products and sums each rounded, four sums over
+// the dimensions k mod 4, those beyond the last whole four in the first of them, then (s0+s1) + (s2+s3).
 void brenier_row_products(int path, const float *x, int64_t n, int64_t d, const double *m,
                           double *along, double *square);
 

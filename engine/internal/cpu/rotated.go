@@ -50,7 +50,7 @@ type Rotated struct {
 // rotatedThread is what one thread works in.
 type rotatedThread struct {
 	columns  []float64 // [d][FrameColumns]
-	shuffled []int32   // [d]
+	shuffled []int32   // [d/2]
 	normals  []float32
 	axes     []int32   // [choices][s]
 	v        []float32 // [choices*RotatedChoice][s]
@@ -81,7 +81,7 @@ func (m *Map) NewRotated(shape rotated.Shape) *Rotated {
 	for range m.pool.Threads() {
 		r.threads <- &rotatedThread{
 			columns:  make([]float64, d*kernels.FrameColumns),
-			shuffled: make([]int32, d),
+			shuffled: make([]int32, d/2),
 			normals:  make([]float32, draws/kernels.RotatedFamily*(shape.Axes+1)),
 			axes:     make([]int32, rotatedChoices*shape.Axes),
 			v:        make([]float32, draws*shape.Axes),

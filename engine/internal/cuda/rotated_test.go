@@ -5,12 +5,14 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cpu"
 	"brenier/engine/internal/cuda/double"
+	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/fault"
 	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
@@ -122,6 +124,55 @@ func TestRotated_same_bits_as_the_cpu(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// Screened scores are as near to those that decide as rotated_screen.cuh says, and no nearer than float16 is.
+func TestRotated_screen_within_its_bound(t *testing.T) {
+	const N, d = 1000, 64
+	b, c := openTestBackend(t, nil), randomMap(N, d, 0)
+	shape := rotated.Shape{Axes: 16, Group: 240}
+	left := func(rung rotatedRung) (s *rotatedStage, maxima, v []float32) {
+		w := c.onGPU(t, b, shape, rung)
+		r, err := w.m.newRotatedDraws()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { b.v.free(r.base) })
+		s = r.stage
+		onStream(t, b.v, func(q *driver.Stream) error {
+			if err := s.makeFrames(q, r.scratch, r.base, 1, 0, 1); err != nil {
+				return err
+			}
+			if err := s.rotate(q, r.scratch, r.base, 0); err != nil {
+				return err
+			}
+			return s.locate(q, r.scratch, r.base, 0, 0, shape.Group, 1, 0)
+		})
+		maxima = fromDevice[float32](t, b.v, r.scratch.maxima.at(r.base), s.allUnits()*shape.Group)
+		return s, maxima, fromDevice[float32](t, b.v, r.scratch.v.at(r.base), s.families()*shape.Axes)
+	}
+	s, screened, v := left(rotatedScreened)
+	_, plain, _ := left(rotatedPlain)
+	if len(screened) != len(plain) {
+		t.Fatalf("%d and %d maxima", len(screened), len(plain))
+	}
+	compared, farthest := 0, 0.0
+	for i, want := range plain {
+		if want <= 0 {
+			continue
+		}
+		draw, square := i%shape.Group, 0.0
+		for _, v := range v[draw/kernels.RotatedFamily*shape.Axes:][:shape.Axes] {
+			square += float64(v) * float64(v)
+		}
+		bound := 0x1.01p-10*math.Ldexp(math.Sqrt(square), s.vExponent)*float64(s.reach) + 4500
+		off := math.Abs(float64(screened[i])-float64(want)) / bound
+		farthest = max(farthest, off)
+		compared++
+	}
+	if compared < len(plain)/4 || farthest > 1 || farthest < 0.01 {
+		t.Errorf("%d of %d maxima compared, the farthest off by %v of the bound", compared, len(plain), farthest)
 	}
 }
 

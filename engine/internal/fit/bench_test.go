@@ -276,7 +276,7 @@ func BenchmarkHost(b *testing.B) {
 		name        string
 		n, d, group int
 		samples     uint64
-	}{{"mnist", 60000, 64, 6144, 72_000_000}, {"terrain", 46800, 128, 12288, 56_000_000}} {
+	}{{"mnist", 60000, 64, 12288, 72_000_000}, {"terrain", 46800, 128, 24576, 56_000_000}} {
 		p := Problem{Points: randomPoints(set.n, set.d), Dim: set.d}
 		for _, threads := range []int{1, 2} {
 			b.Run(fmt.Sprintf("%s/threads=%d", set.name, threads), func(b *testing.B) {

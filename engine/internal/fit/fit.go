@@ -113,8 +113,8 @@ const (
 )
 
 // BatchFor is the samples of a step, and the most that a [Device] is asked for at once, but for draws that
-// share a frame, of which it may be twice as many: about an eighth of the cells, so that a step, which costs some passes over all heights, is little beside
-// its samples, and no cell is hit often.
+// share a frame, of which it may be twice as many: about an eighth of the cells, so that a step, which
+// costs some passes over all heights, is little beside its samples, and no cell is hit often.
 func BatchFor(n, d int) int {
 	batch := leastBatch
 	for batch < mostBatch && batch < n/8 && batch*d < 1<<20 {

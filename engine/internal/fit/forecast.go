@@ -3,8 +3,8 @@ package fit
 import "math"
 
 // What is expected before anything has been measured: of c, in parts of the dependence (measured at
-// N = 2000, see [descent]: 1.0 to 1.2, and at N = 46,800 and 60,000: 1.06 to 1.10), and of the dependence of draws that share frames; and how far
-// c drifts from one measurement to the next, in parts of it.
+// N = 2000, see [descent]: 1.0 to 1.2, and at N = 46,800 and 60,000: 1.06 to 1.10), and of the dependence
+// of draws that share frames; and how far c drifts from one measurement to the next, in parts of it.
 const (
 	expectedConstant   = 1.08
 	expectedError      = 0.08

@@ -33,8 +33,9 @@ type Shape struct {
 //
 // With s=8 a search takes two thirds of the time of s=16, not half, as what is not products stays:
 // the same per worth. So s is 16, which leaves draws closer to independent, and P is the smallest
-// of 3072 2^i for which rotating the points is at most 8/3 products a draw, four times that from N =
-// 16,384 on. Below 16 dimensions there are no 16 axes to share, and dense draws are cheap; from as many
+// of 3072 2^i for which rotating the points is at most 8/3 products a draw, and four times that P, 24,576
+// at most, from N = 16,384 on: draws of many points depend less on one another, and a GPU has less to rotate.
+// Below 16 dimensions there are no 16 axes to share, and dense draws are cheap; from as many
 // dimensions as a group has draws, rotating the points alone takes what dense draws take.
 func ShapeFor(n, d int) Shape {
 	const axes, smallest, largest = 16, 3072, 24576
