@@ -95,13 +95,15 @@ static void shuffle_pairs(uint64_t seed, uint64_t shuffle, int64_t count, int32_
 void brenier_rotated_draws(int path, uint64_t seed, uint64_t group, int64_t group_choices,
                            int64_t first, int64_t choices, int64_t d, int64_t s, int32_t *shuffled,
                            float *normals, int32_t *axes, float *v) {
-	const int64_t each = BRENIER_SHUFFLE_CHOICES(d, s), families = BRENIER_CHOICE / BRENIER_FAMILY;
+	const int64_t alike = BRENIER_SET / BRENIER_CHOICE, each = BRENIER_SHUFFLE_SETS(d, s) * alike;
+	const int64_t families = BRENIER_CHOICE / BRENIER_FAMILY;
 	const uint64_t shuffles = (uint64_t)((group_choices + each - 1) / each);
 	for (int64_t c = 0; c < choices; c++) {
 		const int64_t choice = first + c;
 		if (c == 0 || choice % each == 0)
 			shuffle_pairs(seed, group * shuffles + (uint64_t)(choice / each), d / 2, shuffled);
-		for (int64_t j = 0; j < s; j++) axes[c * s + j] = 2 * shuffled[(choice % each * s + j) / 2] + j % 2;
+		for (int64_t j = 0; j < s; j++)
+			axes[c * s + j] = 2 * shuffled[(choice % each / alike * s + j) / 2] + j % 2;
 	}
 	const uint64_t family = (group * (uint64_t)group_choices + (uint64_t)first) * (uint64_t)families;
 	const int width = (int)(s + (d - s) % 2);

@@ -7,6 +7,7 @@ import "C"
 const (
 	RotatedFamily   = C.BRENIER_FAMILY
 	RotatedChoice   = C.BRENIER_CHOICE
+	RotatedSet      = C.BRENIER_SET
 	RotatedK        = C.BRENIER_ROTATED_K // most cells for a draw
 	FrameColumns    = C.BRENIER_FRAME_COLUMNS
 	FrameStream     = C.BRENIER_STREAM_FRAME

@@ -1,6 +1,6 @@
 // Parameters of the kernels of rotated draws. What such a draw is, its streams, and the order and
 // rounding of every sum are in kernels/cpu/rotated.h; the bits are the same here, with s = 16 axes a
-// choice.
+// set, of 48 draws in 12 families.
 //
 // The points in the frame's axes lie in tiles of C = 128 U cells, U units, axis after axis of a tile:
 //   z [tiles][d][C] float32, and
@@ -41,26 +41,26 @@ typedef struct {
 	int32_t units, z_exponent;  // U
 } brenier_rotated_points_params;
 
-// rotated_draws.cu: the axes and coefficients of whole groups of choices, one for each y of the grid; and
+// rotated_draws.cu: the axes and coefficients of whole groups of sets, one for each y of the grid; and
 // draws themselves. Axes: a thread a shuffle, blocks of AXES_THREADS or fewer threads with 2 (d/2) bytes of
 // dynamic shared memory each. Scale: a thread a family, blocks of SCALE_THREADS.
 #define BRENIER_ROTATED_AXES_THREADS 32
 #define BRENIER_ROTATED_SCALE_THREADS 64
 typedef struct {
-	BRENIER_ADDRESS(int32_t) axes;         // [groups][choices][16]
-	BRENIER_ADDRESS(const float) normals;  // [groups][choices*3][width], width = 16 + (d-16)%2
-	BRENIER_ADDRESS(float) v;              // [groups][choices*3][16], of each family's first draw
+	BRENIER_ADDRESS(int32_t) axes;         // [groups][sets][16]
+	BRENIER_ADDRESS(const float) normals;  // [groups][sets*12][width], width = 16 + (d-16)%2
+	BRENIER_ADDRESS(float) v;              // [groups][sets*12][16], of each family's first draw
 	uint64_t seed, group;  // the first
-	int32_t choices;  // of a group
-	int32_t d;        // below 65536
+	int32_t sets;  // of a group
+	int32_t d;     // below 65536
 } brenier_rotated_draws_params;
 
 // Noise: a thread for each coordinate, blocks of NOISE_THREADS.
 #define BRENIER_ROTATED_NOISE_THREADS 256
 typedef struct {
 	BRENIER_ADDRESS(const float) frame;   // [d,d]
-	BRENIER_ADDRESS(const int32_t) axes;  // [choices][16], of the group
-	BRENIER_ADDRESS(const float) v;       // [choices*3][16]
+	BRENIER_ADDRESS(const int32_t) axes;  // [sets][16], of the group
+	BRENIER_ADDRESS(const float) v;       // [sets*12][16]
 	BRENIER_ADDRESS(float) x;             // [rows,d]
 	int64_t first;                        // draw of the group
 	int64_t rows;
@@ -75,14 +75,13 @@ typedef struct {
 // |v| to at most 2^14, so that scores near a draw's best are positive. Of a unit without a positive score
 // some other is left.
 //
-// There are fewer than 2^31 tiles times choices. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
+// There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
 // for levels, and, but where it is wide, d/2 rows of z16, each with SCREEN_PAD bytes more. Plain: a warp
-// for each choice and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
+// for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
 #define BRENIER_ROTATED_SCREEN_PAD 32
-#define BRENIER_ROTATED_SCREEN_CHOICES 3  // that a warp scores side by side
 #define BRENIER_ROTATED_PLAIN_THREADS 128
 #define BRENIER_ROTATED_FINISH_THREADS 256
 #define BRENIER_ROTATED_FINISH_DRAWS 16
@@ -91,16 +90,16 @@ typedef struct {
 	BRENIER_ADDRESS(const uint32_t) z16;      // [tiles][d/2][C]
 	BRENIER_ADDRESS(const float) heights;     // [N]
 	BRENIER_ADDRESS(const double) highest;    // of the heights
-	BRENIER_ADDRESS(const int32_t) axes;      // [choices][16], of the choices that are searched for
-	BRENIER_ADDRESS(const float) v;           // [choices*3][16]
-	BRENIER_ADDRESS(float) maxima;            // [tiles*U][choices*12], screened scores
+	BRENIER_ADDRESS(const int32_t) axes;      // [sets][16], of the sets that are searched for
+	BRENIER_ADDRESS(const float) v;           // [sets*12][16]
+	BRENIER_ADDRESS(float) maxima;            // [tiles*U][sets*48], screened scores
 	BRENIER_ADDRESS(int32_t) cells;           // [draws,k], best first
 	BRENIER_ADDRESS(double) scores;           // [draws,k]
 	BRENIER_ADDRESS(uint32_t) counts;         // [N], or 0: the draws are counted by their best cell
 	int32_t N, d;
 	int32_t tiles, units;  // U
-	int32_t choices, k;
-	int32_t skip, draws;  // finish: of the choices' draws, those from `skip` on
+	int32_t sets, k;
+	int32_t skip, draws;  // finish: of the sets' draws, those from `skip` on
 	int32_t z_exponent, v_exponent;
 	float reach;  // at least the largest |y_i|, times 2^z_exponent
 } brenier_rotated_search_params;

@@ -1,4 +1,4 @@
-// Rotated draws: the axes and coefficients of a group's choices, and draws themselves. The same bits as
+// Rotated draws: the axes and coefficients of a group's sets, and draws themselves. The same bits as
 // kernels/cpu/rotated.c and rotated_kernel.h.
 #include "../cpu/rotated.h"
 #include "rotated.h"
@@ -13,7 +13,7 @@ namespace {
 
 enum {
 	S = BRENIER_ROTATED_AXES,
-	FAMILIES = BRENIER_CHOICE / BRENIER_FAMILY,
+	FAMILIES = BRENIER_SET / BRENIER_FAMILY,
 	MERGED = 16  // uniforms of a product: above 2^-529
 };
 
@@ -29,17 +29,17 @@ __device__ __forceinline__ double uniform(uint32_t word) { return ((double)word 
 BRENIER_KERNEL(brenier_cuda_rotated_axes, brenier_rotated_draws_params, BRENIER_ROTATED_AXES_THREADS, 1) {
 	launch_dependents();
 	wait_for_prerequisites();
-	const int d = p.d, each = BRENIER_SHUFFLE_CHOICES(d, S);
-	const int shuffles = (p.choices + each - 1) / each;
+	const int d = p.d, each = BRENIER_SHUFFLE_SETS(d, S);
+	const int shuffles = (p.sets + each - 1) / each;
 	const int shuffle = blockIdx.x * blockDim.x + threadIdx.x;
 	if (shuffle >= shuffles) return;
 	const uint64_t index = (p.group + blockIdx.y) * (uint64_t)shuffles + (uint64_t)shuffle;
 	uint16_t *const pairs = (uint16_t *)dynamic_shared() + threadIdx.x;  // pair a at a * threads
 	const int stride = blockDim.x, count = d / 2;
 	for (int a = 0; a < count; a++) pairs[a * stride] = (uint16_t)a;
-	// Fisher and Yates, among pairs of the same remainder by 4; only as far as there are choices.
-	const int used = min(each, p.choices - shuffle * each) * S / 2;
-	int32_t *const to = p.axes + ((int64_t)blockIdx.y * p.choices + (int64_t)shuffle * each) * S;
+	// Fisher and Yates, among pairs of the same remainder by 4; only as far as there are sets.
+	const int used = min(each, p.sets - shuffle * each) * S / 2;
+	int32_t *const to = p.axes + ((int64_t)blockIdx.y * p.sets + (int64_t)shuffle * each) * S;
 	for (int a = 0; a < used; a += 4) {  // a multiple of 8
 		const uint4 block = words_of(p.seed, index, (uint32_t)(a / 4), BRENIER_STREAM_AXES);
 		const uint32_t words[4] = {block.x, block.y, block.z, block.w};
@@ -57,9 +57,9 @@ BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER
 	launch_dependents();
 	wait_for_prerequisites();
 	const int at = blockIdx.x * BRENIER_ROTATED_SCALE_THREADS + threadIdx.x;
-	if (at >= p.choices * FAMILIES) return;
-	const int64_t within = (int64_t)blockIdx.y * p.choices * FAMILIES + at;
-	const uint64_t family = p.group * (uint64_t)p.choices * FAMILIES + (uint64_t)within;
+	if (at >= p.sets * FAMILIES) return;
+	const int64_t within = (int64_t)blockIdx.y * p.sets * FAMILIES + at;
+	const uint64_t family = p.group * (uint64_t)p.sets * FAMILIES + (uint64_t)within;
 	const int width = S + (p.d - S) % 2;
 	const float *const normals = p.normals + within * width;
 	double square = 0.0;
@@ -94,10 +94,10 @@ BRENIER_KERNEL(brenier_cuda_rotated_noise, brenier_rotated_noise_params, BRENIER
 	const int64_t row = at / p.d;
 	if (row >= p.rows) return;
 	const int c = (int)(at - row * p.d);
-	const int64_t draw = p.first + row, choice = draw / BRENIER_CHOICE;
-	const int within = (int)(draw - choice * BRENIER_CHOICE), sign = within % BRENIER_FAMILY;
-	const int32_t *const axes = p.axes + choice * S;
-	const float *const v = p.v + (choice * FAMILIES + within / BRENIER_FAMILY) * S;
+	const int64_t draw = p.first + row, family = draw / BRENIER_FAMILY;
+	const int sign = (int)(draw % BRENIER_FAMILY);
+	const int32_t *const axes = p.axes + draw / BRENIER_SET * S;
+	const float *const v = p.v + family * S;
 	float sum = 0.0f;
 #pragma unroll
 	for (int j = 0; j < S; j++) {

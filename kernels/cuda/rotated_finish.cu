@@ -57,7 +57,7 @@ __device__ __forceinline__ const float *z_of(const Params &p, int unit) {
 // Offers the cells of a unit to a draw's best.
 __device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, Scored &best) {
 	float sums[2][4];
-	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)(row / CHOICE) * S, p.v + (int64_t)(row / FAMILY) * S, sums);
+	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)(row / SET) * S, p.v + (int64_t)(row / FAMILY) * S, sums);
 	const int32_t first = cell_of(unit);
 	float high = minus_infinity();
 	int32_t cell = 0x7fffffff;
@@ -127,7 +127,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	const int own = threadIdx.x % DRAWS, part = threadIdx.x / DRAWS;
 	const int row = p.skip + min((int)blockIdx.x * DRAWS + own, p.draws - 1);
 	const int units = p.tiles * p.units;
-	const int64_t columns = (int64_t)p.choices * CHOICE;
+	const int64_t columns = (int64_t)p.sets * SET;
 	const float *const maxima = p.maxima + row;
 
 	const float bound = screen_bound(p, p.v + (int64_t)(row / FAMILY) * S);
@@ -169,19 +169,19 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	}
 }
 
-// A warp for a choice and a unit.
+// A warp for a set and a unit.
 BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIER_ROTATED_PLAIN_THREADS, 4) {
 	using namespace rotated;
 	launch_dependents();
 	wait_for_prerequisites();
 	const int64_t at = ((int64_t)blockIdx.x * BRENIER_ROTATED_PLAIN_THREADS + threadIdx.x) / 32;
-	const int unit = (int)(at / p.choices), choice = (int)(at % p.choices);
+	const int unit = (int)(at / p.sets), set = (int)(at % p.sets);
 	if (unit >= p.tiles * p.units) return;
 #pragma unroll 1
 	for (int family = 0; family < FAMILIES; family++) {
 		float sums[2][4], high[FAMILY];
-		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)choice * S,
-		        p.v + ((int64_t)choice * FAMILIES + family) * S, sums);
+		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)set * S,
+		        p.v + ((int64_t)set * FAMILIES + family) * S, sums);
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) high[sign] = minus_infinity();
 #pragma unroll
@@ -195,7 +195,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIE
 #pragma unroll
 			for (int mask = 16; mask > 0; mask /= 2) high[sign] = fmaxf(high[sign], shuffle_xor(high[sign], mask));
 			if (lane_id() == 0)
-				p.maxima[((int64_t)unit * p.choices + choice) * CHOICE + family * FAMILY + sign] = screened(p, high[sign]);
+				p.maxima[((int64_t)unit * p.sets + set) * SET + family * FAMILY + sign] = screened(p, high[sign]);
 		}
 	}
 }

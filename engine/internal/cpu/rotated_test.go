@@ -59,12 +59,12 @@ func newMap(t testing.TB, path kernels.Path, threads int, c locateCase) *Map {
 	return m
 }
 
-// rotatedShape goes with small cases: groups of a few choices, so that tests cross their borders.
+// rotatedShape goes with small cases: groups of a few sets, so that tests cross their borders.
 func rotatedShape(d int) rotated.Shape {
 	if d < 16 {
-		return rotated.Shape{Axes: 8, Group: 5 * kernels.RotatedChoice}
+		return rotated.Shape{Axes: 8, Group: 2 * kernels.RotatedSet}
 	}
-	return rotated.Shape{Axes: 16, Group: 7 * kernels.RotatedChoice}
+	return rotated.Shape{Axes: 16, Group: 3 * kernels.RotatedSet}
 }
 
 // gamma is Higham's n u / (1 - n u) in float32.
@@ -196,14 +196,14 @@ func TestRotated_same_bits(t *testing.T) {
 	for _, size := range [][2]int{{1003, 61}, {5001, 16}, {300, 130}} {
 		c := randomCase(size[0], size[1], 0)
 		for _, s := range []int{8, 16} {
-			shape := rotated.Shape{Axes: s, Group: 60}
+			shape := rotated.Shape{Axes: s, Group: 96}
 			for _, k := range []int{1, 3} {
-				want := drawAll(t, newMap(t, kernels.Portable, 1, c).NewRotated(shape), 150, 7, 60, k)
+				want := drawAll(t, newMap(t, kernels.Portable, 1, c).NewRotated(shape), 200, 7, 96, k)
 				for _, path := range kernels.Paths() {
 					for _, threads := range []int{1, 5} {
 						r := newMap(t, path, threads, c).NewRotated(shape)
-						for _, batch := range []int{60, 13, 1} {
-							if !drawAll(t, r, 150, 7, batch, k).equal(want) {
+						for _, batch := range []int{96, 13, 1} {
+							if !drawAll(t, r, 200, 7, batch, k).equal(want) {
 								t.Errorf("N=%d, d=%d, s=%d, k=%d: %v with %d threads in calls of %d gives other bits", size[0], size[1], s, k, path, threads, batch)
 							}
 						}

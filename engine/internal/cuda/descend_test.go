@@ -123,12 +123,12 @@ func TestDescent_of_draws(t *testing.T) {
 	for _, c := range []struct {
 		N, d, n int // n: draws of a step
 		rotated bool
-	}{{50, 3, 5, false}, {50, 20, 60, true}, {1, 16, 60, true}, {2, 1, 5, false}} {
+	}{{50, 3, 5, false}, {50, 20, 72, true}, {1, 16, 72, true}, {2, 1, 5, false}} {
 		t.Run(fmt.Sprintf("N=%d/rotated=%v", c.N, c.rotated), func(t *testing.T) {
 			n := c.n
 			b, shape := openTestBackend(t, nil), rotated.Shape{}
 			if c.rotated {
-				shape = rotated.Shape{Axes: 16, Group: 120}
+				shape = rotated.Shape{Axes: 16, Group: 144}
 			}
 			made := func() *workspace {
 				m := randomMap(c.N, c.d, 0)
@@ -210,7 +210,7 @@ func TestDescent_heights_beyond_float32(t *testing.T) {
 	c := randomMap(N, 20, 0)
 	for _, rotate := range []bool{false, true} {
 		for far, fails := range map[float64]bool{1e30: false, 1e38: rotate, 1e39: true} {
-			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, rotatedScreened).m, n, 1).(*workspace)
+			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 144}, rotatedScreened).m, n, 1).(*workspace)
 			state := askedDescent(N)
 			if err := w.StartDescent(state); err != nil {
 				t.Fatal(err)

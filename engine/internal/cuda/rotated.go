@@ -147,7 +147,7 @@ func (s *rotatedStage) choose() {
 	s.vExponent = 14 - s.vExponent
 	s.reach = float32(math.Ldexp(s.t.norm, s.zExponent) * (1 + 0x1p-20)) // not below it
 
-	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.choices(), 4*s.shape.Axes+12*(s.shape.Axes+1))
+	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.sets(), 4*s.shape.Axes) + bytesOf(s.families(), 4*(s.shape.Axes+s.width()))
 	s.frames = max(1, min(rotatedFrames, mostFrames/frame))
 }
 
@@ -158,8 +158,8 @@ func (s *rotatedStage) threads() int {
 
 func (s *rotatedStage) axesShared() int { return 2 * (s.t.d / 2) * s.axesThreads }
 
-// choices are those of a group.
-func (s *rotatedStage) choices() int { return s.shape.Group / cpu.RotatedChoice }
+// sets are those of a group.
+func (s *rotatedStage) sets() int { return s.shape.Group / cpu.RotatedSet }
 
 // frameRows are the rows of normals, of d+1 each, that a frame is made of.
 func (s *rotatedStage) frameRows() int { return (s.t.d + 1) / 2 }
@@ -184,14 +184,14 @@ func (s *rotatedStage) allUnits() int { return s.tiles * s.units }
 // cells are those of all tiles.
 func (s *rotatedStage) cells() int { return s.allUnits() * C.BRENIER_ROTATED_UNIT }
 
-// maximaBytes is what a screen of one choice leaves.
-func (s *rotatedStage) maximaBytes() int { return bytesOf(cpu.RotatedChoice, s.allUnits(), 4) }
+// maximaBytes is what a screen of one set leaves.
+func (s *rotatedStage) maximaBytes() int { return bytesOf(cpu.RotatedSet, s.allUnits(), 4) }
 
 // rotatedScratch is what a workspace keeps for these draws: the points once and a half more, in the frame's
 // axes, up to 64 MB for frames, and up to 80 MB for what a screen leaves.
 type rotatedScratch struct {
-	axes  span // [frames][choices][16] int32
-	v     span // [frames][choices*3][16] float32
+	axes  span // [frames][sets][16] int32
+	v     span // [frames][sets*12][16] float32
 	frame span // [frames][d,d] float32
 	z     span // [tiles][d][units*128] float32, of the group at hand
 	z16   span // [tiles][d/2][units*128][2] float16
@@ -203,7 +203,7 @@ type rotatedScratch struct {
 	columns    span // float64, of wide frames
 
 	// While draws are searched for and brought to the host.
-	maxima span // as many choices as there is room for
+	maxima span // as many sets as there is room for
 	cells  span // [group,8] int32
 	scores span // [group,8] float64
 	x      span // [rows,d] float32, as many rows as there is room for
@@ -211,8 +211,8 @@ type rotatedScratch struct {
 
 func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	r := &rotatedScratch{}
-	d, choices := s.t.d, s.choices()
-	r.axes = p.reserve(bytesOf(s.frames, choices, s.shape.Axes, 4))
+	d := s.t.d
+	r.axes = p.reserve(bytesOf(s.frames, s.sets(), s.shape.Axes, 4))
 	r.v = p.reserve(bytesOf(s.frames, s.families(), s.shape.Axes, 4))
 	r.frame = p.reserve(bytesOf(s.frames, d, d, 4))
 	r.z = p.reserve(bytesOf(s.cells(), d, 4))
@@ -227,7 +227,7 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 			}
 		},
 		func(p *plan) {
-			r.maxima = p.reserve(max(s.maximaBytes(), min(mostRotatedMaxima, bytesOf(choices, s.maximaBytes()))))
+			r.maxima = p.reserve(max(s.maximaBytes(), min(mostRotatedMaxima, bytesOf(s.sets(), s.maximaBytes()))))
 			r.cells = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 4))
 			r.scores = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 8))
 			r.x = p.reserve(max(bytesOf(d, 4), min(mostRotatedDraws, bytesOf(s.shape.Group, d, 4))))
@@ -236,7 +236,7 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	return r
 }
 
-// makeFrames makes the frames of groups, and the axes and coefficients of all of their choices.
+// makeFrames makes the frames of groups, and the axes and coefficients of all of their sets.
 func (s *rotatedStage) makeFrames(q *driver.Stream, r *rotatedScratch, base driver.Address, seed, group uint64, groups int) error {
 	const columns = C.BRENIER_ROTATED_FRAME_COLUMNS
 	d, rows := s.t.d, s.frameRows()
@@ -251,10 +251,10 @@ func (s *rotatedStage) makeFrames(q *driver.Stream, r *rotatedScratch, base driv
 	}
 	draws := C.brenier_rotated_draws_params{
 		axes: C.uint64_t(r.axes.at(base)), normals: frame.normals, v: C.uint64_t(r.v.at(base)),
-		seed: C.uint64_t(seed), group: C.uint64_t(group), choices: C.int32_t(s.choices()), d: C.int32_t(d),
+		seed: C.uint64_t(seed), group: C.uint64_t(group), sets: C.int32_t(s.sets()), d: C.int32_t(d),
 	}
-	each := d / s.shape.Axes // choices of a shuffle
-	shuffles := (s.choices() + each - 1) / each
+	each := d / s.shape.Axes // sets of a shuffle
+	shuffles := (s.sets() + each - 1) / each
 	grid := func(items, size int) driver.Dim { return driver.Dim{X: (items + size - 1) / size, Y: groups} }
 	normals := *s.normals
 
@@ -285,7 +285,7 @@ func (r *rotatedScratch) frameAt(base driver.Address, at, d int) C.uint64_t {
 	return C.uint64_t(r.frame.at(base) + driver.Address(4*d*d*at))
 }
 func (s *rotatedStage) axesAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
-	return C.uint64_t(r.axes.at(base) + driver.Address(4*s.shape.Axes*s.choices()*at))
+	return C.uint64_t(r.axes.at(base) + driver.Address(4*s.shape.Axes*s.sets()*at))
 }
 func (s *rotatedStage) coefficientsAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
 	return C.uint64_t(r.v.at(base) + driver.Address(4*s.shape.Axes*s.families()*at))
@@ -304,30 +304,29 @@ func (s *rotatedStage) rotate(q *driver.Stream, r *rotatedScratch, base driver.A
 
 // piece is how many draws from draw `from` of the group on are searched for at once.
 func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
-	return min(s.choices(), r.maxima.bytes/s.maximaBytes())*cpu.RotatedChoice - from%cpu.RotatedChoice
+	return min(s.sets(), r.maxima.bytes/s.maximaBytes())*cpu.RotatedSet - from%cpu.RotatedSet
 }
 
 // locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, whose frame is number
 // `at`, and their scores; and adds the draws to counts [N] of uint32, unless 0, by the best. n is at most piece.
 func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n, k int, counts driver.Address) error {
-	first := from / cpu.RotatedChoice
-	choices := (from+n+cpu.RotatedChoice-1)/cpu.RotatedChoice - first
+	first := from / cpu.RotatedSet
+	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
 	axes := s.shape.Axes
 	p := C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
 		axes:   s.axesAt(r, base, at) + C.uint64_t(4*axes*first),
-		v:      s.coefficientsAt(r, base, at) + C.uint64_t(4*axes*first*cpu.RotatedChoice/cpu.RotatedFamily),
+		v:      s.coefficientsAt(r, base, at) + C.uint64_t(4*axes*first*cpu.RotatedSet/cpu.RotatedFamily),
 		maxima: C.uint64_t(r.maxima.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
 		counts: C.uint64_t(counts), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
-		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), choices: C.int32_t(choices), k: C.int32_t(k),
-		skip: C.int32_t(from - first*cpu.RotatedChoice), draws: C.int32_t(n),
+		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), sets: C.int32_t(sets), k: C.int32_t(k),
+		skip: C.int32_t(from - first*cpu.RotatedSet), draws: C.int32_t(n),
 		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
 	}
-	sets := (choices + C.BRENIER_ROTATED_SCREEN_CHOICES - 1) / C.BRENIER_ROTATED_SCREEN_CHOICES
 	grid := min(s.tiles*sets, s.blocks)
 	if s.rung == rotatedPlain {
-		grid = (32*s.allUnits()*choices + s.threads() - 1) / s.threads()
+		grid = (32*s.allUnits()*sets + s.threads() - 1) / s.threads()
 	}
 	if err := q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: s.threads()}, s.shared, unsafe.Pointer(&p)); err != nil {
 		return err

@@ -33,10 +33,10 @@ func (r rotatedRung) String() string {
 	return [...]string{"rotated_screen", "rotated_screen_wide", "rotated_plain"}[r]
 }
 
-// askRotated asks for 40 draws, from within a choice on, and the 3 best of 300 cells of each.
+// askRotated asks for 40 draws, from within a set on, and the 3 best of 300 cells of each.
 func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 	const N, d, from, n, k, seed, group = 300, 37, 5, 40, 3, 1, 2
-	shape := rotated.Shape{Axes: 16, Group: 5 * cpu.RotatedChoice}
+	shape := rotated.Shape{Axes: 16, Group: 2 * cpu.RotatedSet}
 	points, heights := askedNormals(0, N, d), askedNormals(1, N, 1)
 
 	pool := processor.NewPool(1)

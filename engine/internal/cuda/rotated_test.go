@@ -89,23 +89,23 @@ func (c mapCase) onGPU(t testing.TB, b *gpu, shape rotated.Shape, rung rotatedRu
 
 // rotatedSizes are maps and calls: shapes of groups small enough that calls cross their borders.
 var rotatedSizes = []struct {
-	N, d, choices int    // choices of a group
-	n, batch      int    // draws, and of a call
-	first         uint64 // draw
-	ks            []int
+	N, d, sets int    // sets of a group
+	n, batch   int    // draws, and of a call
+	first      uint64 // draw
+	ks         []int
 }{
-	{1, 16, 1, 30, 12, 0, []int{1}},
-	{3, 17, 2, 50, 7, 11, []int{1, 3}},
-	{31, 18, 3, 60, 36, 5, []int{1, 2}},
-	{33, 24, 7, 100, 100, 1<<40 + 3, []int{1, 8}},
-	{257, 31, 5, 64, 33, 2, []int{1, 4}},
-	{1000, 64, 5, 70, 50, 77, []int{1, 2, 8}},
-	{1537, 65, 2, 30, 24, 0, []int{1, 7}},
-	{4003, 40, 2, 30, 24, 3, []int{1, 3}},
-	{700, 100, 8, 96, 96, 0, []int{1, 5}},
-	{900, 128, 17, 210, 204, 0, []int{1, 2}},
-	{300, 130, 11, 140, 50, 19, []int{1, 6}},
-	{40, 260, 16, 200, 192, 0, []int{1, 8}}, // the frame is wider than shared memory
+	{1, 16, 1, 60, 12, 0, []int{1}},
+	{3, 17, 1, 80, 7, 11, []int{1, 3}},
+	{31, 18, 2, 120, 60, 5, []int{1, 2}},
+	{33, 24, 3, 160, 144, 1<<40 + 3, []int{1, 8}},
+	{257, 31, 2, 120, 33, 2, []int{1, 4}},
+	{1000, 64, 5, 260, 100, 77, []int{1, 2, 8}},
+	{1537, 65, 1, 60, 24, 0, []int{1, 7}},
+	{4003, 40, 1, 60, 24, 3, []int{1, 3}},
+	{700, 100, 2, 110, 96, 0, []int{1, 5}},
+	{900, 128, 9, 450, 432, 0, []int{1, 2}},
+	{300, 130, 3, 200, 50, 19, []int{1, 6}},
+	{40, 260, 4, 200, 192, 0, []int{1, 8}}, // the frame is wider than shared memory
 }
 
 // The CPU's bits: cells, scores and draws, by every rung; but the first, with wide frames.
@@ -115,7 +115,7 @@ func TestRotated_same_bits_as_the_cpu(t *testing.T) {
 		for _, rung := range []rotatedRung{rotatedScreened, rotatedScreenedWide, rotatedPlain} {
 			t.Run(fmt.Sprintf("N=%d/d=%d/%v", size.N, size.d, rung), func(t *testing.T) {
 				c := randomMap(size.N, size.d, 0)
-				shape := rotated.Shape{Axes: 16, Group: size.choices * kernels.RotatedChoice}
+				shape := rotated.Shape{Axes: 16, Group: size.sets * kernels.RotatedSet}
 				w, host := c.onGPU(t, b, shape, rung), c.onCPU(t, shape)
 				for _, k := range size.ks {
 					want := drawn(t, host, shape.Group, size.d, size.n, 7, size.first, size.n, k)
@@ -235,10 +235,10 @@ func TestRotated_ties_take_the_lowest_index(t *testing.T) {
 // order in which threads and blocks run.
 func TestRotated_any_card_and_schedule(t *testing.T) {
 	doubleConfig(t)
-	const N, d, n, k = 700, 90, 60, 3
+	const N, d, n, k = 700, 90, 100, 3
 	c := randomMap(N, d, 0)
-	shape := rotated.Shape{Axes: 16, Group: 72}
-	want := drawn(t, c.onCPU(t, shape), 72, d, n, 1, 7, n, k)
+	shape := rotated.Shape{Axes: 16, Group: 96}
+	want := drawn(t, c.onCPU(t, shape), 96, d, n, 1, 7, n, k)
 	rungs := map[rotatedRung]bool{}
 	for _, option := range [][2]string{
 		{"capability", "75"}, {"capability", "80"}, {"capability", "89"}, {"capability", "90"},
@@ -250,7 +250,7 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 		t.Cleanup(func() { double.Configure(option[0], "") })
 		w := c.onGPU(t, openTestBackend(t, nil), shape, rotatedScreened)
 		rungs[w.m.rotated.rung] = true
-		drawn(t, w.DrawRotated, 72, d, n, 1, 7, n, k).compare(t, want, k, d)
+		drawn(t, w.DrawRotated, 96, d, n, 1, 7, n, k).compare(t, want, k, d)
 	}
 	if len(rungs) != 2 {
 		t.Errorf("rungs %v alone", rungs)
@@ -261,7 +261,7 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 func TestRotated_plainer(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
-	shape := rotated.Shape{Axes: 16, Group: 24}
+	shape := rotated.Shape{Axes: 16, Group: 48}
 	w := c.onGPU(t, b, shape, rotatedScreened)
 	s := w.m.rotated
 	if s.rung != rotatedScreened || s.frameShared == 0 {
@@ -276,8 +276,8 @@ func TestRotated_plainer(t *testing.T) {
 	if notes, err := b.v.selfCheck(s); err != nil || len(notes) != 0 {
 		t.Errorf("notes %q, %v", notes, err)
 	}
-	want := drawn(t, c.onCPU(t, shape), 24, 20, 24, 1, 0, 24, 1)
-	drawn(t, w.DrawRotated, 24, 20, 24, 1, 0, 24, 1).compare(t, want, 1, 20)
+	want := drawn(t, c.onCPU(t, shape), 48, 20, 48, 1, 0, 48, 1)
+	drawn(t, w.DrawRotated, 48, 20, 48, 1, 0, 48, 1).compare(t, want, 1, 20)
 }
 
 // Groups and errors are the CPU's.
@@ -325,7 +325,7 @@ func TestRotated_refusals(t *testing.T) {
 func TestRotated_memory(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
-	w := c.onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
+	w := c.onGPU(t, b, rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
 	draw := func() error { return w.DrawRotated(1, 1, 0, 1, make([]int64, 1), nil, nil) }
 	budget := b.v.budget
 	b.v.budget = b.v.used + 1000
@@ -343,9 +343,9 @@ func TestRotated_memory(t *testing.T) {
 
 // Counts are those of the draws' cells, of both kinds of draws, since they were taken last.
 func TestCount(t *testing.T) {
-	const N, d, n = 50, 20, 60
+	const N, d, n = 50, 20, 72
 	c := randomMap(N, d, 0)
-	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 120}, rotatedScreened).m, n, 1).(*workspace)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 144}, rotatedScreened).m, n, 1).(*workspace)
 	got, want, cells := make([]int32, N), make([]int32, N), make([]int64, n)
 	for _, rotated := range []bool{false, true} {
 		clear(want)
@@ -381,7 +381,7 @@ func TestCount(t *testing.T) {
 func TestRotated_allocates_nothing(t *testing.T) {
 	const d, n = 20, 24
 	c := randomMap(50, d, 0)
-	w := c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
+	w := c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
 	cells, scores, x := make([]int64, 2*n), make([]float64, 2*n), make([]float32, n*d)
 	first := uint64(0)
 	draw := func() {

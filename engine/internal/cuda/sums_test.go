@@ -100,7 +100,7 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 func TestSums_refuse(t *testing.T) {
 	b := openTestBackend(t, nil)
 	const d, most = 20, 8
-	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 24}, rotatedScreened)
+	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
 	used, budget := b.v.used, b.v.budget
 	b.v.budget = used + 8*50*d
 	if _, err := w.NewSums(make([]float64, d), 20, most); !errors.Is(err, fault.ErrOutOfMemory) || b.v.used != used {
@@ -121,7 +121,7 @@ func TestSums_refuse(t *testing.T) {
 	if err := sums.Draw(most+1, 1, 0, false); !errors.Is(err, fault.ErrInvalidArgument) {
 		t.Errorf("too many at once: %v", err)
 	}
-	if err := sums.Draw(4, 1, 22, true); !errors.Is(err, fault.ErrInvalidArgument) {
+	if err := sums.Draw(4, 1, 46, true); !errors.Is(err, fault.ErrInvalidArgument) {
 		t.Errorf("across the border of a group: %v", err)
 	}
 	for range sums.Ahead() {

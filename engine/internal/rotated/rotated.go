@@ -14,7 +14,7 @@ import (
 // value is none: dense draws cost less.
 type Shape struct {
 	Axes  int // s: 8 or 16
-	Group int // P, a multiple of a choice's draws
+	Group int // P, a multiple of a set's draws
 }
 
 // ShapeFor is the shape for N points of dimension d; the same on every machine, as draws depend on it.

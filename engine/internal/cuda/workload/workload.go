@@ -195,17 +195,16 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 	case "rotated_axes": // a thread a shuffle, four axes at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(p.d / 4)}
-		l.Cache = float64(l.Blocks) * float64(p.choices) * C.BRENIER_ROTATED_AXES * 4
+		l.Cache = float64(l.Blocks) * float64(p.sets) * C.BRENIER_ROTATED_AXES * 4
 	case "rotated_scale": // a thread a family, four words of its radius at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
 		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
-	case "rotated_screen": // a block's share of the sets of choices, by the halves of their tile's units
+	case "rotated_screen": // a block's share of the sets, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
-		sets := ceil(int(p.choices), C.BRENIER_ROTATED_SCREEN_CHOICES)
-		own := float64(p.tiles) * float64(sets) / float64(l.Blocks)
+		own := float64(p.tiles) * float64(p.sets) / float64(l.Blocks)
 		rounds := own / float64(l.Warps)
-		tiles := own/float64(sets) + 1 // a block begins and ends within tiles
+		tiles := own/float64(p.sets) + 1 // a block begins and ends within tiles
 		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
 		l.Trips = int(2*tiles + 0.5)
 		tile := 2 * C.BRENIER_ROTATED_UNIT * float64(p.units) * float64(p.d)
@@ -228,7 +227,7 @@ func (l *Launch) frames(p *C.brenier_rotated_frame_params) int {
 
 // maxima is the bytes that a screen leaves for finish.
 func maxima(p *C.brenier_rotated_search_params) float64 {
-	return 4 * 12 * float64(p.choices) * float64(p.tiles) * float64(p.units)
+	return 4 * 48 * float64(p.sets) * float64(p.tiles) * float64(p.units)
 }
 
 // conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.
