@@ -1,5 +1,5 @@
-// The cells of rotated draws, from float32 scores in the order of kernels/cpu/rotated.h, among the units
-// that a screen has not ruled out; and the screen of cards without the instructions of rotated_screen.cu,
+// The cells of rotated draws, from float32 scores in the order of kernels/cpu/rotated.h: of the units that
+// a screen has not ruled out, the cells that float16 values do not rule out either; and the screen of cards without the instructions of rotated_screen.cu,
 // which is those scores themselves.
 #include "rotated_screen.cuh"
 
@@ -22,21 +22,32 @@ enum {
 };
 static_assert(PARTS >= BRENIER_ROTATED_K, "units in as many parts as cells are asked for");
 
-// The sums over a half of v, and of the axes, for four cells, z at the first of them.
-__device__ __forceinline__ void sum_half(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[4]) {
+__device__ __forceinline__ void load(const float *z, float (&y)[1]) { y[0] = *z; }
+__device__ __forceinline__ void load(const float *z, float (&y)[4]) {
+	const float4 four = *(const float4 *)z;
+	y[0] = four.x, y[1] = four.y, y[2] = four.z, y[3] = four.w;
+}
+
+// The sums over both halves of v [16], and of the axes, for some cells, z at the first of them.
+template <int cells>
+__device__ __forceinline__ void sums_of(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[2][cells]) {
 #pragma unroll
-	for (int j = 0; j < S / 2; j++) {
-		const float4 four = *(const float4 *)(z + axes[j] * C);
-		const float y[4] = {four.x, four.y, four.z, four.w};
+	for (int j = 0; j < S; j++) {
+		float y[cells], (&half)[cells] = sums[j / (S / 2)];
+		load(z + axes[j] * C, y);
 #pragma unroll
-		for (int i = 0; i < 4; i++) sums[i] = j == 0 ? v[j] * y[i] : fmaf(v[j], y[i], sums[i]);
+		for (int i = 0; i < cells; i++) half[i] = j % (S / 2) == 0 ? v[j] * y[i] : fmaf(v[j], y[i], half[i]);
 	}
 }
 
-// The same over both halves of v [16].
-__device__ __forceinline__ void sums_of(const float *z, int64_t C, const int32_t *axes, const float *v, float (&sums)[2][4]) {
-#pragma unroll
-	for (int half = 0; half < 2; half++) sum_half(z, C, axes + half * S / 2, v + half * S / 2, sums[half]);
+// What a draw's v is without signs, its axes, and the sign of the family that it has.
+struct Draw {
+	const int32_t *axes;
+	const float *v;
+	int sign;
+};
+__device__ __forceinline__ Draw draw_of(const Params &p, int row) {
+	return {p.axes + (int64_t)(row / SET) * S, p.v + (int64_t)(row / FAMILY) * S, row % FAMILY};
 }
 
 // The score that a family's draw gives a cell with these sums.
@@ -47,27 +58,62 @@ __device__ __forceinline__ float score_of(float level, float first, float second
 
 static_assert(UNIT == 32 * 4, "a lane has four cells of a unit");
 
-// The first of this lane's four cells of a unit, and where they lie in z.
+// The first of this lane's four cells of a unit, and where they lie among the values of an axis, or of a
+// pair of axes.
 __device__ __forceinline__ int32_t cell_of(int unit) { return unit * UNIT + 4 * (int)lane_id(); }
-__device__ __forceinline__ const float *z_of(const Params &p, int unit) {
+template <class T>
+__device__ __forceinline__ const T *values_of(const Params &p, const T *z, int rows, int unit) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	return p.z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + 4 * (int)lane_id();
+	return z + (int64_t)(unit / p.units) * rows * C + unit % p.units * UNIT + 4 * (int)lane_id();
 }
 
-// Offers the cells of a unit to a draw's best.
-__device__ __forceinline__ void offer_unit(const Params &p, int row, int unit, Scored &best) {
-	float sums[2][4];
-	sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)(row / SET) * S, p.v + (int64_t)(row / FAMILY) * S, sums);
-	const int32_t first = cell_of(unit);
-	float high = minus_infinity();
-	int32_t cell = 0x7fffffff;
+// Screened scores of this lane's four cells of a unit, by z16 alone: half of the bytes that decide.
+__device__ __forceinline__ void screen_unit(const Params &p, const Draw &draw, int unit, float (&scores)[4]) {
+	const int64_t C = (int64_t)p.units * UNIT;
+	const uint32_t *const z = values_of(p, (const uint32_t *)p.z16, p.d / 2, unit);
+	float sums[2][4] = {};
 #pragma unroll
-	for (int i = 0; i < 4; i++) {
-		const float score = score_of(level_of(p, first + i), sums[0][i], sums[1][i], row % FAMILY);
-		if (p.k > 1) top_offer(best, first + i < p.N ? Scored{(double)score, first + i} : no_cell(), p.k);
+	for (int j = 0; j < S; j += 2) {
+		const uint4 four = *(const uint4 *)(z + draw.axes[j] / 2 * C);
+		const uint32_t pairs[4] = {four.x, four.y, four.z, four.w};
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			float &sum = sums[j / (S / 2)][i];
+			sum = fmaf(draw.v[j], half_value((uint16_t)pairs[i]), sum);
+			sum = fmaf(draw.v[j + 1], half_value((uint16_t)(pairs[i] >> 16)), sum);
+		}
+	}
+	const float scale = (float)power_of_two(p.v_exponent);
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		scores[i] = score_of(screened(p, level_of(p, cell_of(unit) + i)), sums[0][i] * scale, sums[1][i] * scale, draw.sign);
+}
+
+// Offers the cells of a unit that may be among a draw's best, those of screened scores from `cut` on.
+__device__ __forceinline__ void offer_unit(const Params &p, const Draw &draw, int unit, float cut, Scored &best) {
+	const int64_t C = (int64_t)p.units * UNIT;
+	const float *const z = values_of(p, (const float *)p.z, p.d, unit);
+	const int32_t first = cell_of(unit);
+	float near[4], high = minus_infinity();
+	int32_t cell = 0x7fffffff;
+	screen_unit(p, draw, unit, near);
+	uint32_t left = 0;  // a bit for each of the four
+#pragma unroll
+	for (int i = 0; i < 4; i++)
+		if (first + i < p.N && near[i] >= cut) left |= 1u << i;
+#pragma unroll 1
+	for (; ballot(left != 0) != 0; left &= left - 1) {
+		const int i = left != 0 ? __ffs((int)left) - 1 : 0;
+		float score = minus_infinity();
+		if (left != 0) {
+			float sums[2][1];
+			sums_of(z + i, C, draw.axes, draw.v, sums);
+			score = score_of(level_of(p, first + i), sums[0][0], sums[1][0], draw.sign);
+		}
+		if (p.k > 1) top_offer(best, left != 0 ? Scored{(double)score, first + i} : no_cell(), p.k);
 		else if (score > high) high = score, cell = first + i;
 	}
-	if (p.k > 1) return;
+	if (p.k > 1 || ballot(cell < p.N) == 0) return;
 	float highest = high;
 #pragma unroll
 	for (int mask = 16; mask > 0; mask /= 2) highest = fmaxf(highest, shuffle_xor(highest, mask));
@@ -152,14 +198,13 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	for (int i = warp; i < DRAWS && (int)blockIdx.x * DRAWS + i < p.draws; i += WARPS) {
 		const int of = p.skip + blockIdx.x * DRAWS + i;
 		const int listed = (int)count[i];
+		const Draw draw = draw_of(p, of);
 		Scored best = no_cell();
-		if (listed <= LISTED) {
+		const bool all = listed > LISTED;  // of these the units are looked for again
 #pragma unroll 1
-			for (int j = 0; j < listed; j++) offer_unit(p, of, list[i][j], best);
-		} else {
-#pragma unroll 1
-			for (int unit = 0; unit < units; unit++)
-				if (p.maxima[unit * columns + of] >= cuts[i]) offer_unit(p, of, unit, best);
+		for (int j = 0; j < (all ? units : listed); j++) {
+			if (all && !(p.maxima[j * columns + of] >= cuts[i])) continue;
+			offer_unit(p, draw, all ? j : list[i][j], cuts[i], best);
 		}
 		if (lane == 0 && p.counts) atomic_add(&p.counts[best.cell], 1u);
 		if (lane >= p.k) continue;
@@ -180,7 +225,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIE
 #pragma unroll 1
 	for (int family = 0; family < FAMILIES; family++) {
 		float sums[2][4], high[FAMILY];
-		sums_of(z_of(p, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)set * S,
+		sums_of(values_of(p, (const float *)p.z, p.d, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)set * S,
 		        p.v + ((int64_t)set * FAMILIES + family) * S, sums);
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) high[sign] = minus_infinity();
