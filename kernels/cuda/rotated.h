@@ -75,9 +75,10 @@ typedef struct {
 // |v| to at most 2^14, so that scores near a draw's best are positive. Of a unit without a positive score
 // some other is left.
 //
-// There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS, with dynamic shared memory of 8 bytes a cell of a tile
-// for levels, and, but where it is wide, d/2 rows of z16, each with SCREEN_PAD bytes more. Plain: a warp
-// for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
+// There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS,
+// with dynamic shared memory of 8 bytes a cell of a tile for levels, and, but where it is wide, d/2 rows of
+// z16, each with SCREEN_PAD bytes more; a block takes `round` sets of a tile at a time, one a warp at most.
+// Plain: a warp for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
@@ -99,6 +100,7 @@ typedef struct {
 	int32_t N, d;
 	int32_t tiles, units;  // U
 	int32_t sets, k;
+	int32_t round;  // screen
 	int32_t skip, draws;  // finish: of the sets' draws, those from `skip` on
 	int32_t z_exponent, v_exponent;
 	float reach;  // at least the largest |y_i|, times 2^z_exponent

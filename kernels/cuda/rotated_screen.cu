@@ -105,7 +105,8 @@ __device__ __forceinline__ int column_of(int lane) {
 	return (lane & 16) / 16 * SHARED_OUT * 8 + 2 * (lane % 4) + (lane & 8) / 8;
 }
 
-// A block's share of all tiles times all sets: a run of them, tile after tile.
+// A block's share of all tiles times all rounds of sets: a run of them, tile after tile. That blocks end where
+// rounds do keeps all warps at work to the end.
 template <bool staged, int threads>
 __device__ __forceinline__ void screen(const Params &p) {
 	launch_dependents();
@@ -114,17 +115,18 @@ __device__ __forceinline__ void screen(const Params &p) {
 	float4 *const levels = (float4 *)dynamic_shared();  // [parts][4][8]: of two cells, each twice
 	uint32_t *const kept = (uint32_t *)(levels + C / 2);
 	const int columns = p.sets * SET;
-	const int64_t all = (int64_t)p.tiles * p.sets;
+	const int rounds = (p.sets + p.round - 1) / p.round;  // of a tile
+	const int64_t all = (int64_t)p.tiles * rounds;
 	int at = (int)(all * blockIdx.x / gridDim.x);
 	const int end = (int)(all * (blockIdx.x + 1) / gridDim.x);
-	const int lane = (int)lane_id();
+	const int lane = (int)lane_id(), warp = threadIdx.x / 32;
 	const float4 *const own_levels = levels + lane / 4;
 	while (at < end) {
-		const int tile = at / p.sets, first = at - tile * p.sets;
-		const int last = min(p.sets, first + (end - at));
+		const int tile = at / rounds, begin = at - tile * rounds;
+		const int stop = min(rounds, begin + (end - at)), last = min(p.sets, stop * p.round);
 		const uint32_t *z = p.z16 + (int64_t)tile * pairs * C;
 		if (staged) {
-			for (int pair = threadIdx.x / 32; pair < pairs; pair += threads / 32)
+			for (int pair = warp; pair < pairs; pair += threads / 32)
 				for (int i = lane; i < C / 4; i += 32) cp_async_16(kept + pair * pitch + i * 4, z + pair * C + i * 4);
 			cp_async_commit();
 			z = kept;
@@ -138,7 +140,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 		cp_async_wait<0>();
 		sync_threads();
 #pragma unroll 1
-		for (int set = first + threadIdx.x / 32; set < last; set += threads / 32) {
+		for (int set = begin * p.round + warp; warp < p.round && set < last; set += p.round) {
 			float *to = p.maxima + (int64_t)(tile * p.units) * columns + set * SET + column_of(lane);
 			Set own;
 			load(own, p, set, pitch);
@@ -157,7 +159,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 			}
 		}
 		sync_threads();
-		at += last - first;
+		at += stop - begin;
 	}
 }
 

@@ -214,6 +214,43 @@ func TestRotated_same_bits(t *testing.T) {
 	}
 }
 
+// The draws of a set lie in the span of s axes of the frame, and those of one shuffle's sets share none.
+func TestRotated_sets_share_axes(t *testing.T) {
+	for _, c := range []struct{ d, s, sets int }{{64, 16, 9}, {39, 16, 5}, {24, 8, 7}} {
+		shape := rotated.Shape{Axes: c.s, Group: c.sets * kernels.RotatedSet}
+		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(shape)
+		all := drawAll(t, r, shape.Group, 0, shape.Group, 1)
+		taken := map[int]int{} // axes of the sets so far of a shuffle, and which set's they are
+		for set := range c.sets {
+			if set%(c.d/c.s) == 0 {
+				clear(taken)
+			}
+			used := 0
+			for axis := range c.d {
+				most := 0.0
+				for draw := range kernels.RotatedSet {
+					along, x := 0.0, all.x[(set*kernels.RotatedSet+draw)*c.d:][:c.d]
+					for i, v := range r.frame[axis*c.d:][:c.d] {
+						along += float64(v) * float64(x[i])
+					}
+					most = max(most, math.Abs(along))
+				}
+				if most < 1e-4 {
+					continue
+				}
+				used++
+				if other, found := taken[axis]; found {
+					t.Errorf("d=%d: sets %d and %d share axis %d", c.d, other, set, axis)
+				}
+				taken[axis] = set
+			}
+			if used != c.s {
+				t.Errorf("d=%d: set %d is along %d axes, want %d", c.d, set, used, c.s)
+			}
+		}
+	}
+}
+
 // Two groups of one seed, and a group of two seeds, share nothing; the frame is orthogonal to the
 // precision of its entries, and Haar-distributed: its first entry has the law of a coordinate of the
 // unit sphere, its trace has mean 0 and variance 1, its determinant is 1 as often as -1.

@@ -57,13 +57,14 @@ type rotatedStage struct {
 	blocks       int // of the screen that the card holds at once
 	frameShared  int // dynamic shared memory of a block of the frame; 0: none, the wide one
 	axesThreads  int // of a block
+	mostMaxima   int // bytes for what a screen leaves; more only where one set takes more
 
 	zExponent, vExponent int
 	reach                float32
 }
 
 func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedRung) (*rotatedStage, error) {
-	s := &rotatedStage{v: v, t: t, shape: shape, rung: rung}
+	s := &rotatedStage{v: v, t: t, shape: shape, rung: rung, mostMaxima: mostRotatedMaxima}
 	if v.capability() < 80 { // no m16n8k16
 		s.rung = rotatedPlain
 	}
@@ -156,6 +157,9 @@ func (s *rotatedStage) threads() int {
 	return [...]int{C.BRENIER_ROTATED_SCREEN_THREADS, C.BRENIER_ROTATED_WIDE_THREADS, C.BRENIER_ROTATED_PLAIN_THREADS}[s.rung]
 }
 
+// warps are those of a block of the screen.
+func (s *rotatedStage) warps() int { return s.threads() / 32 }
+
 func (s *rotatedStage) axesShared() int { return 2 * (s.t.d / 2) * s.axesThreads }
 
 // sets are those of a group.
@@ -227,7 +231,7 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 			}
 		},
 		func(p *plan) {
-			r.maxima = p.reserve(max(s.maximaBytes(), min(mostRotatedMaxima, bytesOf(s.sets(), s.maximaBytes()))))
+			r.maxima = p.reserve(max(s.maximaBytes(), min(s.mostMaxima, bytesOf(s.sets(), s.maximaBytes()))))
 			r.cells = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 4))
 			r.scores = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 8))
 			r.x = p.reserve(max(bytesOf(d, 4), min(mostRotatedDraws, bytesOf(s.shape.Group, d, 4))))
@@ -302,9 +306,14 @@ func (s *rotatedStage) rotate(q *driver.Stream, r *rotatedScratch, base driver.A
 	return q.LaunchDependent(s.points, grid, driver.Dim{X: C.BRENIER_ROTATED_POINTS_THREADS}, 0, unsafe.Pointer(&p))
 }
 
-// piece is how many draws from draw `from` of the group on are searched for at once.
+// piece is how many draws from draw `from` of the group on are searched for at once: of those for which there
+// is room, whole rounds of the screen where there are several.
 func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
-	return min(s.sets(), r.maxima.bytes/s.maximaBytes())*cpu.RotatedSet - from%cpu.RotatedSet
+	sets := min(s.sets(), r.maxima.bytes/s.maximaBytes())
+	if sets < s.sets() && sets > s.warps() {
+		sets -= sets % s.warps()
+	}
+	return sets*cpu.RotatedSet - from%cpu.RotatedSet
 }
 
 // locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, whose frame is number
@@ -313,6 +322,7 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 	first := from / cpu.RotatedSet
 	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
 	axes := s.shape.Axes
+	round := max(1, min(s.warps(), s.tiles*sets/s.blocks)) // fewer sets than warps where some blocks had none
 	p := C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
@@ -320,11 +330,11 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 		v:      s.coefficientsAt(r, base, at) + C.uint64_t(4*axes*first*cpu.RotatedSet/cpu.RotatedFamily),
 		maxima: C.uint64_t(r.maxima.at(base)), cells: C.uint64_t(r.cells.at(base)), scores: C.uint64_t(r.scores.at(base)),
 		counts: C.uint64_t(counts), N: C.int32_t(s.t.n), d: C.int32_t(s.t.d),
-		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), sets: C.int32_t(sets), k: C.int32_t(k),
+		tiles: C.int32_t(s.tiles), units: C.int32_t(s.units), sets: C.int32_t(sets), round: C.int32_t(round), k: C.int32_t(k),
 		skip: C.int32_t(from - first*cpu.RotatedSet), draws: C.int32_t(n),
 		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
 	}
-	grid := min(s.tiles*sets, s.blocks)
+	grid := min(s.tiles*((sets+round-1)/round), s.blocks)
 	if s.rung == rotatedPlain {
 		grid = (32*s.allUnits()*sets + s.threads() - 1) / s.threads()
 	}

@@ -321,6 +321,25 @@ func TestRotated_refusals(t *testing.T) {
 	}
 }
 
+// Where there is room for the maxima of some sets only, these are searched for one after another: whole rounds
+// of a block's warps, or what there is.
+func TestRotated_in_pieces(t *testing.T) {
+	const N, d, k, sets = 300, 20, 2, 40
+	b, c := openTestBackend(t, nil), randomMap(N, d, 0)
+	shape := rotated.Shape{Axes: 16, Group: sets * kernels.RotatedSet}
+	n, first := shape.Group-70, uint64(60)
+	want := drawn(t, c.onCPU(t, shape), shape.Group, d, n, 1, first, n, k)
+	for room, rounded := range map[int]int{1: 1, 7: 7, 16: 16, 39: 32, sets: sets} {
+		w := c.onGPU(t, b, shape, rotatedScreened)
+		s := w.m.rotated
+		s.mostMaxima = room * s.maximaBytes()
+		drawn(t, w.DrawRotated, shape.Group, d, n, 1, first, n, k).compare(t, want, k, d)
+		if got := s.piece(w.rotated.scratch, kernels.RotatedSet); got != rounded*kernels.RotatedSet {
+			t.Errorf("with room for %d sets %d draws are searched for at once, want %d", room, got, rounded*kernels.RotatedSet)
+		}
+	}
+}
+
 // What a workspace has no room for is said at the first draw, and the rest of it goes on.
 func TestRotated_memory(t *testing.T) {
 	b := openTestBackend(t, nil)

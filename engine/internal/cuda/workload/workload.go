@@ -21,6 +21,7 @@ import "C"
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"unsafe"
 
@@ -200,11 +201,11 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
 		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
-	case "rotated_screen": // a block's share of the sets, by the halves of their tile's units
+	case "rotated_screen": // a block's rounds of sets, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
-		own := float64(p.tiles) * float64(p.sets) / float64(l.Blocks)
-		rounds := own / float64(l.Warps)
-		tiles := own/float64(p.sets) + 1 // a block begins and ends within tiles
+		each := ceil(int(p.sets), int(p.round))
+		rounds := math.Ceil(float64(p.tiles) * float64(each) / float64(l.Blocks))
+		tiles := rounds/float64(each) + 1 // a block begins and ends within tiles
 		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
 		l.Trips = int(2*tiles + 0.5)
 		tile := 2 * C.BRENIER_ROTATED_UNIT * float64(p.units) * float64(p.d)
