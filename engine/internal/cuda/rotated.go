@@ -322,7 +322,7 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 	first := from / cpu.RotatedSet
 	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
 	axes := s.shape.Axes
-	round := max(1, min(s.warps(), s.tiles*sets/s.blocks)) // fewer sets than warps where some blocks had none
+	round := min(s.warps(), (s.tiles*sets+s.blocks-1)/s.blocks) // fewer than warps where some blocks had none
 	p := C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
