@@ -72,7 +72,8 @@ func (r *run) observe(t *tally) {
 func (r *run) forecastWith(t *tally) forecast {
 	chi, sd := t.estimate()
 	floor := r.independentFloor()
-	return r.forecast.with(chi/floor, sd/floor)
+	ahead := math.Log(max(1, r.expected()/r.goal()))
+	return r.forecast.with(chi/floor, sd/floor, ahead)
 }
 
 // trialSamples is what a trial takes at least: what tells c to a half, for its standard error from B
