@@ -231,7 +231,8 @@ func TestWrite_leaves_the_old_file_on_failure(t *testing.T) {
 	if err := Write(directory, soundModel()); !errors.Is(err, fault.ErrIO) || !strings.HasPrefix(err.Error(), directory+": cannot be written: ") {
 		t.Errorf("over a directory: got %v", err)
 	}
-	if err := Write(filepath.Join(directory, "absent", "model"), soundModel()); !errors.Is(err, fault.ErrIO) {
+	absent := filepath.Join(directory, "absent", "model")
+	if err := Write(absent, soundModel()); !errors.Is(err, fault.ErrIO) || err.Error() != absent+": cannot be written: no such file or directory" {
 		t.Errorf("into no directory: got %v", err)
 	}
 	entries, err := os.ReadDir(directory)

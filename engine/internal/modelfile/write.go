@@ -3,6 +3,7 @@ package modelfile
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -21,13 +22,37 @@ import (
 // same model always gives the same bytes, and reads back with the same bits in every tensor that
 // its dtype holds exactly. An unsound model is fault.ErrBadModel, a value that its dtype cannot
 // hold fault.ErrInvalidArgument, a refusal of the system fault.ErrIO.
-func Write(path string, m *Model) (err error) {
+func Write(path string, m *Model) error {
 	if err := m.check(); err != nil {
 		return fault.BadModel("%s: not written: %w", path, err)
 	}
+	return writeFile(path, func(w io.Writer) error {
+		err := m.encode(w)
+		switch {
+		case errors.Is(err, fault.ErrIO):
+			return refused(path, err)
+		case err != nil:
+			return fmt.Errorf("%s: not written: %w", path, err) // of the kind that it has
+		}
+		return nil
+	})
+}
+
+// WriteBytes writes data to path as Write does a model: path holds the old file or all of the new.
+func WriteBytes(path string, data []byte) error {
+	return writeFile(path, func(w io.Writer) error {
+		if _, err := w.Write(data); err != nil {
+			return refused(path, err)
+		}
+		return nil
+	})
+}
+
+// writeFile has a new file beside path filled, which then takes its place.
+func writeFile(path string, fill func(io.Writer) error) (err error) {
 	file, err := createBeside(path)
 	if err != nil {
-		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+		return refused(path, err)
 	}
 	defer func() {
 		if err != nil {
@@ -35,34 +60,26 @@ func Write(path string, m *Model) (err error) {
 			os.Remove(file.Name())
 		}
 	}()
-	if err := m.encode(file); err != nil {
-		return fmt.Errorf("%s: not written: %w", path, err) // of the kind that it has
+	if err := fill(file); err != nil {
+		return err
 	}
 	if err := publish(file, path); err != nil {
-		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+		return refused(path, err)
 	}
 	return syncDirectory(filepath.Dir(path))
 }
 
-// WriteBytes writes data to path as Write does a model: path holds the old file or all of the new.
-func WriteBytes(path string, data []byte) (err error) {
-	file, err := createBeside(path)
-	if err != nil {
-		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
+// refused is what the system says against path, without the name of the temporary file.
+func refused(path string, err error) error {
+	var of *os.PathError
+	var between *os.LinkError
+	switch {
+	case errors.As(err, &of):
+		err = of.Err
+	case errors.As(err, &between):
+		err = between.Err
 	}
-	defer func() {
-		if err != nil {
-			file.Close()
-			os.Remove(file.Name())
-		}
-	}()
-	if _, err := file.Write(data); err != nil {
-		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
-	}
-	if err := publish(file, path); err != nil {
-		return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
-	}
-	return syncDirectory(filepath.Dir(path))
+	return fault.New(fault.ErrIO, "%s: cannot be written: %w", path, err)
 }
 
 // publish flushes a temporary file and gives it its name.
