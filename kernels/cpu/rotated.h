@@ -20,7 +20,7 @@
 //            rarely share a cell, and the sums over A and B serve all four.
 //   choice   CHOICE = 12: 3 families that share their axes.
 //   set      SET / CHOICE = 4 choices on end that share them too, for processors that read z once for all
-//            these. It takes a hundredth off what a draw is worth (engine/internal/rotated).
+//            these. It takes one to three hundredths off what a draw is worth.
 //   shuffle  a permutation of the d/2 pairs of axes 2p and 2p+1 that keeps p's remainder by 4, cut into
 //            as many sets' pairs as fit: a_2i, a_2i+1 are a pair with p = i modulo 4. So what reads
 //            four pairs' z at once can keep them in different banks of a memory, a pair in a word.

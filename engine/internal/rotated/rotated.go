@@ -23,13 +23,13 @@ type Shape struct {
 // independent ones (BenchmarkRotatedWorth of the CPU backend); products are d^2/P + s/4 for a point and
 // draw, over the worth, where a dense draw takes d.
 //
-//	worth (products)            s=8, P=3072  s=16, P=3072  P=6144        P=12288
-//	MNIST codes d=64, N=200     0.67         0.90          0.83          0.71
-//	                  N=2000    0.69 (4.9)   0.91 (5.9)    0.84 (5.6)    0.73 (5.9)
-//	                  N=60000   0.88 (3.8)   0.98 (5.5)    0.96 (4.9)    0.92 (4.7)
-//	terrain codes d=128, N=200  0.77         0.93          0.87          0.78
-//	                  N=2000    0.76 (9.6)   0.93 (10.0)   0.88 (7.6)    0.79 (6.8)
-//	                  N=46800   0.88 (8.3)   0.97 (9.6)    0.95 (7.0)    0.92 (5.8)
+//	worth (products)            s=8, P=3072   s=16, P=3072  P=6144        P=12288       P=24576
+//	MNIST codes d=64, N=200     0.55 (6.0)    0.86 (6.2)    0.75 (6.2)    0.63 (6.9)    0.45 (9.3)
+//	                  N=2000    0.57 (5.9)    0.86 (6.2)    0.78 (6.0)    0.65 (6.7)    0.48 (8.7)
+//	                  N=60000   0.79 (4.2)    0.96 (5.6)    0.93 (5.0)    0.88 (4.9)    0.79 (5.2)
+//	terrain codes d=128, N=200  0.67 (10.9)   0.88 (10.6)   0.82 (8.2)    0.72 (7.4)    0.56 (8.3)
+//	                    N=2000  0.66 (11.1)   0.88 (10.6)   0.82 (8.1)    0.72 (7.4)    0.58 (8.0)
+//	                    N=46800 0.79 (9.2)    0.95 (9.8)    0.93 (7.2)    0.88 (6.1)    0.80 (5.9)
 //
 // With s=8 a search takes two thirds of the time of s=16, not half, as what is not products stays:
 // the same per worth. So s is 16, which leaves draws closer to independent, and P is the smallest
