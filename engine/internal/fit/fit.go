@@ -25,14 +25,14 @@
 // certificate can tell; certificates that failed before are part of it. No cell was empty.
 //
 //	codes, N, d, tolerance          samples    found  all    dense  chi-squared
-//	MNIST    2000   64  1e-2        334,000    0.36   0.78   1.3    0.0076
-//	                    1e-3        3,390,000  3.9    6.1    12.4   0.00080
-//	terrain  2000  128  1e-2        317,000    0.43   0.86   2.5    0.0078
-//	                    1e-3        3,190,000  3.5    5.1    24.7   0.00092
-//	ten far clusters 2000 32  1e-2  374,000    0.45   0.77   0.92   0.0087
-//	                    1e-3        3,700,000  4.0    6.1    6.8    0.00074
-//	MNIST   60,000  64  5e-2        2,040,000  42     78            0.041
-//	terrain 46,800 128  5e-2        3,550,000  119    141           0.020
+//	MNIST    2000   64  1e-2        326,000    0.30   0.70   1.6    0.0082
+//	                    1e-3        3,280,000  3.4    5.6    10.7   0.00076
+//	terrain  2000  128  1e-2        305,000    0.36   0.95   2.5    0.0087
+//	                    1e-3        3,420,000  3.7    6.8    20.2   0.00098
+//	ten far clusters 2000 32  1e-2  363,000    0.39   0.67   0.83   0.0090
+//	                    1e-3        4,790,000  5.4    6.4    6.8    0.00053
+//	MNIST   60,000  64  5e-2        1,950,000  32     67            0.045
+//	terrain 46,800 128  5e-2        3,760,000  105    127           0.021
 //
 // With independent draws, N = 2000 and certificate, centres and angles included, a fit takes 1/0.9 of the
 // time that locate alone takes for as many samples (BenchmarkFitDense in engine).
