@@ -1,6 +1,6 @@
 // The cells of rotated draws, from float32 scores in the order of kernels/cpu/rotated.h: of the units that
-// a screen has not ruled out, the cells that float16 values do not rule out either; and the screen of cards without the instructions of rotated_screen.cu,
-// which is those scores themselves.
+// a screen has not ruled out, those of the cells that float16 values do not rule out either. And the screen
+// of cards without the instructions of rotated_screen.cu, which is those scores themselves.
 #include "rotated_screen.cuh"
 
 #include "exact_score.cuh"
@@ -40,11 +40,10 @@ __device__ __forceinline__ void sums_of(const float *z, int64_t C, const int32_t
 	}
 }
 
-// What a draw's v is without signs, its axes, and the sign of the family that it has.
 struct Draw {
-	const int32_t *axes;
-	const float *v;
-	int sign;
+	const int32_t *axes;  // [16]
+	const float *v;       // [16], of the first draw of the family
+	int sign;             // which of the family it is
 };
 __device__ __forceinline__ Draw draw_of(const Params &p, int row) {
 	return {p.axes + (int64_t)(row / SET) * S, p.v + (int64_t)(row / FAMILY) * S, row % FAMILY};
@@ -58,8 +57,8 @@ __device__ __forceinline__ float score_of(float level, float first, float second
 
 static_assert(UNIT == 32 * 4, "a lane has four cells of a unit");
 
-// The first of this lane's four cells of a unit, and where they lie among the values of an axis, or of a
-// pair of axes.
+// The first of this lane's four cells of a unit, and where they lie in z or z16, of so many rows a tile, at the
+// first of these.
 __device__ __forceinline__ int32_t cell_of(int unit) { return unit * UNIT + 4 * (int)lane_id(); }
 template <class T>
 __device__ __forceinline__ const T *values_of(const Params &p, const T *z, int rows, int unit) {
