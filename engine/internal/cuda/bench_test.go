@@ -29,12 +29,25 @@ const (
 	nodeTime   = 1.2e-6 // seconds
 )
 
-// measure times b.N runs of f on a stream, each between two events, and reports their median beside a
-// floor in seconds. Through the double it only runs f.
+// measure times b.N runs of f on a stream and reports their median beside a floor in seconds. Through the
+// double it only runs f.
 func measure(b *testing.B, v *device, floor float64, f func(q *driver.Stream) error) {
 	b.Helper()
+	us := median(b, v, b.N, b.ResetTimer, f)
+	if v.info.Double {
+		b.ReportMetric(1, "rehearsed")
+		return
+	}
+	b.ReportMetric(us, "us")
+	b.ReportMetric(1e6*floor, "floor-us")
+}
+
+// median is the median of runs of f on a stream in microseconds, each between two events; begin is called once
+// the device is warm. Through the double nothing warms up.
+func median(b *testing.B, v *device, runs int, begin func(), f func(q *driver.Stream) error) float64 {
+	b.Helper()
+	var took []float64
 	onStream(b, v, func(q *driver.Stream) error {
-		var took []float64
 		from, err := v.ctx.NewEvent(true)
 		if err != nil {
 			return err
@@ -49,9 +62,9 @@ func measure(b *testing.B, v *device, floor float64, f func(q *driver.Stream) er
 		if v.info.Double {
 			warmup = 0
 		}
-		for run := range b.N + warmup {
+		for run := range runs + warmup {
 			if run == warmup {
-				b.ResetTimer()
+				begin()
 			}
 			if err := q.Record(from); err != nil {
 				return err
@@ -70,18 +83,13 @@ func measure(b *testing.B, v *device, floor float64, f func(q *driver.Stream) er
 				return err
 			}
 			if run >= warmup {
-				took = append(took, ms)
+				took = append(took, 1e3*ms)
 			}
 		}
-		if v.info.Double {
-			b.ReportMetric(1, "rehearsed")
-			return nil
-		}
-		slices.Sort(took)
-		b.ReportMetric(1e3*took[len(took)/2], "us")
-		b.ReportMetric(1e6*floor, "floor-us")
 		return nil
 	})
+	slices.Sort(took)
+	return took[len(took)/2]
 }
 
 // benchPoints are n Gaussian points of d dimensions and the heights that make each cell the points
@@ -219,7 +227,7 @@ func (s *rotatedStage) groups(q *driver.Stream, r *rotatedScratch, base driver.A
 }
 
 // BenchmarkRotated times groups of draws that share a frame, as many as frames are made at once, from the
-// frames on.
+// frames on; and alone, of one group, the three kernels that each group takes.
 func BenchmarkRotated(b *testing.B) {
 	for _, c := range benchRotated {
 		b.Run(c.String(), func(b *testing.B) {
@@ -251,8 +259,24 @@ func BenchmarkRotated(b *testing.B) {
 			measure(b, v, max(screen+rotation, 8*nodeTime), func(q *driver.Stream) error {
 				return s.groups(q, scratch, base, c.k)
 			})
+			b.StopTimer()
+			each := b.Elapsed().Seconds() / float64(b.N) / draws
+			search := s.search(scratch, base, 0, 0, min(s.shape.Group, s.piece(scratch, 0)), c.k, 0)
+			for _, part := range []struct {
+				unit string
+				run  func(q *driver.Stream) error
+			}{
+				{"points-us", func(q *driver.Stream) error { return s.rotate(q, scratch, base, 0) }},
+				{"screen-us", func(q *driver.Stream) error { return s.launchScreen(q, &search) }},
+				{"finish-us", func(q *driver.Stream) error { return s.launchFinish(q, &search) }},
+			} {
+				us := median(b, v, 20, func() {}, part.run)
+				if !v.info.Double {
+					b.ReportMetric(us, part.unit)
+				}
+			}
 			if !v.info.Double {
-				b.ReportMetric(1e9*b.Elapsed().Seconds()/float64(b.N)/draws, "ns/draw")
+				b.ReportMetric(1e9*each, "ns/draw")
 			}
 		})
 	}

@@ -319,11 +319,20 @@ func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
 // locate writes the k best cells [n,k] of draws from..from+n-1 of the group at hand, whose frame is number
 // `at`, and their scores; and adds the draws to counts [N] of uint32, unless 0, by the best. n is at most piece.
 func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.Address, at, from, n, k int, counts driver.Address) error {
+	p := s.search(r, base, at, from, n, k, counts)
+	if err := s.launchScreen(q, &p); err != nil {
+		return err
+	}
+	return s.launchFinish(q, &p)
+}
+
+// search is what both kernels that locate are told.
+func (s *rotatedStage) search(r *rotatedScratch, base driver.Address, at, from, n, k int, counts driver.Address) C.brenier_rotated_search_params {
 	first := from / cpu.RotatedSet
 	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
 	axes := s.shape.Axes
 	round := min(s.warps(), (s.tiles*sets+s.blocks-1)/s.blocks) // fewer than warps where some blocks had none
-	p := C.brenier_rotated_search_params{
+	return C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
 		axes:   s.axesAt(r, base, at) + C.uint64_t(4*axes*first),
@@ -334,15 +343,20 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 		skip: C.int32_t(from - first*cpu.RotatedSet), draws: C.int32_t(n),
 		z_exponent: C.int32_t(s.zExponent), v_exponent: C.int32_t(s.vExponent), reach: C.float(s.reach),
 	}
+}
+
+func (s *rotatedStage) launchScreen(q *driver.Stream, p *C.brenier_rotated_search_params) error {
+	sets, round := int(p.sets), int(p.round)
 	grid := min(s.tiles*((sets+round-1)/round), s.blocks)
 	if s.rung == rotatedPlain {
 		grid = (32*s.allUnits()*sets + s.threads() - 1) / s.threads()
 	}
-	if err := q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: s.threads()}, s.shared, unsafe.Pointer(&p)); err != nil {
-		return err
-	}
+	return q.LaunchDependent(s.screen, driver.Dim{X: grid}, driver.Dim{X: s.threads()}, s.shared, unsafe.Pointer(p))
+}
+
+func (s *rotatedStage) launchFinish(q *driver.Stream, p *C.brenier_rotated_search_params) error {
 	const draws = C.BRENIER_ROTATED_FINISH_DRAWS
-	return q.LaunchDependent(s.finish, driver.Dim{X: (n + draws - 1) / draws}, driver.Dim{X: C.BRENIER_ROTATED_FINISH_THREADS}, 0, unsafe.Pointer(&p))
+	return q.LaunchDependent(s.finish, driver.Dim{X: (int(p.draws) + draws - 1) / draws}, driver.Dim{X: C.BRENIER_ROTATED_FINISH_THREADS}, 0, unsafe.Pointer(p))
 }
 
 // draw writes draws from..from+n-1 of the group whose frame is number `at` to x [n,d].
