@@ -228,7 +228,7 @@ func TestWrite_leaves_the_old_file_on_failure(t *testing.T) {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	}
-	if err := Write(directory, soundModel()); !errors.Is(err, fault.ErrIO) || !strings.HasPrefix(err.Error(), directory+": cannot be written: ") {
+	if err := Write(directory, soundModel()); !errors.Is(err, fault.ErrIO) || !strings.HasPrefix(err.Error(), directory+": cannot be written: ") || strings.Contains(err.Error(), ".tmp") {
 		t.Errorf("over a directory: got %v", err)
 	}
 	absent := filepath.Join(directory, "absent", "model")

@@ -15,6 +15,7 @@ package workload
 #include "locate_wgmma.h"
 #include "noise.h"
 #include "rotated.h"
+#include "../cpu/rotated.h"
 #include "select_extend.h"
 */
 import "C"
@@ -229,7 +230,7 @@ func (l *Launch) frames(p *C.brenier_rotated_frame_params) int {
 
 // maxima is the bytes that a screen leaves for finish.
 func maxima(p *C.brenier_rotated_search_params) float64 {
-	return 4 * 48 * float64(p.sets) * float64(p.tiles) * float64(p.units)
+	return 4 * C.BRENIER_SET * float64(p.sets) * float64(p.tiles) * float64(p.units)
 }
 
 // conv: steps of 32 along k, in chunks of 16 that join; groups of warps along k take the chunks in turn.
