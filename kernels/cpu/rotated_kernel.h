@@ -147,26 +147,21 @@ void BRENIER_KERNEL(brenier_rotate)(const float *packed, int64_t d, const float 
 
 // ---- the draws --------------------------------------------------------------------------------
 
-// Scales the normals of families, normals [FAMILIES][width], to v [FAMILIES*FAMILY][s]: |v|^2 =
-// |normals|^2 + chi^2 of the degrees that are missing to d. Two degrees are -2 ln of a uniform
-// (Devroye, "Non-Uniform Random Variate Generation", 1986, IX.3.3); the norm of normals says nothing
-// of their direction, so the s of them serve both.
+// v [count*FAMILY][16] of families from `family` on. |v|^2 is chi^2 of d degrees, of which two are -2 ln of
+// a uniform (Devroye, "Non-Uniform Random Variate Generation", 1986, IX.3.3), and one, where d is odd, the
+// square of a normal [count].
 enum { BRENIER_KERNEL(FAMILIES) = 16 };
-static void BRENIER_KERNEL(scale_families)(const float *normals, int width, int count, uint64_t seed,
-                                           uint64_t family, int64_t d, int64_t s, float *v) {
-	enum { FAMILIES = BRENIER_KERNEL(FAMILIES), MERGED = 16 };  // uniforms of a product: above 2^-529
-	double square[FAMILIES], own[FAMILIES], product[FAMILIES], logs[FAMILIES];
+static void BRENIER_KERNEL(coefficients_of)(const float *normals, int count, uint64_t seed,
+                                            uint64_t family, int64_t d, float *v) {
+	enum { FAMILIES = BRENIER_KERNEL(FAMILIES), SETS = BRENIER_SET / BRENIER_FAMILY, S = BRENIER_AXES };
+	enum { MERGED = 16 };  // uniforms of a product: above 2^-529
+	double square[FAMILIES], product[FAMILIES], logs[FAMILIES];
 	for (int f = 0; f < FAMILIES; f++) {
-		square[f] = own[f] = logs[f] = 0;
+		square[f] = d % 2 != 0 && f < count ? (double)normals[f] * normals[f] : 0;
+		logs[f] = 0;
 		product[f] = 1;
-		if (f >= count) continue;
-		for (int j = 0; j < width; j++) {
-			const double g = normals[f * width + j];
-			square[f] += g * g;
-			if (j == s - 1) own[f] = square[f];
-		}
 	}
-	const int64_t words = (d - s) / 2;
+	const int64_t words = d / 2;
 	for (int64_t word = 0; word < words; word += 4) {
 		for (int f = 0; f < FAMILIES; f += DOUBLES) {
 			vq index;
@@ -186,42 +181,48 @@ static void BRENIER_KERNEL(scale_families)(const float *normals, int width, int 
 			vd_store(product + f, vd_set(1.0));
 		}
 	}
-	for (int f = 0; f < FAMILIES; f += DOUBLES) {
-		const vd own_square = vd_load(own + f) + (vd)((vl)(vd_load(own + f) == 0.0) & (vl)vd_set(1.0));
-		vd_store(product + f, vd_sqrt((vd_load(square + f) - 2.0 * vd_load(logs + f)) / own_square));
-	}
-	for (int f = 0; f < count; f++, v += BRENIER_FAMILY * s) {
-		for (int64_t j = 0; j < s; j++) {
-			const float value = (float)(normals[f * width + j] * product[f]);
-			const float other = j < s / 2 ? value : -value;
+	for (int f = 0; f < FAMILIES; f += DOUBLES)
+		vd_store(square + f, vd_sqrt(vd_load(square + f) - 2.0 * vd_load(logs + f)));
+	const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+	uint32_t signs[4] = {0};
+	for (int f = 0; f < count; f++, v += BRENIER_FAMILY * S) {
+		const uint64_t set = (family + (uint64_t)f) / SETS;
+		const int within = (int)((family + (uint64_t)f) % SETS);
+		if (f == 0 || within == 0) {
+			const uint32_t counter[4] = {(uint32_t)set, (uint32_t)(set >> 32), 0, BRENIER_STREAM_SIGNS};
+			brenier_philox(counter, key, signs);
+		}
+		const float size = (float)(square[f] * 0.25);
+		const uint32_t minus = signs[0] ^ BRENIER_FAMILY_SIGNS(within);
+		for (int j = 0; j < S; j++) {
+			const float value = minus >> j & 1 ? -size : size;
+			const float other = j < S / 2 ? value : -value;
 			v[j] = value;
-			v[s + j] = -value;
-			v[2 * s + j] = other;
-			v[3 * s + j] = -other;
+			v[S + j] = -value;
+			v[2 * S + j] = other;
+			v[3 * S + j] = -other;
 		}
 	}
 }
 
-void BRENIER_KERNEL(brenier_rotated_scale)(const float *normals, int width, int64_t count,
-                                           uint64_t seed, uint64_t family, int64_t d, int64_t s,
-                                           float *v) {
+void BRENIER_KERNEL(brenier_rotated_coefficients)(const float *normals, int64_t count, uint64_t seed,
+                                                  uint64_t family, int64_t d, float *v) {
 	enum { FAMILIES = BRENIER_KERNEL(FAMILIES) };
 	for (int64_t f = 0; f < count; f += FAMILIES)
-		BRENIER_KERNEL(scale_families)(normals + f * width, width,
-		                               (int)(count - f < FAMILIES ? count - f : FAMILIES), seed,
-		                               family + (uint64_t)f, d, s, v + f * BRENIER_FAMILY * s);
+		BRENIER_KERNEL(coefficients_of)(normals + f, (int)(count - f < FAMILIES ? count - f : FAMILIES), seed,
+		                                family + (uint64_t)f, d, v + f * BRENIER_FAMILY * BRENIER_AXES);
 }
 
 void BRENIER_KERNEL(brenier_rotated_noise)(const float *frame, const int32_t *axes, const float *v,
-                                           int64_t skip, int64_t rows, int64_t d, int64_t s,
-                                           float *x) {
+                                           int64_t skip, int64_t rows, int64_t d, float *x) {
+	enum { S = BRENIER_AXES };
 	for (int64_t row = skip; row < skip + rows; row++, x += d) {
-		const int32_t *axis = axes + row / BRENIER_CHOICE * s;
-		const float *coefficient = v + row * s;
+		const int32_t *axis = axes + row / BRENIER_CHOICE * S;
+		const float *coefficient = v + row * S;
 		for (int64_t c = 0; c < d; c += LANES) {
 			const size_t bytes = (size_t)(d - c < LANES ? d - c : LANES) * sizeof(float);
 			vf sum = vf_set(0.0f);
-			for (int64_t j = 0; j < s; j++) {
+			for (int j = 0; j < S; j++) {
 				const float *from = frame + axis[j] * d + c;
 				vf q = vf_set(0.0f);
 				if (bytes == sizeof q) q = vf_load(from);
@@ -236,13 +237,13 @@ void BRENIER_KERNEL(brenier_rotated_noise)(const float *frame, const int32_t *ax
 
 // ---- their cells ------------------------------------------------------------------------------
 
-// Scores one choice, v [CHOICE][2H], against a panel, and merges the maxima over its two vectors
-// into most [CHOICE][LANES]. at[j] is where axis j is within the pass. H is a constant where it is
-// inlined: the sums, a vector of points and three coefficients are the registers of AVX2. Each sum
-// starts with the product, which is what the fma to zero would be but for the sign of a zero.
-BRENIER_INLINE void BRENIER_KERNEL(choice_tile)(const int H, const float *v, const int64_t *at,
-                                                const float *z, const float *levels, float *most) {
-	enum { FAMILIES = BRENIER_CHOICE / BRENIER_FAMILY };
+// Scores one choice, v [CHOICE][16], against a panel, and merges the maxima over its two vectors
+// into most [CHOICE][LANES]. at[j] is where axis j is within the pass. The sums, a vector of points and
+// three coefficients are the registers of AVX2. Each sum starts with the product, which is what the fma to
+// zero would be but for the sign of a zero.
+BRENIER_INLINE void BRENIER_KERNEL(choice_tile)(const float *v, const int64_t *at, const float *z,
+                                                const float *levels, float *most) {
+	enum { FAMILIES = BRENIER_CHOICE / BRENIER_FAMILY, H = BRENIER_AXES / 2 };
 	vf half[2][FAMILIES][2];
 #pragma GCC unroll 8
 	for (int j = 0; j < H; j++)
@@ -278,19 +279,16 @@ BRENIER_INLINE void BRENIER_KERNEL(choice_tile)(const int H, const float *v, con
 	}
 }
 
-// The tiles of a block of panels: functions of their own, which leaves all registers to the sums.
-#define BLOCK_FUNCTION(H)                                                                        \
-	static __attribute__((noinline)) void BRENIER_KERNEL(choice_block_##H)(                      \
-		const float *v, const int64_t *at, const float *z, const float *levels, int64_t panels,  \
-		float *most) {                                                                           \
-		for (int64_t p = 0; p < panels; p++) {                                                   \
-			BRENIER_KERNEL(choice_tile)(H, v, at, z + p * 2 * LANES, levels + p * 2 * LANES, most); \
-			__asm__ volatile("" : : : "memory"); /* keeps most in memory, not in spilled registers */ \
-		}                                                                                        \
+// The tiles of a block of panels: a function of its own, which leaves all registers to the sums.
+static __attribute__((noinline)) void BRENIER_KERNEL(choice_block)(const float *v, const int64_t *at,
+                                                                   const float *z,
+                                                                   const float *levels,
+                                                                   int64_t panels, float *most) {
+	for (int64_t p = 0; p < panels; p++) {
+		BRENIER_KERNEL(choice_tile)(v, at, z + p * 2 * LANES, levels + p * 2 * LANES, most);
+		__asm__ volatile("" : : : "memory"); /* keeps most in memory, not in spilled registers */
 	}
-BLOCK_FUNCTION(4)
-BLOCK_FUNCTION(8)
-#undef BLOCK_FUNCTION
+}
 
 #undef vi_select  // a where the comparison m holds, b elsewhere
 #define vi_select(m, a, b) (((m) & (a)) | (~(m) & (b)))
@@ -323,11 +321,10 @@ static inline const float *BRENIER_KERNEL(rotated_panel)(const rotated_map *map,
 	return map->z + (p / map->C * map->d * (map->C + 1) + p % map->C) * (2 * LANES);
 }
 
-BRENIER_INLINE void BRENIER_KERNEL(search)(const int H, const int K, const rotated_map *map,
-                                           int64_t first, int64_t end, const int32_t *axes,
-                                           const float *v, int64_t choices, float *tops,
-                                           int32_t *blocks) {
-	enum { W = 2 * LANES };
+BRENIER_INLINE void BRENIER_KERNEL(search)(const int K, const rotated_map *map, int64_t first,
+                                           int64_t end, const int32_t *axes, const float *v,
+                                           int64_t choices, float *tops, int32_t *blocks) {
+	enum { W = 2 * LANES, S = BRENIER_AXES };
 	float most[BRENIER_CHOICE * LANES] __attribute__((aligned(64)));
 	for (int i = 0; i < BRENIER_CHOICE * LANES; i++) most[i] = -INFINITY;
 	if (first == 0)
@@ -342,15 +339,14 @@ BRENIER_INLINE void BRENIER_KERNEL(search)(const int H, const int K, const rotat
 			if (stop < end)
 				for (int64_t i = choice * size / choices & -16; i < (choice + 1) * size / choices; i += 16)
 					__builtin_prefetch(next + i, 0, 2);
-			const float *vc = v + choice * BRENIER_CHOICE * 2 * H;
+			const float *vc = v + choice * BRENIER_CHOICE * S;
 			const int64_t state = choice * BRENIER_CHOICE * K * LANES;
-			int64_t at[2 * 8];
-			for (int j = 0; j < 2 * H; j++) at[j] = axes[choice * 2 * H + j] * (C + 1) * W;
+			int64_t at[S];
+			for (int j = 0; j < S; j++) at[j] = axes[choice * S + j] * (C + 1) * W;
 			const float *z = BRENIER_KERNEL(rotated_panel)(map, p), *levels = map->levels + p * W;
 			for (int64_t start = p; start < stop; start += map->block) {
 				const int64_t until = start + map->block < stop ? start + map->block : stop;
-				if (H == 4) BRENIER_KERNEL(choice_block_4)(vc, at, z, levels, until - start, most);
-				else BRENIER_KERNEL(choice_block_8)(vc, at, z, levels, until - start, most);
+				BRENIER_KERNEL(choice_block)(vc, at, z, levels, until - start, most);
 				z += map->block * W;
 				levels += map->block * W;
 				BRENIER_KERNEL(fold)(K, (int32_t)(start / map->block), most, tops + state, blocks + state);
@@ -360,22 +356,16 @@ BRENIER_INLINE void BRENIER_KERNEL(search)(const int H, const int K, const rotat
 }
 
 void BRENIER_KERNEL(brenier_rotated_search)(const rotated_map *map, int64_t first, int64_t end,
-                                            const int32_t *axes, const float *v, int64_t choices,
-                                            int64_t s, int k, float *tops, int32_t *blocks) {
-#define SEARCH(H, K) BRENIER_KERNEL(search)(H, K, map, first, end, axes, v, choices, tops, blocks)
-	if (s == 8) {
-		if (k == 1) SEARCH(4, 1);
-		else SEARCH(4, k);
-	} else {
-		if (k == 1) SEARCH(8, 1);
-		else SEARCH(8, k);
-	}
-#undef SEARCH
+                                            const int32_t *axes, const float *v, int64_t choices, int k,
+                                            float *tops, int32_t *blocks) {
+	if (k == 1) BRENIER_KERNEL(search)(1, map, first, end, axes, v, choices, tops, blocks);
+	else BRENIER_KERNEL(search)(k, map, first, end, axes, v, choices, tops, blocks);
 }
 
-// One draw's scores, v [2H], at a panel: those that choice_tile has for it.
-BRENIER_INLINE void BRENIER_KERNEL(draw_scores)(const int H, const float *v, const int64_t *at,
-                                                const float *z, const float *levels, vf score[2]) {
+// One draw's scores, v [16], at a panel: those that choice_tile has for it.
+BRENIER_INLINE void BRENIER_KERNEL(draw_scores)(const float *v, const int64_t *at, const float *z,
+                                                const float *levels, vf score[2]) {
+	enum { H = BRENIER_AXES / 2 };
 	vf half[2][2];
 #pragma GCC unroll 8
 	for (int j = 0; j < H; j++)
@@ -398,7 +388,7 @@ static inline int64_t BRENIER_KERNEL(cell_of)(int64_t panel, int t, int lane, in
 }
 
 // Offers to the best the cells of some lanes of a block whose score is at least `least`.
-BRENIER_INLINE void BRENIER_KERNEL(offer_block)(const int H, const rotated_map *map, const float *v,
+BRENIER_INLINE void BRENIER_KERNEL(offer_block)(const rotated_map *map, const float *v,
                                                 const int64_t *at, int64_t block, unsigned lanes,
                                                 float least, BRENIER_KERNEL(best) * best) {
 	const int64_t start = block * map->block;
@@ -406,7 +396,7 @@ BRENIER_INLINE void BRENIER_KERNEL(offer_block)(const int H, const rotated_map *
 	const float *z = BRENIER_KERNEL(rotated_panel)(map, start);  // a block is within a pass
 	for (int64_t p = start; p < stop; p++, z += 2 * LANES) {
 		vf score[2];
-		BRENIER_KERNEL(draw_scores)(H, v, at, z, map->levels + p * 2 * LANES, score);
+		BRENIER_KERNEL(draw_scores)(v, at, z, map->levels + p * 2 * LANES, score);
 		for (int t = 0; t < 2; t++)
 			for (unsigned left = lanes & lanes_at_least(score[t], least); left != 0; left &= left - 1) {
 				const int lane = __builtin_ctz(left);
@@ -433,28 +423,20 @@ static float BRENIER_KERNEL(kth_top)(const float *tops, int k) {
 // The k best cells are in lanes of blocks whose maximum is among the k highest of all, or equal to
 // the k-th; of such lanes each has kept its k highest. A lane that lost one equal to the k-th has k
 // that are no lower and of earlier blocks, so of lower cells.
-BRENIER_INLINE void BRENIER_KERNEL(finish)(const int H, const rotated_map *map, const int32_t *axes,
-                                           const float *v, int64_t draws, int k, const float *tops,
-                                           const int32_t *blocks, int32_t *cells, double *scores) {
+void BRENIER_KERNEL(brenier_rotated_finish)(const rotated_map *map, const int32_t *axes,
+                                            const float *v, int64_t draws, int k, const float *tops,
+                                            const int32_t *blocks, int32_t *cells, double *scores) {
+	enum { S = BRENIER_AXES };
 	for (int64_t draw = 0; draw < draws; draw++, tops += k * LANES, blocks += k * LANES) {
-		int64_t at[2 * 8];
-		for (int j = 0; j < 2 * H; j++)
-			at[j] = axes[draw / BRENIER_CHOICE * 2 * H + j] * (map->C + 1) * (2 * LANES);
+		int64_t at[S];
+		for (int j = 0; j < S; j++)
+			at[j] = axes[draw / BRENIER_CHOICE * S + j] * (map->C + 1) * (2 * LANES);
 		BRENIER_KERNEL(best) best = {k, 0, cells + draw * k, scores + draw * k};
 		const float top = BRENIER_KERNEL(kth_top)(tops, k), least = top > -FLT_MAX ? top : -FLT_MAX;
 		for (int i = 0; i < k; i++)
 			for (unsigned left = lanes_at_least(vf_load(tops + i * LANES), least); left != 0; left &= left - 1) {
 				const int lane = __builtin_ctz(left);
-				BRENIER_KERNEL(offer_block)(H, map, v + draw * 2 * H, at, blocks[i * LANES + lane], 1u << lane,
-				                            least, &best);
+				BRENIER_KERNEL(offer_block)(map, v + draw * S, at, blocks[i * LANES + lane], 1u << lane, least, &best);
 			}
 	}
-}
-
-void BRENIER_KERNEL(brenier_rotated_finish)(const rotated_map *map, const int32_t *axes,
-                                            const float *v, int64_t draws, int64_t s, int k,
-                                            const float *tops, const int32_t *blocks, int32_t *cells,
-                                            double *scores) {
-	if (s == 8) BRENIER_KERNEL(finish)(4, map, axes, v, draws, k, tops, blocks, cells, scores);
-	else BRENIER_KERNEL(finish)(8, map, axes, v, draws, k, tops, blocks, cells, scores);
 }

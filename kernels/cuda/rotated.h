@@ -1,16 +1,15 @@
 // Parameters of the kernels of rotated draws. What such a draw is, its streams, and the order and
-// rounding of every sum are in kernels/cpu/rotated.h; the bits are the same here, with s = 16 axes a
-// set, of 48 draws in 12 families.
+// rounding of every sum are in kernels/cpu/rotated.h; the bits are the same here. A set has 16 axes and
+// 48 draws in 12 families.
 //
 // The points in the frame's axes lie in tiles of C = 128 U cells, U units, axis after axis of a tile:
 //   z [tiles][d][C] float32, and
-//   z16 [tiles][d/2][C][2] float16: times 2^z_exponent, both axes of a pair in a word
+//   z16 [tiles][d][C] float16: times 2^z_exponent
 // past cell N-1 that cell's.
 #ifndef BRENIER_KERNELS_CUDA_ROTATED_H
 #define BRENIER_KERNELS_CUDA_ROTATED_H
 #include "params.h"
 
-#define BRENIER_ROTATED_AXES 16   // s
 #define BRENIER_ROTATED_UNIT 128  // cells
 
 // rotated_frame.cu: the frames of groups, one for each y of the grid, in float64. Reflectors: a thread
@@ -36,19 +35,19 @@ typedef struct {
 	BRENIER_ADDRESS(const float) points;  // [N,d]
 	BRENIER_ADDRESS(const float) frame;   // [d,d]
 	BRENIER_ADDRESS(float) z;             // [tiles][d][C]
-	BRENIER_ADDRESS(uint32_t) z16;        // [tiles][d/2][C]
+	BRENIER_ADDRESS(uint16_t) z16;        // [tiles][d][C]
 	int32_t N, d;
 	int32_t units, z_exponent;  // U
 } brenier_rotated_points_params;
 
 // rotated_draws.cu: the axes and coefficients of whole groups of sets, one for each y of the grid; and
-// draws themselves. Axes: a thread a shuffle, blocks of AXES_THREADS or fewer threads with 2 (d/2) bytes of
-// dynamic shared memory each. Scale: a thread a family, blocks of SCALE_THREADS.
+// draws themselves. Axes: a thread a shuffle, blocks of AXES_THREADS or fewer threads with 2 d bytes of
+// dynamic shared memory each. Coefficients: a thread a family, blocks of COEFFICIENTS_THREADS.
 #define BRENIER_ROTATED_AXES_THREADS 32
-#define BRENIER_ROTATED_SCALE_THREADS 64
+#define BRENIER_ROTATED_COEFFICIENTS_THREADS 64
 typedef struct {
 	BRENIER_ADDRESS(int32_t) axes;         // [groups][sets][16]
-	BRENIER_ADDRESS(const float) normals;  // [groups][sets*12][width], width = 16 + (d-16)%2
+	BRENIER_ADDRESS(const float) normals;  // [groups][sets*12], where d is odd
 	BRENIER_ADDRESS(float) v;              // [groups][sets*12][16], of each family's first draw
 	uint64_t seed, group;  // the first
 	int32_t sets;  // of a group
@@ -76,19 +75,21 @@ typedef struct {
 // some other is left.
 //
 // There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS,
-// with dynamic shared memory of 8 bytes a cell of a tile for levels, and, but where it is wide, d/2 rows of
-// z16, each with SCREEN_PAD bytes more; a block takes `round` sets of a tile at a time, one a warp at most.
+// with dynamic shared memory of 8 bytes a cell of a tile for levels, and d rows of z16, each with SCREEN_PAD
+// bytes more, or, where it is wide, WIDE_BYTES a warp; a block takes `round` sets of a tile at a time, one a
+// warp at most.
 // Plain: a warp for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
-#define BRENIER_ROTATED_SCREEN_PAD 32
+#define BRENIER_ROTATED_SCREEN_PAD 16
+#define BRENIER_ROTATED_WIDE_BYTES (3 * 16 * (2 * 64 + 16))  // three times 64 cells of a set's axes
 #define BRENIER_ROTATED_PLAIN_THREADS 128
 #define BRENIER_ROTATED_FINISH_THREADS 256
 #define BRENIER_ROTATED_FINISH_DRAWS 16
 typedef struct {
 	BRENIER_ADDRESS(const float) z;           // [tiles][d][C]
-	BRENIER_ADDRESS(const uint32_t) z16;      // [tiles][d/2][C]
+	BRENIER_ADDRESS(const uint16_t) z16;      // [tiles][d][C]
 	BRENIER_ADDRESS(const float) heights;     // [N]
 	BRENIER_ADDRESS(const double) highest;    // of the heights
 	BRENIER_ADDRESS(const int32_t) axes;      // [sets][16], of the sets that are searched for

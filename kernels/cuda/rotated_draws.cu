@@ -12,7 +12,8 @@ namespace brenier {
 namespace {
 
 enum {
-	S = BRENIER_ROTATED_AXES,
+	S = BRENIER_AXES,
+	CLASSES = BRENIER_AXIS_CLASSES,
 	FAMILIES = BRENIER_SET / BRENIER_FAMILY,
 	MERGED = 16  // uniforms of a product: above 2^-529
 };
@@ -29,46 +30,42 @@ __device__ __forceinline__ double uniform(uint32_t word) { return ((double)word 
 BRENIER_KERNEL(brenier_cuda_rotated_axes, brenier_rotated_draws_params, BRENIER_ROTATED_AXES_THREADS, 1) {
 	launch_dependents();
 	wait_for_prerequisites();
-	const int d = p.d, each = BRENIER_SHUFFLE_SETS(d, S);
+	const int d = p.d, each = BRENIER_SHUFFLE_SETS(d);
 	const int shuffles = (p.sets + each - 1) / each;
 	const int shuffle = blockIdx.x * blockDim.x + threadIdx.x;
 	if (shuffle >= shuffles) return;
 	const uint64_t index = (p.group + blockIdx.y) * (uint64_t)shuffles + (uint64_t)shuffle;
-	uint16_t *const pairs = (uint16_t *)dynamic_shared() + threadIdx.x;  // pair a at a * threads
-	const int stride = blockDim.x, count = d / 2;
-	for (int a = 0; a < count; a++) pairs[a * stride] = (uint16_t)a;
-	// Fisher and Yates, among pairs of the same remainder by 4; only as far as there are sets.
-	const int used = min(each, p.sets - shuffle * each) * S / 2;
+	uint16_t *const axes = (uint16_t *)dynamic_shared() + threadIdx.x;  // axis a at a * threads
+	const int stride = blockDim.x;
+	for (int a = 0; a < d; a++) axes[a * stride] = (uint16_t)a;
+	// Fisher and Yates, among axes of the same remainder; only as far as there are sets.
+	const int used = min(each, p.sets - shuffle * each) * S;
 	int32_t *const to = p.axes + ((int64_t)blockIdx.y * p.sets + (int64_t)shuffle * each) * S;
-	for (int a = 0; a < used; a += 4) {  // a multiple of 8
+	for (int a = 0; a < used; a += 4) {
 		const uint4 block = words_of(p.seed, index, (uint32_t)(a / 4), BRENIER_STREAM_AXES);
 		const uint32_t words[4] = {block.x, block.y, block.z, block.w};
+		int taken[4];
 #pragma unroll
 		for (int i = 0; i < 4; i++) {
-			const int b = a + i + 4 * (int)((uint64_t)words[i] * (uint64_t)((count - a - i + 3) / 4) >> 32);
-			const uint16_t taken = pairs[b * stride];
-			pairs[b * stride] = pairs[(a + i) * stride];
-			*(int2 *)(to + 2 * (a + i)) = make_int2(2 * taken, 2 * taken + 1);
+			const uint64_t left = (uint64_t)((d - a - i + CLASSES - 1) / CLASSES);
+			const int b = a + i + CLASSES * (int)((uint64_t)words[i] * left >> 32);
+			taken[i] = axes[b * stride];
+			axes[b * stride] = axes[(a + i) * stride];
 		}
+		*(int4 *)(to + a) = make_int4(taken[0], taken[1], taken[2], taken[3]);
 	}
 }
 
-BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER_ROTATED_SCALE_THREADS, 1) {
+BRENIER_KERNEL(brenier_cuda_rotated_coefficients, brenier_rotated_draws_params, BRENIER_ROTATED_COEFFICIENTS_THREADS, 1) {
 	launch_dependents();
 	wait_for_prerequisites();
-	const int at = blockIdx.x * BRENIER_ROTATED_SCALE_THREADS + threadIdx.x;
+	const int at = blockIdx.x * BRENIER_ROTATED_COEFFICIENTS_THREADS + threadIdx.x;
 	if (at >= p.sets * FAMILIES) return;
 	const int64_t within = (int64_t)blockIdx.y * p.sets * FAMILIES + at;
+	const uint64_t set = p.group * (uint64_t)p.sets + (uint64_t)(within / FAMILIES);
 	const uint64_t family = p.group * (uint64_t)p.sets * FAMILIES + (uint64_t)within;
-	const int width = S + (p.d - S) % 2;
-	const float *const normals = p.normals + within * width;
-	double square = 0.0;
-#pragma unroll
-	for (int j = 0; j < S; j++) square = square + (double)normals[j] * (double)normals[j];
-	double own = square;
-	if (width > S) square = square + (double)normals[S] * (double)normals[S];
 
-	const int words = (p.d - S) / 2;
+	const int words = p.d / 2;
 	double product = 1.0, logs = 0.0;
 #pragma unroll 1
 	for (int word = 0; word < words; word += 4) {
@@ -81,10 +78,12 @@ BRENIER_KERNEL(brenier_cuda_rotated_scale, brenier_rotated_draws_params, BRENIER
 		logs = logs + natural_log(product);
 		product = 1.0;
 	}
-	if (own == 0.0) own = 1.0;
-	const double scale = sqrt((square - 2.0 * logs) / own);
+	double square = 0.0;
+	if (p.d % 2 != 0) square = (double)p.normals[within] * (double)p.normals[within];
+	const float size = (float)(sqrt(square - 2.0 * logs) * 0.25);
+	const uint32_t minus = words_of(p.seed, set, 0, BRENIER_STREAM_SIGNS).x ^ BRENIER_FAMILY_SIGNS(at % FAMILIES);
 #pragma unroll
-	for (int j = 0; j < S; j++) p.v[within * S + j] = (float)((double)normals[j] * scale);
+	for (int j = 0; j < S; j++) p.v[within * S + j] = minus >> j & 1 ? -size : size;
 }
 
 BRENIER_KERNEL(brenier_cuda_rotated_noise, brenier_rotated_noise_params, BRENIER_ROTATED_NOISE_THREADS, 1) {

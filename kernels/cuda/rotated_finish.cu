@@ -57,30 +57,25 @@ __device__ __forceinline__ float score_of(float level, float first, float second
 
 static_assert(UNIT == 32 * 4, "a lane has four cells of a unit");
 
-// The first of this lane's four cells of a unit, and where they lie in z or z16, of so many rows a tile, at the
-// first of these.
+// The first of this lane's four cells of a unit, and where it lies in z or z16 along the first axis.
 __device__ __forceinline__ int32_t cell_of(int unit) { return unit * UNIT + 4 * (int)lane_id(); }
 template <class T>
-__device__ __forceinline__ const T *values_of(const Params &p, const T *z, int rows, int unit) {
+__device__ __forceinline__ const T *values_of(const Params &p, const T *z, int unit) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	return z + (int64_t)(unit / p.units) * rows * C + unit % p.units * UNIT + 4 * (int)lane_id();
+	return z + (int64_t)(unit / p.units) * p.d * C + unit % p.units * UNIT + 4 * (int)lane_id();
 }
 
 // Screened scores of this lane's four cells of a unit, by z16 alone: half of the bytes that decide.
 __device__ __forceinline__ void screen_unit(const Params &p, const Draw &draw, int unit, float (&scores)[4]) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	const uint32_t *const z = values_of(p, (const uint32_t *)p.z16, p.d / 2, unit);
+	const uint16_t *const z = values_of(p, (const uint16_t *)p.z16, unit);
 	float sums[2][4] = {};
 #pragma unroll
-	for (int j = 0; j < S; j += 2) {
-		const uint4 four = *(const uint4 *)(z + draw.axes[j] / 2 * C);
-		const uint32_t pairs[4] = {four.x, four.y, four.z, four.w};
+	for (int j = 0; j < S; j++) {
+		const uint2 pairs = *(const uint2 *)(z + draw.axes[j] * C);
+		const uint16_t four[4] = {(uint16_t)pairs.x, (uint16_t)(pairs.x >> 16), (uint16_t)pairs.y, (uint16_t)(pairs.y >> 16)};
 #pragma unroll
-		for (int i = 0; i < 4; i++) {
-			float &sum = sums[j / (S / 2)][i];
-			sum = fmaf(draw.v[j], half_value((uint16_t)pairs[i]), sum);
-			sum = fmaf(draw.v[j + 1], half_value((uint16_t)(pairs[i] >> 16)), sum);
-		}
+		for (int i = 0; i < 4; i++) sums[j / (S / 2)][i] = fmaf(draw.v[j], half_value(four[i]), sums[j / (S / 2)][i]);
 	}
 	const float scale = (float)power_of_two(p.v_exponent);
 #pragma unroll
@@ -91,7 +86,7 @@ __device__ __forceinline__ void screen_unit(const Params &p, const Draw &draw, i
 // Offers the cells of a unit that may be among a draw's best, those of screened scores from `cut` on.
 __device__ __forceinline__ void offer_unit(const Params &p, const Draw &draw, int unit, float cut, Scored &best) {
 	const int64_t C = (int64_t)p.units * UNIT;
-	const float *const z = values_of(p, (const float *)p.z, p.d, unit);
+	const float *const z = values_of(p, (const float *)p.z, unit);
 	const int32_t first = cell_of(unit);
 	float near[4], high = minus_infinity();
 	int32_t cell = 0x7fffffff;
@@ -224,7 +219,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_plain, brenier_rotated_search_params, BRENIE
 #pragma unroll 1
 	for (int family = 0; family < FAMILIES; family++) {
 		float sums[2][4], high[FAMILY];
-		sums_of(values_of(p, (const float *)p.z, p.d, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)set * S,
+		sums_of(values_of(p, (const float *)p.z, unit), (int64_t)p.units * UNIT, p.axes + (int64_t)set * S,
 		        p.v + ((int64_t)set * FAMILIES + family) * S, sums);
 #pragma unroll
 		for (int sign = 0; sign < FAMILY; sign++) high[sign] = minus_infinity();

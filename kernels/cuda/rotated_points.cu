@@ -99,20 +99,16 @@ BRENIER_KERNEL(brenier_cuda_rotated_points, brenier_rotated_points_params, THREA
 	const int64_t C = (int64_t)p.units * BRENIER_ROTATED_UNIT;
 	const int z_tile = (int)(first_cell / C), place = (int)(first_cell % C) + 4 * column;
 #pragma unroll
-	for (int a = 0; a < 8; a += 2) {
-		const int at = first_axis + 4 * row + a % 4 + a / 4 * (AXES / 2);  // even
+	for (int a = 0; a < 8; a++) {
+		const int at = first_axis + 4 * row + a % 4 + a / 4 * (AXES / 2);
+		if (at >= d) continue;
 #pragma unroll
 		for (int h = 0; h < 2; h++) {
-			const float *const low = sums[a] + 4 * h, *const high = sums[a + 1] + 4 * h;
-			const int64_t cell = place + h * CELLS / 2;
-			float *const to = p.z + ((int64_t)z_tile * d + at) * C + cell;
-			if (at < d) *(float4 *)to = make_float4(low[0], low[1], low[2], low[3]);
-			if (at + 1 >= d) continue;
-			*(float4 *)(to + C) = make_float4(high[0], high[1], high[2], high[3]);
-			uint32_t pairs[4];
-#pragma unroll
-			for (int i = 0; i < 4; i++) pairs[i] = pack_half2(low[i] * scale * rest, high[i] * scale * rest);
-			*(uint4 *)(p.z16 + ((int64_t)z_tile * (d / 2) + at / 2) * C + cell) = make_uint4(pairs[0], pairs[1], pairs[2], pairs[3]);
+			const float *const four = sums[a] + 4 * h;
+			const int64_t to = ((int64_t)z_tile * d + at) * C + place + h * CELLS / 2;
+			*(float4 *)(p.z + to) = make_float4(four[0], four[1], four[2], four[3]);
+			*(uint2 *)(p.z16 + to) = make_uint2(pack_half2(four[0] * scale * rest, four[1] * scale * rest),
+			                                    pack_half2(four[2] * scale * rest, four[3] * scale * rest));
 		}
 	}
 }

@@ -13,8 +13,8 @@
 //     (2^-10 + 2^-22) |V| |Z_i| + 2^-22 (|V| + |Z_i|), by Cauchy and Schwarz; the last is below 8.
 //  3. The tensor core adds 16 products to T + L_i: terms and partial sums are at most 2^30, so that the
 //     sum is off by at most 16 * 2^-22 * 2^30 * (1 + 2^-17) (locate_bound.cuh, 2), which is 4097.
-//  4. T + L_i is rounded once: 2^-24 2^30 = 64. e_i is off from F_i by at most gamma_10 |V| |Z_i| and
-//     2^-24 of itself: 170 + 64.
+//  4. T + L_i is rounded once: 2^-24 2^30 = 64. The opposite draw's f_i is 2 (T + L_i) - f_i, rounded once
+//     more. e_i is off from F_i by at most gamma_10 |V| |Z_i| and 2^-24 of itself: 170 + 64.
 //  Together |f_i - e_i| <= B = (2^-10 + 2^-16) |V| r + 4,500, with 2^-16 for (1 + 2^-7) above.
 //
 // Let t be the k-th largest of the largest screened scores of some units, or less. k cells have f_i >= t,
@@ -36,7 +36,7 @@ namespace rotated {
 using Params = brenier_rotated_search_params;
 
 enum {
-	S = BRENIER_ROTATED_AXES,
+	S = BRENIER_AXES,
 	FAMILY = BRENIER_FAMILY,
 	SET = BRENIER_SET,
 	FAMILIES = SET / FAMILY,

@@ -23,7 +23,7 @@ const passBytes = 1 << 17
 // asked for, 26 KB to 80 KB by the path. One call at a time.
 type Rotated struct {
 	m     *Map
-	shape rotated.Shape
+	size  int // draws of a group, whole sets
 	block int // panels whose cells are told apart last
 	pass  int // panels that stay in a cache while the draws of a call go by
 
@@ -50,22 +50,22 @@ type Rotated struct {
 // rotatedThread is what one thread works in.
 type rotatedThread struct {
 	columns  []float64 // [d][FrameColumns]
-	shuffled []int32   // [d/2]
-	normals  []float32
-	axes     []int32   // [choices][s]
-	v        []float32 // [choices*RotatedChoice][s]
+	shuffled []int32   // [d]
+	normals  []float32 // [choices*RotatedChoice/RotatedFamily]
+	axes     []int32   // [choices][RotatedAxes]
+	v        []float32 // [choices*RotatedChoice][RotatedAxes]
 	tops     []float32 // [choices*RotatedChoice][k][lanes]
 	blocks   []int32   // like tops
 	cells    []int32   // [choices*RotatedChoice,k]
 	scores   []float64 // like cells
 }
 
-// NewRotated makes the memory for draws of a shape.
-func (m *Map) NewRotated(shape rotated.Shape) *Rotated {
+// NewRotated makes the memory for draws of which `size` share a frame, whole sets.
+func (m *Map) NewRotated(size int) *Rotated {
 	d, width := m.d, 2*m.path.Lanes()
 	normals := (d + 1) / 2 * (d + 1)
 	r := &Rotated{
-		m: m, shape: shape,
+		m: m, size: size,
 		normals: make([]float32, normals), reflectors: make([]float64, normals), signs: make([]float32, d),
 		frame: alignedFloats(d * d), packed: alignedFloats(d * d),
 		threads: make(chan *rotatedThread, m.pool.Threads()),
@@ -81,10 +81,10 @@ func (m *Map) NewRotated(shape rotated.Shape) *Rotated {
 	for range m.pool.Threads() {
 		r.threads <- &rotatedThread{
 			columns:  make([]float64, d*kernels.FrameColumns),
-			shuffled: make([]int32, d/2),
-			normals:  make([]float32, draws/kernels.RotatedFamily*(shape.Axes+1)),
-			axes:     make([]int32, rotatedChoices*shape.Axes),
-			v:        make([]float32, draws*shape.Axes),
+			shuffled: make([]int32, d),
+			normals:  make([]float32, draws/kernels.RotatedFamily),
+			axes:     make([]int32, rotatedChoices*kernels.RotatedAxes),
+			v:        make([]float32, draws*kernels.RotatedAxes),
 		}
 	}
 	return r
@@ -96,13 +96,13 @@ func (m *Map) NewRotated(shape rotated.Shape) *Rotated {
 // height.
 func (r *Rotated) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
 	m := r.m
-	if err := m.rotating().Check(r.shape.Group, n, first, k, cells, scores, x); err != nil {
+	if err := m.rotating().Check(r.size, n, first, k, cells, scores, x); err != nil {
 		return err
 	}
 	if n == 0 {
 		return nil
 	}
-	size := uint64(r.shape.Group)
+	size := uint64(r.size)
 	r.enter(seed, first/size)
 	r.from, r.n, r.k, r.cells, r.scores, r.x = int(first%size), n, k, cells, scores, x
 	choices := r.choiceAfter(n) - r.choiceAfter(0)
@@ -190,9 +190,9 @@ func (r rotatedSearch) Do(part int) {
 
 // search draws choices first..end-1, finds their cells and hands out those that the call wants.
 func (r *Rotated) search(t *rotatedThread, first, end int) {
-	m, s, k := r.m, r.shape.Axes, r.k
+	m, k := r.m, r.k
 	choices := end - first
-	kernels.RotatedDraws(m.path, r.seed, r.group, r.shape.Group/kernels.RotatedChoice, first, choices, m.d, s,
+	kernels.RotatedDraws(m.path, r.seed, r.group, r.size/kernels.RotatedChoice, first, choices, m.d,
 		t.shuffled, t.normals, t.axes, t.v)
 
 	draws := choices * kernels.RotatedChoice
@@ -200,14 +200,14 @@ func (r *Rotated) search(t *rotatedThread, first, end int) {
 		t.cells, t.scores = make([]int32, most), make([]float64, most)
 		t.tops, t.blocks = alignedFloats(most*m.path.Lanes()), make([]int32, most*m.path.Lanes())
 	}
-	step := max(1, screenWork/(draws*s/kernels.RotatedFamily*2*m.path.Lanes()*r.pass)) * r.pass
+	step := max(1, screenWork/(draws*kernels.RotatedAxes/kernels.RotatedFamily*2*m.path.Lanes()*r.pass)) * r.pass
 	for p := 0; p < m.panelCount; p += step {
 		kernels.RotatedSearch(m.path, r.z, m.levels, m.d, r.pass, r.block, p, min(p+step, m.panelCount),
-			t.axes, t.v, choices, s, k, t.tops, t.blocks)
+			t.axes, t.v, choices, k, t.tops, t.blocks)
 	}
 	cells, scores := t.cells, t.scores
 	kernels.RotatedFinish(m.path, r.z, m.levels, m.n, m.d, m.group, r.pass, r.block,
-		t.axes, t.v, draws, s, k, t.tops, t.blocks, cells, scores)
+		t.axes, t.v, draws, k, t.tops, t.blocks, cells, scores)
 
 	// The first and the last choice may hold draws before and after the call's.
 	at := first*kernels.RotatedChoice - r.from // the call's draw that these start at
@@ -221,6 +221,6 @@ func (r *Rotated) search(t *rotatedThread, first, end int) {
 		}
 	}
 	if r.x != nil {
-		kernels.RotatedNoise(m.path, r.frame, t.axes, t.v, begin-at, m.d, s, r.x[begin*m.d:stop*m.d])
+		kernels.RotatedNoise(m.path, r.frame, t.axes, t.v, begin-at, m.d, r.x[begin*m.d:stop*m.d])
 	}
 }

@@ -29,7 +29,7 @@ type rotatedDraws struct {
 // drawAll draws n of seed 5 from draw `first` on, in calls of at most batch that keep within groups.
 func drawAll(t testing.TB, r *Rotated, n, first, batch, k int) rotatedDraws {
 	t.Helper()
-	d, size := r.m.d, r.shape.Group
+	d, size := r.m.d, r.size
 	all := rotatedDraws{make([]int64, n*k), make([]float64, n*k), make([]float32, n*d)}
 	for at := 0; at < n; {
 		count := min(batch, n-at, size-(first+at)%size)
@@ -59,22 +59,15 @@ func newMap(t testing.TB, path kernels.Path, threads int, c locateCase) *Map {
 	return m
 }
 
-// rotatedShape goes with small cases: groups of a few sets, so that tests cross their borders.
-func rotatedShape(d int) rotated.Shape {
-	if d < 16 {
-		return rotated.Shape{Axes: 8, Group: 2 * kernels.RotatedSet}
-	}
-	return rotated.Shape{Axes: 16, Group: 3 * kernels.RotatedSet}
-}
+// smallGroup goes with small cases: a few sets, so that tests cross the borders of groups.
+const smallGroup = 3 * kernels.RotatedSet
 
 // gamma is Higham's n u / (1 - n u) in float32.
 func gamma(n float64) float64 { return n * 0x1p-24 / (1 - n*0x1p-24) }
 
 // rotatedBound is rotated.h's bound on what separates a score from the exact one.
-func rotatedBound(s, d int, x, y []float32, below float64) float64 {
-	half := float64(s)/2 + 4
-	return (gamma(float64(d)+1)+gamma(float64(s)+1)+gamma(half))*math.Sqrt(float64(s))*length(x)*length(y)*(1+0x1p-10) +
-		gamma(half)*below
+func rotatedBound(d int, x, y []float32, below float64) float64 {
+	return (gamma(float64(d)+1)+gamma(17)+gamma(12))*4*length(x)*length(y)*(1+0x1p-10) + gamma(12)*below
 }
 
 func length(v []float32) float64 {
@@ -87,7 +80,7 @@ func length(v []float32) float64 {
 
 func rotatedCases() []locateCase {
 	var cases []locateCase
-	for _, size := range [][2]int{{1, 8}, {2, 9}, {7, 16}, {33, 17}, {257, 24}, {1000, 64}, {5003, 29}, {3001, 100}, {70000, 16}} {
+	for _, size := range [][2]int{{1, 16}, {2, 19}, {7, 16}, {33, 17}, {257, 24}, {1000, 64}, {5003, 29}, {3001, 100}, {70000, 16}} {
 		cases = append(cases, randomCase(size[0], size[1], 0))
 	}
 	offset := randomCase(2000, 24, 0)
@@ -108,8 +101,7 @@ func TestRotated_cells_of_float64(t *testing.T) {
 	for _, c := range rotatedCases() {
 		t.Run(c.name, func(t *testing.T) {
 			N, d := len(c.heights), c.d
-			shape := rotatedShape(d)
-			n := 2*shape.Group - 5
+			n := 2*smallGroup - 5
 			if N > 2000 {
 				n = min(n, 100000/N)
 			}
@@ -119,7 +111,7 @@ func TestRotated_cells_of_float64(t *testing.T) {
 					continue
 				}
 				m := newMap(t, kernels.Best(), 2, c)
-				got := drawAll(t, m.NewRotated(shape), n, 3, 31, k)
+				got := drawAll(t, m.NewRotated(smallGroup), n, 3, 31, k)
 				for i := range n {
 					x := got.x[i*d : (i+1)*d]
 					cells, scores := reference.Locate(x, c.points, c.heights, min(N, k))
@@ -129,7 +121,7 @@ func TestRotated_cells_of_float64(t *testing.T) {
 						for a := range y {
 							score += float64(x[a]) * float64(y[a])
 						}
-						return score, rotatedBound(shape.Axes, d, x, y, highest-h) + 1e-12*math.Abs(h)
+						return score, rotatedBound(d, x, y, highest-h) + 1e-12*math.Abs(h)
 					}
 					for j := range k {
 						cell, score := got.cells[i*k+j], got.scores[i*k+j]
@@ -170,7 +162,7 @@ func TestRotated_ties_take_lowest_index(t *testing.T) {
 		for _, path := range kernels.Paths() {
 			m := newMap(t, path, 2, c)
 			for _, k := range []int{1, 2, 4} {
-				got := drawAll(t, m.NewRotated(rotatedShape(16)), 50, 0, 50, k)
+				got := drawAll(t, m.NewRotated(smallGroup), 50, 0, 50, k)
 				for i := range 50 {
 					for j := range k {
 						want := got.cells[i*k]
@@ -193,19 +185,17 @@ func TestRotated_ties_take_lowest_index(t *testing.T) {
 
 // The same bits for any path, number of threads and cutting into calls.
 func TestRotated_same_bits(t *testing.T) {
+	const group = 2 * kernels.RotatedSet
 	for _, size := range [][2]int{{1003, 61}, {5001, 16}, {300, 130}} {
 		c := randomCase(size[0], size[1], 0)
-		for _, s := range []int{8, 16} {
-			shape := rotated.Shape{Axes: s, Group: 96}
-			for _, k := range []int{1, 3} {
-				want := drawAll(t, newMap(t, kernels.Portable, 1, c).NewRotated(shape), 200, 7, 96, k)
-				for _, path := range kernels.Paths() {
-					for _, threads := range []int{1, 5} {
-						r := newMap(t, path, threads, c).NewRotated(shape)
-						for _, batch := range []int{96, 13, 1} {
-							if !drawAll(t, r, 200, 7, batch, k).equal(want) {
-								t.Errorf("N=%d, d=%d, s=%d, k=%d: %v with %d threads in calls of %d gives other bits", size[0], size[1], s, k, path, threads, batch)
-							}
+		for _, k := range []int{1, 3} {
+			want := drawAll(t, newMap(t, kernels.Portable, 1, c).NewRotated(group), 200, 7, group, k)
+			for _, path := range kernels.Paths() {
+				for _, threads := range []int{1, 5} {
+					r := newMap(t, path, threads, c).NewRotated(group)
+					for _, batch := range []int{group, 13, 1} {
+						if !drawAll(t, r, 200, 7, batch, k).equal(want) {
+							t.Errorf("N=%d, d=%d, k=%d: %v with %d threads in calls of %d gives other bits", size[0], size[1], k, path, threads, batch)
 						}
 					}
 				}
@@ -214,40 +204,103 @@ func TestRotated_same_bits(t *testing.T) {
 	}
 }
 
-// The draws of a set lie in the span of s axes of the frame, and those of one shuffle's sets share none.
-func TestRotated_sets_share_axes(t *testing.T) {
-	for _, c := range []struct{ d, s, sets int }{{64, 16, 9}, {39, 16, 5}, {24, 8, 7}} {
-		shape := rotated.Shape{Axes: c.s, Group: c.sets * kernels.RotatedSet}
-		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(shape)
-		all := drawAll(t, r, shape.Group, 0, shape.Group, 1)
+// A draw is along 16 axes of the frame, by the same amount each but for the sign. Those of a set share them,
+// and their lines make the angles that rotated.h says; the axes are one of each class twice, and those of one
+// shuffle's sets differ.
+func TestRotated_sets(t *testing.T) {
+	const set = kernels.RotatedSet
+	for _, c := range []struct{ d, sets int }{{64, 9}, {39, 5}, {16, 3}, {130, 17}} {
+		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(c.sets * set)
+		all := drawAll(t, r, 3*r.size, 0, r.size, 1)
+		r.enter(5, 1)
+		var signs [][]float64  // of the sets' first draws
 		taken := map[int]int{} // axes of the sets so far of a shuffle, and which set's they are
-		for set := range c.sets {
-			if set%(c.d/c.s) == 0 {
+		for number := range c.sets {
+			if number%(c.d/16) == 0 {
 				clear(taken)
 			}
-			used := 0
-			for axis := range c.d {
-				most := 0.0
-				for draw := range kernels.RotatedSet {
-					along, x := 0.0, all.x[(set*kernels.RotatedSet+draw)*c.d:][:c.d]
-					for i, v := range r.frame[axis*c.d:][:c.d] {
-						along += float64(v) * float64(x[i])
+			var draws [set][]float64 // along the set's axes, over their length
+			for i := range draws {
+				x := all.x[(r.size+number*set+i)*c.d:][:c.d]
+				var axes []int
+				for axis := range c.d {
+					along := 0.0
+					for a, v := range r.frame[axis*c.d:][:c.d] {
+						along += float64(v) * float64(x[a])
 					}
-					most = max(most, math.Abs(along))
+					along /= length(x)
+					if math.Abs(along) < 1e-4 {
+						continue
+					}
+					if math.Abs(math.Abs(along)-0.25) > 1e-4 {
+						t.Fatalf("d=%d, draw %d: %v of its length along axis %d, want 1/4", c.d, i, along, axis)
+					}
+					draws[i], axes = append(draws[i], math.Copysign(0.25, along)), append(axes, axis)
 				}
-				if most < 1e-4 {
-					continue
+				classes := [8]int{}
+				for _, axis := range axes {
+					classes[axis%8]++
+					if other, found := taken[axis]; found && other != number {
+						t.Fatalf("d=%d: sets %d and %d share axis %d", c.d, other, number, axis)
+					}
+					taken[axis] = number
 				}
-				used++
-				if other, found := taken[axis]; found {
-					t.Errorf("d=%d: sets %d and %d share axis %d", c.d, other, set, axis)
+				if classes != [8]int{2, 2, 2, 2, 2, 2, 2, 2} {
+					t.Fatalf("d=%d: set %d has axes %v, want two of each remainder by 8", c.d, number, axes)
 				}
-				taken[axis] = set
 			}
-			if used != c.s {
-				t.Errorf("d=%d: set %d is along %d axes, want %d", c.d, set, used, c.s)
+			signs = append(signs, draws[0])
+			for i, a := range draws {
+				for j, b := range draws[:i] {
+					cosine, want := 0.0, 0.0
+					for axis := range a {
+						cosine += a[axis] * b[axis]
+					}
+					switch {
+					case i/2 == j/2:
+						want = -1
+					case i >= 32 && j < 32:
+						want = math.Copysign(0.25, cosine)
+					}
+					if cosine != want {
+						t.Fatalf("d=%d, set %d: draws %d and %d have the cosine %v, want %v", c.d, number, i, j, cosine, want)
+					}
+				}
 			}
 		}
+		for i, a := range signs {
+			if i > 0 && slices.Equal(a, signs[i-1]) {
+				t.Errorf("d=%d: sets %d and %d have the same signs", c.d, i-1, i)
+			}
+		}
+	}
+}
+
+// Draws of a group hardly share cells: what they count for is no less than as many independent ones by a
+// few hundredths. The cells of points on a sphere, all heights equal, are as those of real codes.
+func TestRotated_worth(t *testing.T) {
+	const N, d, groups, group = 500, 64, 300, 64 * kernels.RotatedSet
+	c := locateCase{points: normal(N*d, 1, 3), heights: make([]float32, N), d: d}
+	for i := range N {
+		y := c.points[i*d : (i+1)*d]
+		scale := float32(8 / length(y))
+		for a := range y {
+			y[a] *= scale
+		}
+	}
+	cells := drawAll(t, newMap(t, kernels.Best(), 2, c).NewRotated(group), groups*group, 0, group, 1).cells
+	variance, binomial := 0.0, 0.0
+	counts := make([][groups]float64, N)
+	for i, cell := range cells {
+		counts[cell][i/group]++
+	}
+	for i := range counts {
+		mean, spread := stat.MeanVariance(counts[i][:], nil)
+		variance += spread
+		binomial += mean * (1 - mean/group)
+	}
+	if worth := binomial / variance; worth < 0.95 {
+		t.Errorf("a draw is worth %v independent ones, want 0.95 and more", worth)
 	}
 }
 
@@ -256,7 +309,7 @@ func TestRotated_sets_share_axes(t *testing.T) {
 // unit sphere, its trace has mean 0 and variance 1, its determinant is 1 as often as -1.
 func TestRotated_frame_is_Haar(t *testing.T) {
 	const d, groups = 17, 2000
-	r := newMap(t, kernels.Best(), 1, randomCase(1, d, 0)).NewRotated(rotated.Shape{Axes: 16, Group: 12})
+	r := newMap(t, kernels.Best(), 1, randomCase(1, d, 0)).NewRotated(12)
 	entries := make([]float64, groups)
 	trace, square, product, positive := 0.0, 0.0, 0.0, 0
 	var last []float64
@@ -331,8 +384,8 @@ func kolmogorov(samples []float64, cdf func(float64) float64) float64 {
 // another projection are normal, its norm is chi, and both say nothing of one another.
 func TestRotated_draws_are_normal(t *testing.T) {
 	const groups = 3000
-	for _, c := range []struct{ d, s, size int }{{16, 16, 12}, {23, 16, 24}, {24, 8, 36}, {9, 8, 12}} {
-		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(rotated.Shape{Axes: c.s, Group: c.size})
+	for _, c := range []struct{ d, size int }{{16, 48}, {23, 96}} {
+		r := newMap(t, kernels.Best(), 1, randomCase(1, c.d, 0)).NewRotated(c.size)
 		chi, normal := distuv.ChiSquared{K: float64(c.d)}, distuv.UnitNormal
 		along := make([]float64, c.d) // a unit vector
 		for a := range along {
@@ -359,10 +412,10 @@ func TestRotated_draws_are_normal(t *testing.T) {
 			}
 			mean, scale := stat.MeanStdDev(projected, nil)
 			if math.Abs(mean) > 4.5/math.Sqrt(groups) || math.Abs(scale-1) > 4.5/math.Sqrt(2*groups) {
-				t.Errorf("d=%d, s=%d, place %d: a projection has mean %v, deviation %v", c.d, c.s, place, mean, scale)
+				t.Errorf("d=%d, place %d: a projection has mean %v, deviation %v", c.d, place, mean, scale)
 			}
 			if z := neighbours / math.Sqrt(float64(groups*c.d)); math.Abs(z) > 4.5 {
-				t.Errorf("d=%d, s=%d, place %d: successive groups correlate, %v standard errors", c.d, c.s, place, z)
+				t.Errorf("d=%d, place %d: successive groups correlate, %v standard errors", c.d, place, z)
 			}
 			// Squares of two coordinates of N(0,I) do not correlate; on a sphere they would.
 			firsts := make([]float64, groups)
@@ -370,7 +423,7 @@ func TestRotated_draws_are_normal(t *testing.T) {
 				firsts[g] = v * v
 			}
 			if z := stat.Correlation(firsts, other, nil) * math.Sqrt(groups); math.Abs(z) > 4.5 {
-				t.Errorf("d=%d, s=%d, place %d: squares of coordinates correlate, %v standard errors", c.d, c.s, place, z)
+				t.Errorf("d=%d, place %d: squares of coordinates correlate, %v standard errors", c.d, place, z)
 			}
 			for name, p := range map[string]float64{
 				"norm":       kolmogorov(squares, chi.CDF),
@@ -378,7 +431,7 @@ func TestRotated_draws_are_normal(t *testing.T) {
 				"projection": kolmogorov(projected, normal.CDF),
 			} {
 				if p < 1e-5 {
-					t.Errorf("d=%d, s=%d, place %d: the %s does not have its law: p = %v", c.d, c.s, place, name, p)
+					t.Errorf("d=%d, place %d: the %s does not have its law: p = %v", c.d, place, name, p)
 				}
 			}
 		}
@@ -391,13 +444,13 @@ func TestRotated_masses_of_independent_draws(t *testing.T) {
 	const N, d, groups = 50, 24, 400
 	c := randomCase(N, d, 0)
 	m := newMap(t, kernels.Best(), 2, c)
-	shape := rotated.Shape{Axes: 16, Group: 240}
-	n := groups * shape.Group
-	draws := drawAll(t, m.NewRotated(shape), n, 0, shape.Group, 1)
+	const group = 5 * kernels.RotatedSet
+	n := groups * group
+	draws := drawAll(t, m.NewRotated(group), n, 0, group, 1)
 	counts, squares := make([]float64, N), make([]float64, N)
 	for g := range groups {
 		here := make([]float64, N)
-		for _, cell := range draws.cells[g*shape.Group:][:shape.Group] {
+		for _, cell := range draws.cells[g*group:][:group] {
 			here[cell]++
 		}
 		for i, v := range here {
@@ -427,7 +480,7 @@ func TestRotated_masses_of_independent_draws(t *testing.T) {
 
 func TestRotated_refuses_bad_arguments(t *testing.T) {
 	m := newMap(t, kernels.Best(), 1, randomCase(5, 16, 0))
-	r := m.NewRotated(rotated.Shape{Axes: 16, Group: 24})
+	r := m.NewRotated(48)
 	for _, c := range []struct {
 		name            string
 		n               int
@@ -436,7 +489,7 @@ func TestRotated_refuses_bad_arguments(t *testing.T) {
 	}{
 		{"negative n", -1, 0, 1, 0, 0, 0},
 		{"none", 0, 0, 1, 0, 0, 1},
-		{"whole group", 24, 48, 1, 24, 24 * 16, 1},
+		{"whole group", 48, 96, 1, 48, 48 * 16, 1},
 		{"beyond the group", 20, 30, 1, 20, 20 * 16, 0},
 		{"no cells", 2, 0, 0, 0, 32, 0},
 		{"more cells than points", 2, 0, 6, 12, 32, 0},
@@ -449,12 +502,12 @@ func TestRotated_refuses_bad_arguments(t *testing.T) {
 		}
 	}
 	huge := newMap(t, kernels.Best(), 1, locateCase{points: normal(5*16, 1e37, 1), heights: make([]float32, 5), d: 16})
-	if err := huge.NewRotated(rotated.Shape{Axes: 16, Group: 24}).Draw(1, 1, 0, 1, make([]int64, 1), nil, nil); !errors.Is(err, fault.ErrUnsupported) {
+	if err := huge.NewRotated(48).Draw(1, 1, 0, 1, make([]int64, 1), nil, nil); !errors.Is(err, fault.ErrUnsupported) {
 		t.Errorf("points beyond float32's range: error %v", err)
 	}
 }
 
-// Where a workspace has these draws, and that its groups are those of its own shape.
+// Where a workspace has these draws, and that its groups are of its own size.
 func TestRotated_workspace(t *testing.T) {
 	device, err := New(2, "")
 	if err != nil {
@@ -468,7 +521,7 @@ func TestRotated_workspace(t *testing.T) {
 		want   int
 	}{
 		{backend.Gaussian, 300, 15, 1, 0}, {backend.Gaussian, 300, 16, 1, 3072}, {backend.Gaussian, 10, 91, 1, 6144},
-		{backend.Gaussian, 16384, 20, 1, 12288}, {backend.Gaussian, 3, 400, 1, 24576}, {backend.Uniform, 300, 64, 1, 0},
+		{backend.Gaussian, 16384, 20, 1, 24576}, {backend.Gaussian, 3, 400, 1, 24576}, {backend.Uniform, 300, 64, 1, 0},
 		{backend.Gaussian, 300, 64, 1e37, 0},
 	} {
 		model, err := device.Prepare(backend.Parts{Source: c.source, Dim: c.d, Points: normal(c.N*c.d, c.scale, 1), Heights: make([]float32, c.N)})
@@ -539,7 +592,7 @@ func TestCount(t *testing.T) {
 
 func TestRotated_allocates_nothing(t *testing.T) {
 	m := newMap(t, kernels.Best(), 2, randomCase(500, 20, 0))
-	r := m.NewRotated(rotated.Shape{Axes: 16, Group: 240})
+	r := m.NewRotated(240)
 	cells, scores, x := make([]int64, 400), make([]float64, 400), make([]float32, 200*20)
 	group := uint64(0)
 	if n := testing.AllocsPerRun(20, func() {
@@ -568,8 +621,8 @@ func BenchmarkRotated(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			shape := rotated.ShapeFor(N, d)
-			dense, r := m.NewScratch(n), m.NewRotated(shape)
+			group := rotated.GroupFor(N, d)
+			dense, r := m.NewScratch(n), m.NewRotated(group)
 			x, cells32, cells, scores := make([]float32, n*d), make([]int32, n), make([]int64, 2*n), make([]float64, n)
 			b.Run(fmt.Sprintf("N=%d/d=%d/path=%v", N, d, path), func(b *testing.B) {
 				least := func(best *float64, f func()) {
@@ -583,20 +636,20 @@ func BenchmarkRotated(b *testing.B) {
 					}
 				}
 				independent, enter, one, two, peak := 1e9, 1e9, 1e9, 1e9, 0.0
-				for group := uint64(0); b.Loop(); group++ {
+				for number := uint64(0); b.Loop(); number++ {
 					peak = max(peak, threads*kernels.MeasureFMA(path, 100_000))
 					least(&independent, func() {
-						Noise(pool, path, backend.Gaussian, x, d, 1, group, 0)
+						Noise(pool, path, backend.Gaussian, x, d, 1, number, 0)
 						m.Locate(dense, x, n, 1, cells32, scores)
 					})
-					least(&enter, func() { r.enter(1, group) })
+					least(&enter, func() { r.enter(1, number) })
 					for call := range uint64(3) {
-						least(&one, func() { draw(group*uint64(shape.Group)+call*n, 1) })
+						least(&one, func() { draw(number*uint64(group)+call*n, 1) })
 					}
-					least(&two, func() { draw(group*uint64(shape.Group), 2) })
+					least(&two, func() { draw(number*uint64(group), 2) })
 				}
-				share := enter / float64(shape.Group) // of a draw in its group's frame
-				products := float64(N) * (float64(d*d)/float64(shape.Group) + float64(shape.Axes)/kernels.RotatedFamily)
+				share := enter / float64(group) // of a draw in its group's frame
+				products := float64(N) * (float64(d*d)/float64(group) + float64(kernels.RotatedAxes)/kernels.RotatedFamily)
 				b.ReportMetric(independent/n*1e9, "ns/dense")
 				b.ReportMetric((one/n+share)*1e9, "ns/draw")
 				b.ReportMetric((two/n+share)*1e9, "ns/draw-k2")

@@ -51,7 +51,7 @@ func (w *workspace) Group() int {
 	if m.source != backend.Gaussian || m.transport == nil || !m.transport.rotating().Rotatable() {
 		return 0
 	}
-	return rotated.ShapeFor(m.transport.n, m.d).Group
+	return rotated.GroupFor(m.transport.n, m.d)
 }
 
 func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
@@ -60,7 +60,7 @@ func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64,
 	}
 	if w.rotated == nil {
 		m := w.model.transport
-		w.rotated = m.NewRotated(rotated.ShapeFor(m.n, m.d))
+		w.rotated = m.NewRotated(rotated.GroupFor(m.n, m.d))
 	}
 	return w.rotated.Draw(n, seed, first, k, cells, scores, x)
 }

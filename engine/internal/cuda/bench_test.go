@@ -217,8 +217,8 @@ func (s *rotatedStage) groups(q *driver.Stream, r *rotatedScratch, base driver.A
 	err := s.makeFrames(q, r, base, 1, 0, s.frames)
 	for group := 0; group < s.frames && err == nil; group++ {
 		err = s.rotate(q, r, base, group)
-		for from := 0; from < s.shape.Group && err == nil; {
-			n := min(s.shape.Group-from, s.piece(r, from))
+		for from := 0; from < s.size && err == nil; {
+			n := min(s.size-from, s.piece(r, from))
 			err = s.locate(q, r, base, group, from, n, k, 0)
 			from += n
 		}
@@ -232,9 +232,9 @@ func BenchmarkRotated(b *testing.B) {
 	for _, c := range benchRotated {
 		b.Run(c.String(), func(b *testing.B) {
 			v := newTestDevice(b)
-			shape := rotated.ShapeFor(c.n, c.d)
+			group := rotated.GroupFor(c.n, c.d)
 			if v.info.Double {
-				c.n, shape.Group = 200, 48
+				c.n, group = 200, kernels.RotatedSet
 			}
 			points, heights := benchPoints(b, c.n, c.d)
 			t, err := newTransport(v, points, heights, nil, c.n, c.d)
@@ -242,10 +242,10 @@ func BenchmarkRotated(b *testing.B) {
 				b.Fatal(err)
 			}
 			defer t.close()
-			if _, err := t.rotatedShape(backend.Gaussian); err != nil {
+			if _, err := t.rotatedGroup(backend.Gaussian); err != nil {
 				b.Fatal(err)
 			}
-			s, err := newRotatedStage(v, t, shape, rotatedScreened)
+			s, err := newRotatedStage(v, t, group, rotatedScreened)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -253,15 +253,15 @@ func BenchmarkRotated(b *testing.B) {
 			scratch := s.newScratch(&p)
 			base := scratchOn(b, v, p.bytes)
 			// Products of tensor cores for the screen, of float32 units for the points.
-			draws := float64(s.frames * shape.Group)
-			screen := 2 * float64(c.n) * draws * float64(shape.Axes) / tensorRate
+			draws := float64(s.frames * group)
+			screen := 2 * float64(c.n) * draws * float64(kernels.RotatedAxes) / tensorRate
 			rotation := 2 * float64(c.n) * float64(c.d) * float64(c.d) * float64(s.frames) / floatRate
 			measure(b, v, max(screen+rotation, 8*nodeTime), func(q *driver.Stream) error {
 				return s.groups(q, scratch, base, c.k)
 			})
 			b.StopTimer()
 			each := b.Elapsed().Seconds() / float64(b.N) / draws
-			search := s.search(scratch, base, 0, 0, min(s.shape.Group, s.piece(scratch, 0)), c.k, 0)
+			search := s.search(scratch, base, 0, 0, min(s.size, s.piece(scratch, 0)), c.k, 0)
 			for _, part := range []struct {
 				unit string
 				run  func(q *driver.Stream) error

@@ -13,7 +13,6 @@ import (
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/fault"
-	"brenier/engine/internal/rotated"
 	"brenier/engine/internal/sgd"
 )
 
@@ -126,13 +125,13 @@ func TestDescent_of_draws(t *testing.T) {
 	}{{50, 3, 5, false}, {50, 20, 72, true}, {1, 16, 72, true}, {2, 1, 5, false}} {
 		t.Run(fmt.Sprintf("N=%d/rotated=%v", c.N, c.rotated), func(t *testing.T) {
 			n := c.n
-			b, shape := openTestBackend(t, nil), rotated.Shape{}
+			b, size := openTestBackend(t, nil), 0
 			if c.rotated {
-				shape = rotated.Shape{Axes: 16, Group: 144}
+				size = 144
 			}
 			made := func() *workspace {
 				m := randomMap(c.N, c.d, 0)
-				return newWorkspace(t, m.onGPU(t, b, shape, rotatedScreened).m, n, 1).(*workspace)
+				return newWorkspace(t, m.onGPU(t, b, size, rotatedScreened).m, n, 1).(*workspace)
 			}
 			w, host := made(), made()
 			want := askedDescent(c.N)
@@ -210,7 +209,7 @@ func TestDescent_heights_beyond_float32(t *testing.T) {
 	c := randomMap(N, 20, 0)
 	for _, rotate := range []bool{false, true} {
 		for far, fails := range map[float64]bool{1e30: false, 1e38: rotate, 1e39: true} {
-			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 144}, rotatedScreened).m, n, 1).(*workspace)
+			w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), 144, rotatedScreened).m, n, 1).(*workspace)
 			state := askedDescent(N)
 			if err := w.StartDescent(state); err != nil {
 				t.Fatal(err)
@@ -238,7 +237,7 @@ func TestDescent_heights_beyond_float32(t *testing.T) {
 func TestDescent_steps_allocate_nothing(t *testing.T) {
 	const n = 5
 	c := randomMap(50, 20, 0)
-	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{}, rotatedScreened).m, n, 1).(*workspace)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), 0, rotatedScreened).m, n, 1).(*workspace)
 	if err := w.StartDescent(askedDescent(50)); err != nil {
 		t.Fatal(err)
 	}

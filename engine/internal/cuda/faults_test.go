@@ -99,7 +99,7 @@ var phases = []phase{
 		return l.generate()
 	}},
 	{"rotated draws", func(l *lifetime) error {
-		l.m.(*model).rotating.Group = 48 // a set: the same calls as for some thousand draws
+		l.m.(*model).rotating = 48 // a set: the same calls as for some thousand draws
 		drawer, n := l.w.(backend.RotatedDrawer), 5
 		cells, x := make([]int64, 2*n), make([]float32, lifeDim*n)
 		return drawer.DrawRotated(n, 7, uint64(drawer.Group()-n), 2, cells, make([]float64, 2*n), x)

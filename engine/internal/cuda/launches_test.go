@@ -47,7 +47,7 @@ func TestLaunches(t *testing.T) {
 	}
 	for _, c := range benchRotated {
 		launches["Rotated/"+c.String()] = listed(t, func(q *driver.Stream) error {
-			s, err := newRotatedStage(v, &transport{v: v, n: c.n, d: c.d}, rotated.ShapeFor(c.n, c.d), rotatedScreened)
+			s, err := newRotatedStage(v, &transport{v: v, n: c.n, d: c.d}, rotated.GroupFor(c.n, c.d), rotatedScreened)
 			if err != nil {
 				return err
 			}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 
 	"brenier/engine/internal/backend"
-	"brenier/engine/internal/rotated"
 )
 
 // model is a model prepared for a GPU.
@@ -25,7 +24,7 @@ type model struct {
 	decoder   *network // nil without a decoder
 	encoder   *network // nil without an encoder
 
-	rotating  rotated.Shape // of rotated draws; none without a map that has them
+	rotating  int // draws that share a frame; 0 without a map that has them
 	selfCheck bool
 	heights   atomic.Uint64 // how often they were replaced
 
@@ -56,7 +55,7 @@ func (m *model) prepare(p backend.Parts, e element) (err error) {
 		if m.fewMap, err = newFewMap(m.locate, m.extend); err != nil {
 			return err
 		}
-		if m.rotating, err = m.transport.rotatedShape(p.Source); err != nil {
+		if m.rotating, err = m.transport.rotatedGroup(p.Source); err != nil {
 			return err
 		}
 		stages = append(stages, m.locate, m.extend, m.fewMap)

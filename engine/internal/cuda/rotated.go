@@ -45,11 +45,11 @@ const (
 type rotatedStage struct {
 	v       *device
 	t       *transport
-	shape   rotated.Shape
+	size    int // draws of a group
 	rung    rotatedRung
 	normals *noiseStage
 
-	reflectors, frame, points, axes, scale, noise, screen, finish *driver.Function
+	reflectors, frame, points, axes, coefficients, noise, screen, finish *driver.Function
 
 	frames       int // groups whose frames are made at once
 	units, tiles int // of a tile, of 128 cells; of all
@@ -63,8 +63,8 @@ type rotatedStage struct {
 	reach                float32
 }
 
-func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedRung) (*rotatedStage, error) {
-	s := &rotatedStage{v: v, t: t, shape: shape, rung: rung, mostMaxima: mostRotatedMaxima}
+func newRotatedStage(v *device, t *transport, size int, rung rotatedRung) (*rotatedStage, error) {
+	s := &rotatedStage{v: v, t: t, size: size, rung: rung, mostMaxima: mostRotatedMaxima}
 	if v.capability() < 80 { // no m16n8k16
 		s.rung = rotatedPlain
 	}
@@ -95,7 +95,7 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedR
 		{&s.frame, "rotated_frame", frame, s.frameShared},
 		{&s.points, "rotated_points", "brenier_cuda_rotated_points", 0},
 		{&s.axes, "rotated_draws", "brenier_cuda_rotated_axes", s.axesShared()},
-		{&s.scale, "rotated_draws", "brenier_cuda_rotated_scale", 0},
+		{&s.coefficients, "rotated_draws", "brenier_cuda_rotated_coefficients", 0},
 		{&s.noise, "rotated_draws", "brenier_cuda_rotated_noise", 0},
 		{&s.screen, module, screen, s.shared},
 		{&s.finish, "rotated_finish", "brenier_cuda_rotated_finish", 0},
@@ -120,9 +120,8 @@ func newRotatedStage(v *device, t *transport, shape rotated.Shape, rung rotatedR
 // scales of its float16, and how many frames are made at once.
 func (s *rotatedStage) choose() {
 	const pad = C.BRENIER_ROTATED_SCREEN_PAD
-	pairs := s.t.d / 2
-	unit := C.BRENIER_ROTATED_UNIT * (8 + 4*pairs) // bytes
-	fitting := (s.v.info.SharedPerBlock - pad*pairs) / unit
+	unit := C.BRENIER_ROTATED_UNIT * (8 + 2*s.t.d) // bytes
+	fitting := (s.v.info.SharedPerBlock - pad*s.t.d) / unit
 	if s.rung == rotatedScreened && fitting < 1 {
 		s.rung = rotatedScreenedWide
 	}
@@ -135,9 +134,9 @@ func (s *rotatedStage) choose() {
 	s.units = (all + s.tiles - 1) / s.tiles
 	switch s.rung {
 	case rotatedScreened:
-		s.shared = s.units*unit + pad*pairs
+		s.shared = s.units*unit + pad*s.t.d
 	case rotatedScreenedWide:
-		s.shared = s.units * C.BRENIER_ROTATED_UNIT * 8
+		s.shared = s.units*C.BRENIER_ROTATED_UNIT*8 + s.warps()*C.BRENIER_ROTATED_WIDE_BYTES
 	}
 
 	if s.t.norm > 0 {
@@ -148,7 +147,7 @@ func (s *rotatedStage) choose() {
 	s.vExponent = 14 - s.vExponent
 	s.reach = float32(math.Ldexp(s.t.norm, s.zExponent) * (1 + 0x1p-20)) // not below it
 
-	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.sets(), 4*s.shape.Axes) + bytesOf(s.families(), 4*(s.shape.Axes+s.width()))
+	frame := bytesOf(10, s.t.d, s.t.d) + bytesOf(s.sets(), 4*cpu.RotatedAxes) + bytesOf(s.families(), 4*(cpu.RotatedAxes+s.t.d%2))
 	s.frames = max(1, min(rotatedFrames, mostFrames/frame))
 }
 
@@ -160,10 +159,10 @@ func (s *rotatedStage) threads() int {
 // warps are those of a block of the screen.
 func (s *rotatedStage) warps() int { return s.threads() / 32 }
 
-func (s *rotatedStage) axesShared() int { return 2 * (s.t.d / 2) * s.axesThreads }
+func (s *rotatedStage) axesShared() int { return 2 * s.t.d * s.axesThreads }
 
 // sets are those of a group.
-func (s *rotatedStage) sets() int { return s.shape.Group / cpu.RotatedSet }
+func (s *rotatedStage) sets() int { return s.size / cpu.RotatedSet }
 
 // frameRows are the rows of normals, of d+1 each, that a frame is made of.
 func (s *rotatedStage) frameRows() int { return (s.t.d + 1) / 2 }
@@ -171,16 +170,13 @@ func (s *rotatedStage) frameRows() int { return (s.t.d + 1) / 2 }
 // reflectorValues are the values of a frame's reflectors, and of the normals that they are made of.
 func (s *rotatedStage) reflectorValues() int { return s.frameRows() * (s.t.d + 1) }
 
-// width is the normals of a family: one more than its axes where d is as much odd.
-func (s *rotatedStage) width() int { return s.shape.Axes + (s.t.d-s.shape.Axes)%2 }
-
 // frameBlocks are the blocks of a frame's columns.
 func (s *rotatedStage) frameBlocks() int {
 	return (s.t.d + C.BRENIER_ROTATED_FRAME_COLUMNS - 1) / C.BRENIER_ROTATED_FRAME_COLUMNS
 }
 
 // families are those of a group.
-func (s *rotatedStage) families() int { return s.shape.Group / cpu.RotatedFamily }
+func (s *rotatedStage) families() int { return s.size / cpu.RotatedFamily }
 
 // allUnits are those of all tiles.
 func (s *rotatedStage) allUnits() int { return s.tiles * s.units }
@@ -198,7 +194,7 @@ type rotatedScratch struct {
 	v     span // [frames][sets*12][16] float32
 	frame span // [frames][d,d] float32
 	z     span // [tiles][d][units*128] float32, of the group at hand
-	z16   span // [tiles][d/2][units*128][2] float16
+	z16   span // [tiles][d][units*128] float16
 
 	// While frames are made.
 	normals    span // float32, of the frames, then of the families
@@ -216,14 +212,14 @@ type rotatedScratch struct {
 func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 	r := &rotatedScratch{}
 	d := s.t.d
-	r.axes = p.reserve(bytesOf(s.frames, s.sets(), s.shape.Axes, 4))
-	r.v = p.reserve(bytesOf(s.frames, s.families(), s.shape.Axes, 4))
+	r.axes = p.reserve(bytesOf(s.frames, s.sets(), cpu.RotatedAxes, 4))
+	r.v = p.reserve(bytesOf(s.frames, s.families(), cpu.RotatedAxes, 4))
 	r.frame = p.reserve(bytesOf(s.frames, d, d, 4))
 	r.z = p.reserve(bytesOf(s.cells(), d, 4))
-	r.z16 = p.reserve(bytesOf(s.cells(), d/2, 4))
+	r.z16 = p.reserve(bytesOf(s.cells(), d, 2))
 	p.alternatives(
 		func(p *plan) {
-			r.normals = p.reserve(bytesOf(s.frames, max(s.reflectorValues(), s.families()*s.width()), 4))
+			r.normals = p.reserve(bytesOf(s.frames, max(s.reflectorValues(), d%2*s.families()), 4))
 			r.reflectors = p.reserve(bytesOf(s.frames, s.reflectorValues(), 8))
 			r.signs = p.reserve(bytesOf(s.frames, d, 4))
 			if s.frameShared == 0 {
@@ -232,9 +228,9 @@ func (s *rotatedStage) newScratch(p *plan) *rotatedScratch {
 		},
 		func(p *plan) {
 			r.maxima = p.reserve(max(s.maximaBytes(), min(s.mostMaxima, bytesOf(s.sets(), s.maximaBytes()))))
-			r.cells = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 4))
-			r.scores = p.reserve(bytesOf(s.shape.Group, cpu.RotatedK, 8))
-			r.x = p.reserve(max(bytesOf(d, 4), min(mostRotatedDraws, bytesOf(s.shape.Group, d, 4))))
+			r.cells = p.reserve(bytesOf(s.size, cpu.RotatedK, 4))
+			r.scores = p.reserve(bytesOf(s.size, cpu.RotatedK, 8))
+			r.x = p.reserve(max(bytesOf(d, 4), min(mostRotatedDraws, bytesOf(s.size, d, 4))))
 		},
 	)
 	return r
@@ -257,7 +253,7 @@ func (s *rotatedStage) makeFrames(q *driver.Stream, r *rotatedScratch, base driv
 		axes: C.uint64_t(r.axes.at(base)), normals: frame.normals, v: C.uint64_t(r.v.at(base)),
 		seed: C.uint64_t(seed), group: C.uint64_t(group), sets: C.int32_t(s.sets()), d: C.int32_t(d),
 	}
-	each := d / s.shape.Axes // sets of a shuffle
+	each := d / cpu.RotatedAxes // sets of a shuffle
 	shuffles := (s.sets() + each - 1) / each
 	grid := func(items, size int) driver.Dim { return driver.Dim{X: (items + size - 1) / size, Y: groups} }
 	normals := *s.normals
@@ -273,13 +269,13 @@ func (s *rotatedStage) makeFrames(q *driver.Stream, r *rotatedScratch, base driv
 	if err == nil {
 		err = q.LaunchDependent(s.axes, grid(shuffles, s.axesThreads), driver.Dim{X: s.axesThreads}, s.axesShared(), unsafe.Pointer(&draws))
 	}
-	if err == nil {
-		normals.d = s.width()
-		err = normals.launchOn(q, r.normals.at(base), groups*s.families(), seed, group*uint64(s.families()), cpu.DirectionStream)
+	if err == nil && d%2 != 0 {
+		normals.d = 1
+		err = normals.launchOn(q, r.normals.at(base), groups*s.families(), seed, group*uint64(s.families()), cpu.DegreeStream)
 	}
 	if err == nil {
-		const threads = C.BRENIER_ROTATED_SCALE_THREADS
-		err = q.LaunchDependent(s.scale, grid(s.families(), threads), driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
+		const threads = C.BRENIER_ROTATED_COEFFICIENTS_THREADS
+		err = q.LaunchDependent(s.coefficients, grid(s.families(), threads), driver.Dim{X: threads}, 0, unsafe.Pointer(&draws))
 	}
 	return err
 }
@@ -289,10 +285,10 @@ func (r *rotatedScratch) frameAt(base driver.Address, at, d int) C.uint64_t {
 	return C.uint64_t(r.frame.at(base) + driver.Address(4*d*d*at))
 }
 func (s *rotatedStage) axesAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
-	return C.uint64_t(r.axes.at(base) + driver.Address(4*s.shape.Axes*s.sets()*at))
+	return C.uint64_t(r.axes.at(base) + driver.Address(4*cpu.RotatedAxes*s.sets()*at))
 }
 func (s *rotatedStage) coefficientsAt(r *rotatedScratch, base driver.Address, at int) C.uint64_t {
-	return C.uint64_t(r.v.at(base) + driver.Address(4*s.shape.Axes*s.families()*at))
+	return C.uint64_t(r.v.at(base) + driver.Address(4*cpu.RotatedAxes*s.families()*at))
 }
 
 // rotate brings the points to the axes of a frame that was made.
@@ -330,7 +326,7 @@ func (s *rotatedStage) locate(q *driver.Stream, r *rotatedScratch, base driver.A
 func (s *rotatedStage) search(r *rotatedScratch, base driver.Address, at, from, n, k int, counts driver.Address) C.brenier_rotated_search_params {
 	first := from / cpu.RotatedSet
 	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
-	axes := s.shape.Axes
+	axes := cpu.RotatedAxes
 	round := min(s.warps(), (s.tiles*sets+s.blocks-1)/s.blocks) // fewer than warps where some blocks had none
 	return C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
@@ -452,7 +448,7 @@ func (r *rotatedDraws) draw(w *workspace, from int, x []float32) error {
 }
 
 // Group implements [backend.RotatedDrawer].
-func (w *workspace) Group() int { return w.m.rotating.Group }
+func (w *workspace) Group() int { return w.m.rotating }
 
 // DrawRotated implements [backend.RotatedDrawer].
 func (w *workspace) DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
@@ -540,21 +536,21 @@ func (t *transport) rotating() rotated.Map {
 	return rotated.Map{N: t.n, Dim: t.d, Norm: t.norm, Reach: t.reach}
 }
 
-// rotatedShape is how rotated draws of a source share a frame; none where there are no such draws. It
-// asks the device for the norms of the points.
-func (t *transport) rotatedShape(source backend.Source) (rotated.Shape, error) {
-	shape := rotated.ShapeFor(t.n, t.d)
-	if source != backend.Gaussian || shape.Group == 0 {
-		return rotated.Shape{}, nil
+// rotatedGroup is how many draws of a source share a frame; 0 where there are none of this kind. It asks the
+// device for the norms of the points.
+func (t *transport) rotatedGroup(source backend.Source) (int, error) {
+	size := rotated.GroupFor(t.n, t.d)
+	if source != backend.Gaussian || size == 0 {
+		return 0, nil
 	}
 	norms := make([]float64, t.n)
 	err := t.v.do(func() error { return t.v.ctx.ToHost(unsafe.Pointer(&norms[0]), t.norms, 8*t.n) })
 	if err != nil {
-		return rotated.Shape{}, err
+		return 0, err
 	}
 	t.norm = slices.Max(norms) * (1 + 0x1p-20) // above the rounding of its sum
 	if !t.rotating().Rotatable() {
-		return rotated.Shape{}, nil
+		return 0, nil
 	}
-	return shape, nil
+	return size, nil
 }

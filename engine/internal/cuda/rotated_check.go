@@ -9,7 +9,6 @@ import (
 	"brenier/engine/internal/backend"
 	processor "brenier/engine/internal/cpu"
 	"brenier/engine/internal/cuda/driver"
-	"brenier/engine/internal/rotated"
 	"brenier/kernels/cpu"
 )
 
@@ -19,7 +18,7 @@ func (s *rotatedStage) checks() []check {
 	c := check{kernel: s.rung.String(), run: func(q *driver.Stream) error { return askRotated(s.v, q, s.rung) }}
 	if s.rung != rotatedPlain {
 		c.plainer = func() error {
-			plainer, err := newRotatedStage(s.v, s.t, s.shape, rotatedPlain)
+			plainer, err := newRotatedStage(s.v, s.t, s.size, rotatedPlain)
 			if err == nil {
 				*s = *plainer
 			}
@@ -36,7 +35,7 @@ func (r rotatedRung) String() string {
 // askRotated asks for 40 draws, from within a set on, and the 3 best of 300 cells of each.
 func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 	const N, d, from, n, k, seed, group = 300, 37, 5, 40, 3, 1, 2
-	shape := rotated.Shape{Axes: 16, Group: 2 * cpu.RotatedSet}
+	const size = 2 * cpu.RotatedSet
 	points, heights := askedNormals(0, N, d), askedNormals(1, N, 1)
 
 	pool := processor.NewPool(1)
@@ -50,7 +49,7 @@ func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 		scores []float64
 		x      []float32
 	}{make([]int64, n*k), make([]float64, n*k), make([]float32, n*d)}
-	if err := m.NewRotated(shape).Draw(n, seed, group*uint64(shape.Group)+from, k, want.cells, want.scores, want.x); err != nil {
+	if err := m.NewRotated(size).Draw(n, seed, group*size+from, k, want.cells, want.scores, want.x); err != nil {
 		return err
 	}
 
@@ -59,10 +58,10 @@ func askRotated(v *device, q *driver.Stream, rung rotatedRung) error {
 		return err
 	}
 	defer t.close()
-	if _, err := t.rotatedShape(backend.Gaussian); err != nil { // finds the largest norm
+	if _, err := t.rotatedGroup(backend.Gaussian); err != nil { // finds the largest norm
 		return err
 	}
-	s, err := newRotatedStage(v, t, shape, rung)
+	s, err := newRotatedStage(v, t, size, rung)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,6 @@ import (
 	"brenier/engine/internal/cuda/double"
 	"brenier/engine/internal/cuda/driver"
 	"brenier/engine/internal/fault"
-	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -61,7 +60,7 @@ func (a madeDraws) compare(t *testing.T, want madeDraws, k, d int) {
 }
 
 // onCPU draws on the processor.
-func (c mapCase) onCPU(t testing.TB, shape rotated.Shape) drawer {
+func (c mapCase) onCPU(t testing.TB, group int) drawer {
 	t.Helper()
 	pool := cpu.NewPool(2)
 	t.Cleanup(pool.Close)
@@ -69,19 +68,19 @@ func (c mapCase) onCPU(t testing.TB, shape rotated.Shape) drawer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return m.NewRotated(shape).Draw
+	return m.NewRotated(group).Draw
 }
 
-// onGPU is a workspace that draws in a shape, by a rung.
-func (c mapCase) onGPU(t testing.TB, b *gpu, shape rotated.Shape, rung rotatedRung) *workspace {
+// onGPU is a workspace that draws with groups of a size, by a rung.
+func (c mapCase) onGPU(t testing.TB, b *gpu, group int, rung rotatedRung) *workspace {
 	t.Helper()
 	m := prepare(t, b, backend.Parts{Dim: c.d, Points: c.points, Heights: c.heights}).(*model)
-	if m.rotating.Group == 0 && shape.Group != 0 {
+	if m.rotating == 0 && group != 0 {
 		t.Fatal("the map has no rotated draws")
 	}
-	m.rotating = shape
+	m.rotating = group
 	var err error
-	if m.rotated, err = newRotatedStage(b.v, m.transport, shape, rung); err != nil {
+	if m.rotated, err = newRotatedStage(b.v, m.transport, group, rung); err != nil {
 		t.Fatal(err)
 	}
 	return newWorkspace(t, m, 4, 1).(*workspace)
@@ -115,11 +114,11 @@ func TestRotated_same_bits_as_the_cpu(t *testing.T) {
 		for _, rung := range []rotatedRung{rotatedScreened, rotatedScreenedWide, rotatedPlain} {
 			t.Run(fmt.Sprintf("N=%d/d=%d/%v", size.N, size.d, rung), func(t *testing.T) {
 				c := randomMap(size.N, size.d, 0)
-				shape := rotated.Shape{Axes: 16, Group: size.sets * kernels.RotatedSet}
-				w, host := c.onGPU(t, b, shape, rung), c.onCPU(t, shape)
+				group := size.sets * kernels.RotatedSet
+				w, host := c.onGPU(t, b, group, rung), c.onCPU(t, group)
 				for _, k := range size.ks {
-					want := drawn(t, host, shape.Group, size.d, size.n, 7, size.first, size.n, k)
-					got := drawn(t, w.DrawRotated, shape.Group, size.d, size.n, 7, size.first, size.batch, k)
+					want := drawn(t, host, group, size.d, size.n, 7, size.first, size.n, k)
+					got := drawn(t, w.DrawRotated, group, size.d, size.n, 7, size.first, size.batch, k)
 					got.compare(t, want, k, size.d)
 				}
 			})
@@ -131,9 +130,9 @@ func TestRotated_same_bits_as_the_cpu(t *testing.T) {
 func TestRotated_screen_within_its_bound(t *testing.T) {
 	const N, d = 1000, 64
 	b, c := openTestBackend(t, nil), randomMap(N, d, 0)
-	shape := rotated.Shape{Axes: 16, Group: 240}
+	group := 240
 	left := func(rung rotatedRung) (s *rotatedStage, maxima, v []float32) {
-		w := c.onGPU(t, b, shape, rung)
+		w := c.onGPU(t, b, group, rung)
 		r, err := w.m.newRotatedDraws()
 		if err != nil {
 			t.Fatal(err)
@@ -147,10 +146,10 @@ func TestRotated_screen_within_its_bound(t *testing.T) {
 			if err := s.rotate(q, r.scratch, r.base, 0); err != nil {
 				return err
 			}
-			return s.locate(q, r.scratch, r.base, 0, 0, shape.Group, 1, 0)
+			return s.locate(q, r.scratch, r.base, 0, 0, group, 1, 0)
 		})
-		maxima = fromDevice[float32](t, b.v, r.scratch.maxima.at(r.base), s.allUnits()*shape.Group)
-		return s, maxima, fromDevice[float32](t, b.v, r.scratch.v.at(r.base), s.families()*shape.Axes)
+		maxima = fromDevice[float32](t, b.v, r.scratch.maxima.at(r.base), s.allUnits()*group)
+		return s, maxima, fromDevice[float32](t, b.v, r.scratch.v.at(r.base), s.families()*kernels.RotatedAxes)
 	}
 	s, screened, v := left(rotatedScreened)
 	_, plain, _ := left(rotatedPlain)
@@ -162,8 +161,8 @@ func TestRotated_screen_within_its_bound(t *testing.T) {
 		if want <= 0 {
 			continue
 		}
-		draw, square := i%shape.Group, 0.0
-		for _, v := range v[draw/kernels.RotatedFamily*shape.Axes:][:shape.Axes] {
+		draw, square := i%group, 0.0
+		for _, v := range v[draw/kernels.RotatedFamily*kernels.RotatedAxes:][:kernels.RotatedAxes] {
 			square += float64(v) * float64(v)
 		}
 		bound := 0x1.01p-10*math.Ldexp(math.Sqrt(square), s.vExponent)*float64(s.reach) + 4500
@@ -207,7 +206,7 @@ func TestRotated_workspaces_agree(t *testing.T) {
 func TestRotated_ties_take_the_lowest_index(t *testing.T) {
 	const d, n, k = 16, 40, 4
 	b := openTestBackend(t, nil)
-	shape := rotated.Shape{Axes: 16, Group: 48}
+	group := 48
 	for _, N := range []int{40, 600} {
 		c := randomMap(N, d, 0)
 		if N == 40 { // all the same
@@ -216,7 +215,7 @@ func TestRotated_ties_take_the_lowest_index(t *testing.T) {
 		}
 		copy(c.points[N/2*d:], c.points[:N/2*d]) // each twice
 		copy(c.heights[N/2:], c.heights[:N/2])
-		got := drawn(t, c.onGPU(t, b, shape, rotatedScreened).DrawRotated, 48, d, n, 1, 0, n, k)
+		got := drawn(t, c.onGPU(t, b, group, rotatedScreened).DrawRotated, 48, d, n, 1, 0, n, k)
 		for i, cell := range got.cells {
 			want := int64(i % k)
 			if N > 40 && i%2 == 0 {
@@ -237,8 +236,8 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 	doubleConfig(t)
 	const N, d, n, k = 700, 90, 100, 3
 	c := randomMap(N, d, 0)
-	shape := rotated.Shape{Axes: 16, Group: 96}
-	want := drawn(t, c.onCPU(t, shape), 96, d, n, 1, 7, n, k)
+	group := 96
+	want := drawn(t, c.onCPU(t, group), 96, d, n, 1, 7, n, k)
 	rungs := map[rotatedRung]bool{}
 	for _, option := range [][2]string{
 		{"capability", "75"}, {"capability", "80"}, {"capability", "89"}, {"capability", "90"},
@@ -248,7 +247,7 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { double.Configure(option[0], "") })
-		w := c.onGPU(t, openTestBackend(t, nil), shape, rotatedScreened)
+		w := c.onGPU(t, openTestBackend(t, nil), group, rotatedScreened)
 		rungs[w.m.rotated.rung] = true
 		drawn(t, w.DrawRotated, 96, d, n, 1, 7, n, k).compare(t, want, k, d)
 	}
@@ -261,8 +260,8 @@ func TestRotated_any_card_and_schedule(t *testing.T) {
 func TestRotated_plainer(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
-	shape := rotated.Shape{Axes: 16, Group: 48}
-	w := c.onGPU(t, b, shape, rotatedScreened)
+	group := 48
+	w := c.onGPU(t, b, group, rotatedScreened)
 	s := w.m.rotated
 	if s.rung != rotatedScreened || s.frameShared == 0 {
 		t.Fatal("a small map does not begin with the best kernels")
@@ -276,7 +275,7 @@ func TestRotated_plainer(t *testing.T) {
 	if notes, err := b.v.selfCheck(s); err != nil || len(notes) != 0 {
 		t.Errorf("notes %q, %v", notes, err)
 	}
-	want := drawn(t, c.onCPU(t, shape), 48, 20, 48, 1, 0, 48, 1)
+	want := drawn(t, c.onCPU(t, group), 48, 20, 48, 1, 0, 48, 1)
 	drawn(t, w.DrawRotated, 48, 20, 48, 1, 0, 48, 1).compare(t, want, 1, 20)
 }
 
@@ -326,14 +325,14 @@ func TestRotated_refusals(t *testing.T) {
 func TestRotated_in_pieces(t *testing.T) {
 	const N, d, k, sets = 300, 20, 2, 40
 	b, c := openTestBackend(t, nil), randomMap(N, d, 0)
-	shape := rotated.Shape{Axes: 16, Group: sets * kernels.RotatedSet}
-	n, first := shape.Group-70, uint64(60)
-	want := drawn(t, c.onCPU(t, shape), shape.Group, d, n, 1, first, n, k)
+	group := sets * kernels.RotatedSet
+	n, first := group-70, uint64(60)
+	want := drawn(t, c.onCPU(t, group), group, d, n, 1, first, n, k)
 	for room, rounded := range map[int]int{1: 1, 7: 7, 16: 16, 39: 32, sets: sets} {
-		w := c.onGPU(t, b, shape, rotatedScreened)
+		w := c.onGPU(t, b, group, rotatedScreened)
 		s := w.m.rotated
 		s.mostMaxima = room * s.maximaBytes()
-		drawn(t, w.DrawRotated, shape.Group, d, n, 1, first, n, k).compare(t, want, k, d)
+		drawn(t, w.DrawRotated, group, d, n, 1, first, n, k).compare(t, want, k, d)
 		if got := s.piece(w.rotated.scratch, kernels.RotatedSet); got != rounded*kernels.RotatedSet {
 			t.Errorf("with room for %d sets %d draws are searched for at once, want %d", room, got, rounded*kernels.RotatedSet)
 		}
@@ -344,7 +343,7 @@ func TestRotated_in_pieces(t *testing.T) {
 func TestRotated_memory(t *testing.T) {
 	b := openTestBackend(t, nil)
 	c := randomMap(300, 20, 0)
-	w := c.onGPU(t, b, rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
+	w := c.onGPU(t, b, 48, rotatedScreened)
 	draw := func() error { return w.DrawRotated(1, 1, 0, 1, make([]int64, 1), nil, nil) }
 	budget := b.v.budget
 	b.v.budget = b.v.used + 1000
@@ -364,7 +363,7 @@ func TestRotated_memory(t *testing.T) {
 func TestCount(t *testing.T) {
 	const N, d, n = 50, 20, 72
 	c := randomMap(N, d, 0)
-	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 144}, rotatedScreened).m, n, 1).(*workspace)
+	w := newWorkspace(t, c.onGPU(t, openTestBackend(t, nil), 144, rotatedScreened).m, n, 1).(*workspace)
 	got, want, cells := make([]int32, N), make([]int32, N), make([]int64, n)
 	for _, rotated := range []bool{false, true} {
 		clear(want)
@@ -400,7 +399,7 @@ func TestCount(t *testing.T) {
 func TestRotated_allocates_nothing(t *testing.T) {
 	const d, n = 20, 24
 	c := randomMap(50, d, 0)
-	w := c.onGPU(t, openTestBackend(t, nil), rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
+	w := c.onGPU(t, openTestBackend(t, nil), 48, rotatedScreened)
 	cells, scores, x := make([]int64, 2*n), make([]float64, 2*n), make([]float32, n*d)
 	first := uint64(0)
 	draw := func() {

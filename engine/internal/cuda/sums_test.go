@@ -10,7 +10,6 @@ import (
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
-	"brenier/engine/internal/rotated"
 	"brenier/kernels/cpu"
 )
 
@@ -25,11 +24,11 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 	}{{1, 1, 1, false}, {30, 3, 33, false}, {50, 20, 70, false}, {3, 17, 48, true}, {200, 64, 31, true}, {90, 130, 48, true}} {
 		t.Run(fmt.Sprintf("N=%d/d=%d/rotated=%v", size.N, size.d, size.rotated), func(t *testing.T) {
 			c := randomMap(size.N, size.d, 0)
-			shape := rotated.Shape{Axes: 16, Group: group}
+			shared := group
 			if !size.rotated {
-				shape = rotated.Shape{}
+				shared = 0
 			}
-			w := newWorkspace(t, c.onGPU(t, b, shape, rotatedScreened).m, size.batch, 1).(*workspace)
+			w := newWorkspace(t, c.onGPU(t, b, shared, rotatedScreened).m, size.batch, 1).(*workspace)
 			m := make([]float64, size.d)
 			for k := range m {
 				m[k] = 1 / float64(3+k)
@@ -100,7 +99,7 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 func TestSums_refuse(t *testing.T) {
 	b := openTestBackend(t, nil)
 	const d, most = 20, 8
-	w := randomMap(50, d, 0).onGPU(t, b, rotated.Shape{Axes: 16, Group: 48}, rotatedScreened)
+	w := randomMap(50, d, 0).onGPU(t, b, 48, rotatedScreened)
 	used, budget := b.v.used, b.v.budget
 	b.v.budget = used + 8*50*d
 	if _, err := w.NewSums(make([]float64, d), 20, most); !errors.Is(err, fault.ErrOutOfMemory) || b.v.used != used {

@@ -2,15 +2,14 @@ package fit
 
 import "math"
 
-// What is expected before anything has been measured: of c, in parts of the dependence (measured at
-// N = 2000, see [descent]: 1.0 to 1.2, and at N = 46,800 and 60,000: 1.06 to 1.12), and of the dependence
-// of draws that share frames; and how far c drifts from one measurement to the next, in parts of it.
+// What is expected of c before anything has been measured, in parts of the dependence (measured at
+// N = 2000, see [descent]: 1.0 to 1.2, and at N = 46,800 and 60,000: 1.06 to 1.12); and how far c drifts from one
+// measurement to the next, in parts of it.
 const (
-	expectedConstant   = 1.08
-	expectedError      = 0.08
-	expectedDependence = 1.15
-	drift              = 0.03
-	surprise           = 3. // standard errors from which a measurement is believed alone
+	expectedConstant = 1.08
+	expectedError    = 0.08
+	drift            = 0.03
+	surprise         = 3. // standard errors from which a measurement is believed alone
 
 	// early is how far c drifts, in parts of it, while samples grow by the factor e: of many points it is above
 	// what it comes down to at first. Codes of MNIST, by the history and the report of fits to several

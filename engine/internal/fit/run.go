@@ -69,9 +69,6 @@ func newRun(p Problem, device Device, o Options) *run {
 	}
 	r.saved = r.start
 	r.chiSquared, r.dependence = math.NaN(), 1
-	if r.sampler.group > 1 {
-		r.dependence = expectedDependence
-	}
 	r.forecast = newForecast(r.dependence, 1)
 	r.sampler.tick, r.sampler.parallel = r.tick, o.Parallel
 	return r

@@ -255,16 +255,18 @@ func (t *tally) emptyBeyondChance() int {
 
 // missesTooMany reports whether more cells are empty than chance leaves empty: the number of missed
 // cells is close to a Poisson variable, so its deviation is the root of its mean. Masses that are off
-// by chi-squared in all are missed more often than exact ones, to second order by the factor
-// 1 + (B nu)^2 chi-squared/2, as exp(-B m) is convex in m; a test of few samples must not take that
-// for empty cells.
+// by chi-squared in all are missed more often than exact ones, as exp(-B m) is convex in m: where m/nu
+// has a gamma law of mean 1 and variance chi-squared, (1 + B nu chi-squared)^(-1/chi-squared) of them. A
+// test must not take that for empty cells.
 func (t *tally) missesTooMany() bool {
 	expected, worth, chi := 0.0, t.worth(), max(0, t.chiSquared())
 	for _, nu := range t.target.mass {
 		if nu > 0 {
-			hits := float64(worth * nu)
-			factor := 1 + float64(float64(hits*hits)*chi)/2
-			expected += math.Exp(float64(worth*math.Log1p(-min(nu, 1)))) * factor
+			hits := -float64(worth * math.Log1p(-min(nu, 1)))
+			if chi > 0 {
+				hits = math.Log1p(float64(hits*chi)) / chi
+			}
+			expected += math.Exp(-hits)
 		}
 	}
 	return float64(t.empty()) > expected+float64(3*math.Sqrt(expected))

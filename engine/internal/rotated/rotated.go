@@ -10,46 +10,42 @@ import (
 	"brenier/kernels/cpu"
 )
 
-// Shape is how draws share: Axes of the d coordinates for a choice, one frame for Group draws. The zero
-// value is none: dense draws cost less.
-type Shape struct {
-	Axes  int // s: 8 or 16
-	Group int // P, a multiple of a set's draws
-}
-
-// ShapeFor is the shape for N points of dimension d; the same on every machine, as draws depend on it.
+// GroupFor is how many draws share a frame for N points of dimension d, whole sets; 0: dense draws cost
+// less. It is the same on every machine, as draws depend on it.
 //
-// Measured on two cores of a Zen 3 with AVX2, fitted heights. Worth is what a draw counts for in
-// independent ones (BenchmarkRotatedWorth of the CPU backend); products are d^2/P + s/4 for a point and
-// draw, over the worth, where a dense draw takes d.
+// Measured with fitted heights: what a draw counts for in independent ones (BenchmarkRotatedWorth of the CPU
+// backend), and the products for a point and draw, d^2/P + 4, where a dense draw takes d.
 //
-//	worth (products)            s=8, P=3072   s=16, P=3072  P=6144        P=12288       P=24576
-//	MNIST codes d=64, N=200     0.55 (6.0)    0.86 (6.2)    0.75 (6.2)    0.63 (6.9)    0.45 (9.3)
-//	                  N=2000    0.57 (5.9)    0.86 (6.2)    0.78 (6.0)    0.65 (6.7)    0.48 (8.7)
-//	                  N=60000   0.79 (4.2)    0.96 (5.6)    0.93 (5.0)    0.88 (4.9)    0.79 (5.2)
-//	terrain codes d=128, N=200  0.67 (10.9)   0.88 (10.6)   0.82 (8.2)    0.72 (7.4)    0.56 (8.3)
-//	                    N=2000  0.66 (11.1)   0.88 (10.6)   0.82 (8.1)    0.72 (7.4)    0.58 (8.0)
-//	                    N=46800 0.79 (9.2)    0.95 (9.8)    0.93 (7.2)    0.88 (6.1)    0.80 (5.9)
+//	worth                       P=3072  P=6144  P=12288  P=24576  P=49152
+//	MNIST codes d=64, N=200     1.22    1.18    1.15     1.12     1.04
+//	                  N=2000    1.02    1.02    1.00     0.98     0.93
+//	                  N=60000   1.00    1.00    1.00     0.99     0.98
+//	products d=64               5.3     4.7     4.3      4.2      4.1
+//	terrain codes d=128, N=200  1.19    1.18    1.18     1.17     1.08
+//	                    N=2000  1.03    1.03    1.01     0.98     0.94
+//	                    N=46800 1.00    1.00    0.99     0.99     0.97
+//	products d=128              9.3     6.7     5.3      4.7      4.3
 //
-// With s=8 a search takes two thirds of the time of s=16, not half, as what is not products stays:
-// the same per worth. So s is 16, which leaves draws closer to independent, and P is the smallest
-// of 3072 2^i for which rotating the points is at most 8/3 products a draw, and four times that P, 24,576
-// at most, from N = 16,384 on: draws of many points depend less on one another, and a GPU has less to rotate.
-// Below 16 dimensions there are no 16 axes to share, and dense draws are cheap; from as many
-// dimensions as a group has draws, rotating the points alone takes what dense draws take.
-func ShapeFor(n, d int) Shape {
-	const axes, smallest, largest = 16, 3072, 24576
+// Few draws of a group lie near one another, hence 1 and more. With normal coefficients it was 0.86 at d = 64,
+// N = 2000, P = 3072 and 0.65 at P = 12288; with these but axes shuffled in pairs 0.98 and 0.86.
+//
+// So large groups cost nothing but that a fit wants 16 of them for every test. P is the smallest of 3072 2^i
+// for which rotating the points is at most 8/3 products a draw, and eight times that, 24,576 at most, from
+// N = 16,384 on, where tests take more draws. Below 16 dimensions there are no 16 axes to share, and dense draws
+// are cheap; from as many dimensions as a group has draws, rotating the points alone takes what dense draws take.
+func GroupFor(n, d int) int {
+	const axes, smallest, largest = cpu.RotatedAxes, 3072, 24576
 	if d < axes || d >= largest {
-		return Shape{}
+		return 0
 	}
 	size := smallest
 	for size < largest && 3*d*d > 8*size {
 		size *= 2
 	}
 	if n >= 16384 {
-		size = min(4*size, largest)
+		size = min(8*size, largest)
 	}
-	return Shape{Axes: axes, Group: size}
+	return size
 }
 
 // Map is what of a transport map these draws depend on.

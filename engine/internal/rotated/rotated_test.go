@@ -5,14 +5,13 @@ import (
 	"testing"
 )
 
-func TestShapeFor(t *testing.T) {
+func TestGroupFor(t *testing.T) {
 	for _, c := range []struct{ n, d, group int }{
-		{300, 15, 0}, {300, 16, 3072}, {300, 90, 3072}, {300, 91, 6144}, {16383, 64, 3072}, {16384, 64, 12288},
+		{300, 15, 0}, {300, 16, 3072}, {300, 90, 3072}, {300, 91, 6144}, {16383, 64, 3072}, {16384, 64, 24576},
 		{46800, 128, 24576}, {3, 400, 24576}, {1 << 20, 400, 24576}, {300, 24575, 24576}, {300, 24576, 0},
 	} {
-		shape := ShapeFor(c.n, c.d)
-		if shape.Group != c.group || (shape.Axes == 16) != (c.group > 0) {
-			t.Errorf("N=%d, d=%d: %+v, want groups of %d", c.n, c.d, shape, c.group)
+		if got := GroupFor(c.n, c.d); got != c.group {
+			t.Errorf("N=%d, d=%d: groups of %d, want %d", c.n, c.d, got, c.group)
 		}
 	}
 }

@@ -197,11 +197,11 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 	case "rotated_axes": // a thread a shuffle, four axes at a time
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(p.d / 4)}
-		l.Cache = float64(l.Blocks) * float64(p.sets) * C.BRENIER_ROTATED_AXES * 4
-	case "rotated_scale": // a thread a family, four words of its radius at a time
+		l.Cache = float64(l.Blocks) * float64(p.sets) * C.BRENIER_AXES * 4
+	case "rotated_coefficients": // a thread a family, four words of its radius at a time
 		p := (*C.brenier_rotated_draws_params)(params)
-		l.Loops = []float64{float64(ceil(int(p.d-C.BRENIER_ROTATED_AXES)/2, 4))}
-		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_SCALE_THREADS * C.BRENIER_ROTATED_AXES * 4 * 2
+		l.Loops = []float64{float64(ceil(int(p.d)/2, 4))}
+		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_COEFFICIENTS_THREADS * C.BRENIER_AXES * 4
 	case "rotated_screen": // a block's rounds of sets, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
 		each := ceil(int(p.sets), int(p.round))
@@ -217,7 +217,7 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		l.Loops = []float64{2}
 		l.Trips = 10 // maxima twice, then axes, points, heights and what decides of two draws
 		// Of a unit the float16 values, of a cell or two 32 bytes an axis around each value that decides.
-		l.Cache = 2*maxima(p) + 1.25*float64(p.draws)*C.BRENIER_ROTATED_AXES*(2*C.BRENIER_ROTATED_UNIT+1.5*32)
+		l.Cache = 2*maxima(p) + 1.25*float64(p.draws)*C.BRENIER_AXES*(2*C.BRENIER_ROTATED_UNIT+1.5*32)
 	default:
 		panic(name + ": no workload is known of it")
 	}
