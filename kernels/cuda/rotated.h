@@ -76,13 +76,14 @@ typedef struct {
 //
 // There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS,
 // with dynamic shared memory of 8 bytes a cell of a tile for levels, and d rows of z16, each with SCREEN_PAD
-// bytes more, or, where it is wide, WIDE_BYTES a warp; a block takes `round` sets of a tile at a time, one a
-// warp at most.
+// bytes more, or, where it is wide, WIDE_BYTES a warp; a block takes `round` times
+// SCREEN_SETS sets of a tile at a time, or where it is wide `round` sets, at most as many times as it has warps.
 // Plain: a warp for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512
 #define BRENIER_ROTATED_WIDE_THREADS 256
 #define BRENIER_ROTATED_SCREEN_PAD 16
+#define BRENIER_ROTATED_SCREEN_SETS 2
 #define BRENIER_ROTATED_WIDE_BYTES (3 * 16 * (2 * 64 + 16))  // three times 64 cells of a set's axes
 #define BRENIER_ROTATED_PLAIN_THREADS 128
 #define BRENIER_ROTATED_FINISH_THREADS 256

@@ -156,6 +156,12 @@ func (s *rotatedStage) threads() int {
 	return [...]int{C.BRENIER_ROTATED_SCREEN_THREADS, C.BRENIER_ROTATED_WIDE_THREADS, C.BRENIER_ROTATED_PLAIN_THREADS}[s.rung]
 }
 
+// together are the sets that a warp of the screen has at a time.
+func (s *rotatedStage) together() int { return [...]int{C.BRENIER_ROTATED_SCREEN_SETS, 1, 1}[s.rung] }
+
+// bundles are how many times sets are that.
+func (s *rotatedStage) bundles(sets int) int { return (sets + s.together() - 1) / s.together() }
+
 // warps are those of a block of the screen.
 func (s *rotatedStage) warps() int { return s.threads() / 32 }
 
@@ -306,8 +312,8 @@ func (s *rotatedStage) rotate(q *driver.Stream, r *rotatedScratch, base driver.A
 // is room, whole rounds of the screen where there are several.
 func (s *rotatedStage) piece(r *rotatedScratch, from int) int {
 	sets := min(s.sets(), r.maxima.bytes/s.maximaBytes())
-	if sets < s.sets() && sets > s.warps() {
-		sets -= sets % s.warps()
+	if whole := s.warps() * s.together(); sets < s.sets() && sets > whole {
+		sets -= sets % whole
 	}
 	return sets*cpu.RotatedSet - from%cpu.RotatedSet
 }
@@ -327,7 +333,7 @@ func (s *rotatedStage) search(r *rotatedScratch, base driver.Address, at, from, 
 	first := from / cpu.RotatedSet
 	sets := (from+n+cpu.RotatedSet-1)/cpu.RotatedSet - first
 	axes := cpu.RotatedAxes
-	round := min(s.warps(), (s.tiles*sets+s.blocks-1)/s.blocks) // fewer than warps where some blocks had none
+	round := min(s.warps(), (s.tiles*s.bundles(sets)+s.blocks-1)/s.blocks) // fewer than warps where some blocks had none
 	return C.brenier_rotated_search_params{
 		z: C.uint64_t(r.z.at(base)), z16: C.uint64_t(r.z16.at(base)),
 		heights: C.uint64_t(s.t.heights), highest: C.uint64_t(s.t.highest),
@@ -343,7 +349,7 @@ func (s *rotatedStage) search(r *rotatedScratch, base driver.Address, at, from, 
 
 func (s *rotatedStage) launchScreen(q *driver.Stream, p *C.brenier_rotated_search_params) error {
 	sets, round := int(p.sets), int(p.round)
-	grid := min(s.tiles*((sets+round-1)/round), s.blocks)
+	grid := min(s.tiles*((s.bundles(sets)+round-1)/round), s.blocks)
 	if s.rung == rotatedPlain {
 		grid = (32*s.allUnits()*sets + s.threads() - 1) / s.threads()
 	}

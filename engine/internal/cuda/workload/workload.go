@@ -202,9 +202,9 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		p := (*C.brenier_rotated_draws_params)(params)
 		l.Loops = []float64{float64(ceil(int(p.d)/2, 4))}
 		l.Cache = float64(l.Blocks) * C.BRENIER_ROTATED_COEFFICIENTS_THREADS * C.BRENIER_AXES * 4
-	case "rotated_screen": // a block's rounds of sets, by the halves of their tile's units
+	case "rotated_screen": // a block's rounds of sets, some a warp, by the halves of their tile's units
 		p := (*C.brenier_rotated_search_params)(params)
-		each := ceil(int(p.sets), int(p.round))
+		each := ceil(int(p.sets), C.BRENIER_ROTATED_SCREEN_SETS*int(p.round))
 		rounds := math.Ceil(float64(p.tiles) * float64(each) / float64(l.Blocks))
 		tiles := rounds/float64(each) + 1 // a block begins and ends within tiles
 		l.Loops = []float64{2 * rounds * float64(p.units), rounds * float64(p.units), rounds, tiles}
