@@ -22,8 +22,9 @@ type centres struct {
 	sums     []int64   // [N,d]; of a device's, after total
 	squares  []float64 // of the norms, by cell [N]
 
-	onDevice Sums  // nil: here
-	ahead    []int // draws on their way there
+	onDevice Sums    // nil: here
+	ahead    []int   // draws on their way there
+	cells    []int32 // of a batch, here
 
 	along, square []float64 // of a batch
 }
@@ -31,16 +32,16 @@ type centres struct {
 func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
 	c := &centres{
 		target: t, sampler: s, parallel: parallel, exponent: t.problem.sumExponent(),
-		squares: make([]float64, t.n), along: make([]float64, s.batch), square: make([]float64, s.batch),
+		squares: make([]float64, t.n), along: make([]float64, s.most), square: make([]float64, s.most),
 	}
 	if s.summer != nil {
 		var err error
-		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent, s.batch); err != nil {
+		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent, s.most); err != nil {
 			return nil, err
 		}
 	}
 	if c.onDevice == nil {
-		c.sums = make([]int64, t.n*t.problem.Dim)
+		c.sums, c.cells = make([]int64, t.n*t.problem.Dim), make([]int32, s.most)
 	}
 	return c, nil
 }
@@ -99,20 +100,20 @@ func (c *centres) drawAhead(left int) (drawn, error) {
 	return b, s.tick()
 }
 
-// add takes samples and the cells that they are in.
-func (c *centres) add(b drawn, cells []int32) {
-	if c.onDevice != nil {
-		for i, cell := range cells {
-			c.squares[cell] += b.squares[i]
+// add takes samples.
+func (c *centres) add(b drawn) {
+	for i, cell := range b.cells {
+		cell = c.target.ownerOf(cell)
+		c.squares[cell] += b.squares[i]
+		if c.onDevice == nil {
+			c.cells[i] = int32(cell)
 		}
+	}
+	if c.onDevice != nil {
 		return
 	}
+	cells := c.cells[:len(b.cells)]
 	c.parallel(c.target.n, func(first, end int) {
-		for i, cell := range cells {
-			if first <= int(cell) && int(cell) < end {
-				c.squares[cell] += b.squares[i]
-			}
-		}
 		kernels.RowSums(kernels.Best(), b.x, cells, c.target.problem.Dim, first, end, c.exponent, c.sums)
 	})
 }

@@ -24,7 +24,7 @@ func TestCentroids(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.add(drawn{x: []float32{0.25, 0, 0, 0.25, 0, -0.25}, squares: []float64{0.0625, 0.0625, 0.0625}}, []int32{1, 2, 3})
+		c.add(drawn{cells: []int64{1, 2, 3}, x: []float32{0.25, 0, 0, 0.25, 0, -0.25}, squares: []float64{0.0625, 0.0625, 0.0625}})
 		got, _ := c.means([]int64{0, 1, 1, 1})
 		// sigma q (y - mean)/|y - mean| with q = PHI^-1(3/4) = 0.6745 and sigma^2 = 1/12
 		if math.Abs(float64(got[0])+0.6744898/math.Sqrt(12)) > 1e-6 || got[1] != 0 {

@@ -92,17 +92,15 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		return nil, err
 	}
 	defer centres.close() // after a failure, whose error came first
-	visit := func(b drawn) {
-		r.together(
-			func() { u.add(b.scores, b.along, b.squares) },
-			func() { centres.add(b, tally.latest) },
-		)
+	visits := []func(drawn){
+		func(b drawn) { u.add(b.scores, b.along, b.squares) },
+		centres.add,
 	}
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
 	defer func() { r.certificate = nil }()
 	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
-		if err := s.testEach(tally, part, centres.draw, visit); err != nil {
+		if err := s.testEach(tally, part, centres.draw, visits...); err != nil {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
@@ -124,7 +122,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	var chi, sd float64
 	within := false
 	for look := 1; ; look++ {
-		if err := s.testEach(tally, samples, centres.draw, visit); err != nil {
+		if err := s.testEach(tally, samples, centres.draw, visits...); err != nil {
 			return nil, err
 		}
 		chi, sd = tally.estimate()
@@ -170,7 +168,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
 	var plan planMeasures
 	fixed := 0.0
-	r.together(
+	r.options.Parallel.together(
 		func() { plan = planned() },
 		func() { fixed = r.bounds(&report, wide(heights), u) },
 		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
@@ -183,15 +181,6 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	return result, nil
 }
 
-// together does some things at the same time.
-func (r *run) together(things ...func()) {
-	r.options.Parallel(len(things), func(first, end int) {
-		for _, do := range things[first:end] {
-			do()
-		}
-	})
-}
-
 // planMeasures are what a certificate has of its plan.
 type planMeasures struct {
 	score, scoreError float64   // mean of the scores once it is mended, less <x, mean>, and one standard error
@@ -201,7 +190,7 @@ type planMeasures struct {
 
 func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures) {
 	d := r.target.problem.Dim
-	r.together( // each on one thread for the most part
+	r.options.Parallel.together( // each on one thread for the most part
 		func() {
 			moved := &meanOf{block: block, square: r.target.problem.meanSquare()}
 			along, square := make([]float64, p.samples()), make([]float64, p.samples())

@@ -9,7 +9,7 @@ import (
 // A step of more than one batch is of stepBatches at most, of a stepShare-th of the samples so far, and moves
 // no cell's mass by more than longShare, as [sgd.PaceOf] bounds that of a batch.
 const (
-	stepBatches = 8
+	stepBatches = 9 // of which three are often a group
 	stepShare   = 64
 	longShare   = 0.1
 )

@@ -113,7 +113,7 @@ const (
 )
 
 // BatchFor is the samples of a step, and the most that a [Device] is asked for at once, but for draws that
-// share a frame, of which it may be twice as many: about an eighth of the cells, so that a step, which
+// share a frame, of which it may be a group: about an eighth of the cells, so that a step, which
 // costs some passes over all heights, is little beside its samples, and no cell is hit often.
 func BatchFor(n, d int) int {
 	batch := leastBatch
@@ -207,6 +207,15 @@ type Options struct {
 // done. What work writes hangs on the index alone. Where threads draw the samples, they should be
 // these: they spin for a while before others get their processors. Several goroutines may call it at once.
 type Parallel func(n int, work func(first, end int))
+
+// together does some things at the same time.
+func (p Parallel) together(things ...func()) {
+	p(len(things), func(first, end int) {
+		for _, do := range things[first:end] {
+			do()
+		}
+	})
+}
 
 // alone is the caller's thread.
 func alone(n int, work func(first, end int)) { work(0, n) }

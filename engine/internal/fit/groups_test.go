@@ -203,7 +203,7 @@ func TestGroupMoments(t *testing.T) {
 			if other != g {
 				with += f(g, other) / (groups - 1)
 			}
-			if other < g && g-other <= strides {
+			if other < g && g-other <= compared(g) {
 				near = append(near, f(g, other))
 			}
 		}

@@ -223,7 +223,7 @@ func (r *run) firstOrder() error {
 	d.steepness = max(1, r.steepness/steepnessFree)
 	batches := 1
 	if r.steepness <= steepnessFree {
-		batches = d.batches()
+		batches = s.toGroupEnd(trainStream, d.batches())
 	}
 	there, err := r.lend()
 	if err != nil {

@@ -24,6 +24,9 @@ func streamSeed(seed, stream uint64) uint64 {
 	return z ^ z>>31
 }
 
+// mostValues bounds the samples of a call.
+const mostValues = 1 << 22
+
 // rotateFrom is the dimension from which draws that share a rotation are used where a device has
 // them: below it a dense draw is not much dearer than a sparse one.
 const rotateFrom = 24
@@ -39,15 +42,16 @@ type sampler struct {
 	parallel  Parallel
 	seed      uint64
 	d         int
-	batch     int // draws of a call at most
+	batch     int // draws of a step at least
+	most      int // draws of a call
 	group     int // draws that depend on one another; 1: independent
 
 	next      [streams]uint64 // the first draw of each stream that has not been used
 	evaluated uint64          // draws of the curvature stream, those made again included
 
-	cells  []int64   // [batch,MaxCells]
-	scores []float64 // [batch,MaxCells]
-	x      []float32 // [batch,d]
+	cells  []int64   // [most,MaxCells]
+	scores []float64 // [most,MaxCells]
+	x      []float32 // [most,d]
 }
 
 func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
@@ -63,8 +67,12 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 		s.rotated, s.group = r, r.Group()
 		s.batch = evenly(batch, s.group)
 	}
-	s.cells, s.scores = make([]int64, s.batch*MaxCells), make([]float64, s.batch*MaxCells)
-	s.x = make([]float32, s.batch*p.Dim)
+	s.most = s.batch
+	if s.group > s.batch && s.group*p.Dim <= mostValues {
+		s.most = s.group
+	}
+	s.cells, s.scores = make([]int64, s.most*MaxCells), make([]float64, s.most*MaxCells)
+	s.x = make([]float32, s.most*p.Dim)
 	return s
 }
 
@@ -91,7 +99,7 @@ type drawn struct {
 	along, squares []float64 // <x, mean of the points> and |x|^2 [n], of samples that are summed by cell
 }
 
-// draw makes the next draws of a stream: n of them, or fewer where the batch or their group ends.
+// draw makes the next draws of a stream: n of them, or fewer where the call or their group ends.
 func (s *sampler) draw(stream, n, k int, x bool) (drawn, error) {
 	first := s.next[stream]
 	n = s.atOnce(first, n)
@@ -102,9 +110,19 @@ func (s *sampler) draw(stream, n, k int, x bool) (drawn, error) {
 	return b, err
 }
 
-// atOnce is how many of n draws lie in one batch and one group.
+// toGroupEnd is some batches from the next draw of a stream on, or fewer where a group then ends: a device's work
+// on a group is in the fewest pieces.
+func (s *sampler) toGroupEnd(stream, batches int) int {
+	parts := max(1, s.group/s.batch)
+	if over := (int(s.next[stream]/uint64(s.batch)%uint64(parts)) + batches) % parts; over < batches {
+		return batches - over
+	}
+	return batches
+}
+
+// atOnce is how many of n draws lie in one call and one group.
 func (s *sampler) atOnce(first uint64, n int) int {
-	n = min(n, s.batch)
+	n = min(n, s.most)
 	if s.group > 1 {
 		n = min(n, s.group-int(first%uint64(s.group)))
 	}
@@ -159,7 +177,7 @@ func (s *sampler) countThere(stream, n int) error {
 	return nil
 }
 
-// redraw makes draws first .. first+n-1 of a stream, which lie in one batch and one group.
+// redraw makes draws first .. first+n-1 of a stream, which lie in one call and one group.
 func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, error) {
 	b := drawn{n: n, cells: s.cells[:n*k], scores: s.scores[:n*k]}
 	if x {
@@ -168,7 +186,7 @@ func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, err
 	return b, s.drawInto(b, stream, first, k)
 }
 
-// drawInto makes draws of a stream, which lie in one batch and one group, from draw `first` on.
+// drawInto makes draws of a stream, which lie in one call and one group, from draw `first` on.
 func (s *sampler) drawInto(b drawn, stream int, first uint64, k int) error {
 	draw := s.device.Draw
 	if s.rotated != nil {
@@ -206,8 +224,8 @@ func (s *sampler) test(t *tally, n uint64) error {
 }
 
 // testEach does the same with the draws of a function, which makes the next ones of those that are left,
-// and hands every batch on.
-func (s *sampler) testEach(t *tally, n uint64, draw func(left int) (drawn, error), visit func(drawn)) error {
+// and hands every batch on, at the same time.
+func (s *sampler) testEach(t *tally, n uint64, draw func(left int) (drawn, error), visits ...func(drawn)) error {
 	if t.samples == 0 {
 		s.align(testStream)
 		t.group, t.parallel = s.group, s.parallel
@@ -221,8 +239,11 @@ func (s *sampler) testEach(t *tally, n uint64, draw func(left int) (drawn, error
 		if err != nil {
 			return err
 		}
-		t.add(b.cells)
-		visit(b)
+		things := []func(){func() { t.add(b.cells) }}
+		for _, visit := range visits {
+			things = append(things, func() { visit(b) })
+		}
+		s.parallel.together(things...)
 	}
 	return nil
 }

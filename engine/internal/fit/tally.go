@@ -2,7 +2,6 @@ package fit
 
 import (
 	"math"
-	"slices"
 )
 
 // tally counts the samples of a test by cell; a duplicate's count for its owner.
@@ -23,7 +22,6 @@ type tally struct {
 	samples  uint64
 	scores   float64 // sum of the best scores; of trials
 	cells    []int32 // of every sample, in order; only where group > 1
-	latest   []int32 // of the samples added last
 
 	known   moments // of the first knownAt samples
 	knownAt uint64
@@ -35,19 +33,15 @@ func newTally(t *target) *tally {
 }
 
 func (t *tally) add(cells []int64) {
-	t.latest = slices.Grow(t.latest[:0], len(cells))[:len(cells)]
-	latest, counts, owners := t.latest, t.counts, t.target.owner
-	merged := t.target.cells < t.target.n
-	for i, c := range cells {
-		if merged {
-			c = int64(owners[c])
-		}
+	counts, all := t.counts, t.cells
+	for _, c := range cells {
+		c = t.target.ownerOf(c)
 		counts[c]++
-		latest[i] = int32(c)
+		if t.group > 1 {
+			all = append(all, int32(c))
+		}
 	}
-	if t.group > 1 {
-		t.cells = append(t.cells, t.latest...)
-	}
+	t.cells = all
 	t.samples += uint64(len(cells))
 }
 
@@ -83,19 +77,23 @@ func (t *tally) measure() moments {
 	}
 }
 
-// strides is to how many groups before it a group is compared for the variance of the kernel.
+// strides is to how many groups before it a group is compared for the variance of the kernel, at most.
 const strides = 8
+
+// compared is to how many groups before it group g is compared: ever fewer of them, as some hundred pairs tell a
+// variance to a tenth.
+func compared(g int) int { return min(g, strides, max(1, strides*minGroups/max(1, g))) }
 
 // groupSums are what a group has to do with itself and with those before it, times P^2: no group that
 // comes later changes them.
 type groupSums struct {
 	own        float64 // |w_g|^2
-	pairs      float64 // sum of f(g,g') over the groups at most `strides` before it
+	pairs      float64 // sum of f(g,g') over the groups that it is compared to
 	pairSquare float64 // sum of f(g,g')^2
 }
 
 // groupMoments estimates the moments where groups are more than one sample. The variance z2 is that
-// of f over pairs of groups at most `strides` apart, and z1 is the variance over g of
+// of f over pairs of groups near one another, and z1 is the variance over g of
 // a_g = sum_{g' != g} f(g,g')/(G-1) less what the other groups add to it, (z2 - 2 z1)/(G-1).
 func (t *tally) groupMoments() moments {
 	p := t.group
@@ -127,7 +125,7 @@ func (t *tally) groupMoments() moments {
 	own, pairs, pairSum, pairSquare := 0.0, 0, 0.0, 0.0
 	for g, s := range t.groups[:groups] {
 		own += s.own
-		pairs += min(g, strides)
+		pairs += compared(g)
 		pairSum += float64(s.pairs * scale)
 		pairSquare += float64(float64(s.pairSquare*scale) * scale)
 	}
@@ -176,7 +174,7 @@ func (t *tally) sumGroups(groups int) {
 			}
 			sums := &t.groups[g]
 			sums.own = with(cells)
-			for before := max(0, g-strides); before < g; before++ {
+			for before := g - compared(g); before < g; before++ {
 				f := with(t.cells[before*p : (before+1)*p])
 				sums.pairs += f
 				sums.pairSquare += float64(f * f)

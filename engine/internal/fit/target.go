@@ -114,6 +114,14 @@ func (t *target) merge() {
 	}
 }
 
+// ownerOf is the cell that a sample of cell c counts for.
+func (t *target) ownerOf(c int64) int64 {
+	if t.cells == t.n {
+		return c
+	}
+	return int64(t.owner[c])
+}
+
 // start is the heights of the random-energy model: every point passes a common level (0 here)
 // with the probability that is its mass.
 func (t *target) start() []float64 {

@@ -23,10 +23,7 @@ func (s *sampler) evaluate(t *target, h []float64, first uint64, n int) (*ties, 
 	out := &ties{best: make([]int32, 0, n), next: make([]int32, 0, n), gap: make([]float64, 0, n), counts: make([]int32, t.n)}
 	sum := 0.0
 	for at := 0; at < n; {
-		count := min(n-at, s.batch)
-		if s.group > 1 {
-			count = min(count, s.group-int((first+uint64(at))%uint64(s.group)))
-		}
+		count := s.atOnce(first+uint64(at), n-at)
 		b, err := s.redraw(curvatureStream, first+uint64(at), count, 2, false)
 		if err != nil {
 			return nil, err
