@@ -438,7 +438,7 @@ func (v *fitDevice) Count(n int, seed, first uint64, rotated bool) error {
 
 func (v *fitDevice) TakeCounts(counts []int32) error { return v.workspace.TakeCounts(counts) }
 
-func (v *fitDevice) NewSums(m []float64, exponent, most int) (fit.Sums, error) {
+func (v *fitDevice) NewSums(m []float64, exponent, most int) (backend.Sums, error) {
 	summer, ok := v.workspace.(backend.Summer)
 	if !ok {
 		return nil, nil

@@ -69,7 +69,7 @@ func (w *watched) Count(n int, seed, first uint64, rotated bool) error {
 
 func (w *watched) TakeCounts(counts []int32) error { return w.Device.(fit.Counter).TakeCounts(counts) }
 
-func (w *watched) NewSums(m []float64, exponent, most int) (fit.Sums, error) {
+func (w *watched) NewSums(m []float64, exponent, most int) (backend.Sums, error) {
 	if w.again != nil { // which is to have the samples
 		return nil, nil
 	}
@@ -82,7 +82,7 @@ func (w *watched) NewSums(m []float64, exponent, most int) (fit.Sums, error) {
 
 // watchedSums are the sums of a watched device.
 type watchedSums struct {
-	fit.Sums
+	backend.Sums
 	w *watched
 }
 

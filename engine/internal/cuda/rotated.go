@@ -20,7 +20,7 @@ const (
 	// mostRotatedMaxima, mostRotatedDraws and mostFrames bound the memory for what a screen leaves behind, for
 	// draws on their way to the host, and for frames made at once.
 	mostRotatedMaxima = 64 << 20
-	mostRotatedDraws  = 8 << 20
+	mostRotatedDraws  = 16 << 20
 	mostFrames        = 64 << 20
 
 	// rotatedFrames is how many groups' frames are made at once at most: a frame is one long chain of sums,
@@ -194,7 +194,7 @@ func (s *rotatedStage) cells() int { return s.allUnits() * C.BRENIER_ROTATED_UNI
 func (s *rotatedStage) maximaBytes() int { return bytesOf(cpu.RotatedSet, s.allUnits(), 4) }
 
 // rotatedScratch is what a workspace keeps for these draws: the points once and a half more, in the frame's
-// axes, up to 64 MB for frames, and up to 80 MB for what a screen leaves.
+// axes, up to 64 MB for frames, and up to 90 MB for what a screen leaves.
 type rotatedScratch struct {
 	axes  span // [frames][sets][16] int32
 	v     span // [frames][sets*12][16] float32

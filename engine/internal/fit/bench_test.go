@@ -235,7 +235,7 @@ func (v *free) TakeCounts(counts []int32) error {
 	return nil
 }
 
-func (v *free) NewSums([]float64, int, int) (Sums, error) { return &freeSums{device: v}, nil }
+func (v *free) NewSums([]float64, int, int) (backend.Sums, error) { return &freeSums{device: v}, nil }
 
 // freeSums are sums of draws that cost nothing: all are 0.
 type freeSums struct {

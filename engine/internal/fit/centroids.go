@@ -3,6 +3,7 @@ package fit
 import (
 	"math"
 
+	"brenier/engine/internal/backend"
 	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
@@ -22,9 +23,9 @@ type centres struct {
 	sums     []int64   // [N,d]; of a device's, after total
 	squares  []float64 // of the norms, by cell [N]
 
-	onDevice Sums    // nil: here
-	ahead    []int   // draws on their way there
-	cells    []int32 // of a batch, here
+	onDevice backend.Sums // nil: here
+	ahead    []int        // draws on their way there
+	cells    []int32      // of a batch, here
 
 	along, square []float64 // of a batch
 }

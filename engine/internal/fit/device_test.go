@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 
+	"brenier/engine/internal/backend"
 	"brenier/engine/internal/sgd"
 )
 
@@ -207,7 +208,7 @@ type summing struct {
 	room         bool // for them
 }
 
-func (v *summing) NewSums(m []float64, exponent, _ int) (Sums, error) {
+func (v *summing) NewSums(m []float64, exponent, _ int) (backend.Sums, error) {
 	if !v.room {
 		return nil, nil
 	}

@@ -25,14 +25,14 @@
 // certificate can tell; certificates that failed before are part of it. No cell was empty.
 //
 //	codes, N, d, tolerance          samples    found  all    dense  chi-squared
-//	MNIST    2000   64  1e-2        326,000    0.30   0.70   1.6    0.0082
-//	                    1e-3        3,280,000  3.4    5.6    10.7   0.00076
-//	terrain  2000  128  1e-2        305,000    0.36   0.95   2.5    0.0087
-//	                    1e-3        3,420,000  3.7    6.8    20.2   0.00098
-//	ten far clusters 2000 32  1e-2  363,000    0.39   0.67   0.83   0.0090
-//	                    1e-3        4,790,000  5.4    6.4    6.8    0.00053
-//	MNIST   60,000  64  5e-2        1,950,000  32     67            0.045
-//	terrain 46,800 128  5e-2        3,760,000  105    127           0.021
+//	MNIST    2000   64  1e-2        296,000    0.42   0.68   1.4    0.0076
+//	                    1e-3        2,840,000  2.7    4.4    12.7   0.00073
+//	terrain  2000  128  1e-2        262,000    0.33   0.65   2.8    0.0089
+//	                    1e-3        2,700,000  3.2    5.5    23.1   0.00092
+//	ten far clusters 2000 32  1e-2  398,000    0.50   0.73   0.92   0.0067
+//	                    1e-3        2,900,000  2.8    4.3    7.8    0.00080
+//	MNIST   60,000  64  5e-2        1,700,000  41     74            0.048
+//	terrain 46,800 128  5e-2        2,600,000  70     96            0.028
 //
 // With independent draws, N = 2000 and certificate, centres and angles included, a fit takes 1/0.9 of the
 // time that locate alone takes for as many samples (BenchmarkFitDense in engine).
@@ -45,6 +45,8 @@ package fit
 import (
 	"math"
 	"time"
+
+	"brenier/engine/internal/backend"
 )
 
 // Device draws samples from the source and finds their cells. One goroutine at a time.
@@ -57,15 +59,10 @@ type Device interface {
 	Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
 }
 
-// RotatedDrawer is a Device whose gaussian draws may share a rotation: each draw is exactly N(0,I);
-// draws first .. first+n-1 lie in one group, draw i in group i/Group(); draws of different groups
-// are independent.
+// RotatedDrawer is a Device whose gaussian draws may share a frame.
 type RotatedDrawer interface {
 	Device
-	// Group is the number of draws of a group; 0: it does not pay for this map, use Draw.
-	Group() int
-	// DrawRotated is Draw, for draws of one group.
-	DrawRotated(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
+	backend.RotatedDrawer
 }
 
 // Counter is a Device that counts draws itself, so that a step of the descent brings N counts from it
@@ -83,24 +80,9 @@ type Counter interface {
 type Summer interface {
 	Device
 	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units, for products with m
-	// [d] and at most `most` draws at once. nil: there is no room for them, or no way.
-	NewSums(m []float64, exponent, most int) (Sums, error)
-}
-
-// Sums adds samples x up by their best cells. The device's other draws are asked for when none of these is
-// on its way, and its heights stay until Close.
-type Sums interface {
-	// Ahead is how many draws may be on their way.
-	Ahead() int
-	// Draw is Draw, or where rotated is true DrawRotated, of the device; it waits for nothing.
-	Draw(n int, seed, first uint64, rotated bool) error
-	// Take waits for the n draws of the first Draw that were not taken yet: their best cells, those cells'
-	// scores, <x, m> and |x|^2 [n], the bits of [kernels.RowProducts].
-	Take(cells []int64, scores, along, squares []float64) error
-	// Total writes the sums [N,d] of all draws, each value rounded to the nearest whole unit, halves to
-	// the even one: the bits of [kernels.RowSums].
-	Total(sums []int64) error
-	Close() error
+	// [d] and at most `most` draws at once. The device's other draws are asked for when none of these is on its
+	// way, and its heights stay until they are closed. nil: there is no room for them, or no way.
+	NewSums(m []float64, exponent, most int) (backend.Sums, error)
 }
 
 // MaxCells is the most cells a sample that a [Device] is asked for.
