@@ -117,7 +117,6 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, err
 		}
 		planned = r.measureMeanwhile(plan, heights, block)
-		defer planned() // after a failure
 	}
 	var chi, sd float64
 	within := false
@@ -208,13 +207,16 @@ func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures
 	return m
 }
 
-// measureMeanwhile measures a plan while the caller does other things; who calls what it returns waits.
+// measureMeanwhile measures a plan while the caller does other things; who calls what it returns waits. One that
+// nobody asked about, as of a certificate that failed, is waited for before the next and at the end.
 func (r *run) measureMeanwhile(p *plan, heights []float32, block int) func() planMeasures {
+	r.settle()
 	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(p, heights, block) })
 	go func() {
 		defer func() { _ = recover() }() // who waits gets it too
 		measures()
 	}()
+	r.settle = func() { measures() }
 	return measures
 }
 

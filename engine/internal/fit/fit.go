@@ -243,7 +243,9 @@ func DefaultSamples(n int, tolerance float64) uint64 {
 
 // Solve finds the heights.
 func Solve(p Problem, device Device, o Options) (*Result, error) {
-	return newRun(p, device, o).solve()
+	r := newRun(p, device, o)
+	defer func() { r.settle() }()
+	return r.solve()
 }
 
 // Certify measures heights that are known already, and finds what else a result holds. The samples
@@ -253,5 +255,6 @@ func Certify(p Problem, heights []float32, device Device, o Options) (*Result, e
 	r.method = "given"
 	r.measuring = true
 	r.options.SamplesMax = r.certificateSamples()
+	defer func() { r.settle() }()
 	return r.certify(heights, false)
 }

@@ -29,6 +29,7 @@ type run struct {
 	unhit              []int   // cells that the latest certificate found empty
 	certificate        *tally  // that is being drawn; nil: none
 	toTest             uint64  // samples that it takes
+	settle             func()  // waits for what is still at work meanwhile
 	trials             []Trial
 
 	progressState
@@ -65,7 +66,7 @@ func newRun(p Problem, device Device, o Options) *run {
 	}
 	r := &run{
 		target: t, options: o, sampler: newSampler(device, t.n, p, o.Seed),
-		start: o.Now(), empty: -1, energy: math.NaN(),
+		start: o.Now(), empty: -1, energy: math.NaN(), settle: func() {},
 	}
 	r.saved = r.start
 	r.chiSquared, r.dependence = math.NaN(), 1
