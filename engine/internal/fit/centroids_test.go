@@ -42,7 +42,7 @@ func TestSums(t *testing.T) {
 	rotated := Problem{Points: randomPoints(30, 24), Dim: 24}
 	for name, p := range map[string]Problem{"dense": dense, "uniform": uniform, "rotated": rotated} {
 		plain := func() Device {
-			if p.Dim < rotateFrom {
+			if name != "rotated" {
 				return newNaive(p, 2)
 			}
 			return &rotating{naive: newNaive(p, 2), group: 512, axes: 8}

@@ -27,10 +27,6 @@ func streamSeed(seed, stream uint64) uint64 {
 // mostValues bounds the samples of a call.
 const mostValues = 1 << 22
 
-// rotateFrom is the dimension from which draws that share a rotation are used where a device has
-// them: below it a dense draw is not much dearer than a sparse one.
-const rotateFrom = 24
-
 // sampler draws from the streams of a seed, a batch at a time.
 type sampler struct {
 	device    Device
@@ -63,7 +59,7 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 		s.descender, _ = device.(sgd.Descender)
 	}
 	s.summer, _ = device.(Summer)
-	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && p.Dim >= rotateFrom && r.Group() > 1 {
+	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
 		s.batch = evenly(batch, s.group)
 	}

@@ -26,6 +26,9 @@ import (
 //	                    N=46800 1.00    1.00    0.99     0.99     0.97
 //	products d=128              9.3     6.7     5.3      4.7      4.3
 //
+// Random points of equal length, N = 2000, P = 3072: 0.71 at d = 16, 0.76 at 20, 0.95 at 24, 1.01 at 32; at 16 a
+// draw takes a third of the time of a dense one.
+//
 // Few draws of a group lie near one another, hence 1 and more. With normal coefficients it was 0.86 at d = 64,
 // N = 2000, P = 3072 and 0.65 at P = 12288; with these but axes shuffled in pairs 0.98 and 0.86.
 //
