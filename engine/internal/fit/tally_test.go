@@ -3,6 +3,7 @@ package fit
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/stat"
@@ -90,5 +91,36 @@ func TestEmpty(t *testing.T) {
 	}
 	if !tally.missesTooMany() {
 		t.Errorf("%d empty cells of %.1f expected are not said to be too many", tally.empty(), expected)
+	}
+}
+
+// Cells whose masses are off, but are none of them empty, are not taken for empty by any number of samples.
+func TestEmpty_masses_that_are_off(t *testing.T) {
+	const n, chi = 60_000, 0.1
+	random := rand.New(rand.NewPCG(2, 7))
+	law := distuv.Gamma{Alpha: 1 / chi, Beta: 1 / chi, Src: random}
+	tally := newTally(bareTarget(equalMasses(n)))
+	var places []float64 // where the masses end, laid side by side
+	sum := 0.0
+	for range n {
+		sum += law.Rand()
+		places = append(places, sum)
+	}
+	for perCell := 2; perCell <= 20; perCell += 2 {
+		cells := make([]int64, 2*n)
+		for i := range cells {
+			cell, _ := slices.BinarySearch(places, sum*random.Float64())
+			cells[i] = int64(cell)
+		}
+		tally.add(cells)
+		if tally.missesTooMany() {
+			t.Errorf("%d samples a cell: %d empty cells are said to be too many", perCell, tally.empty())
+		}
+	}
+	for i := range 20 {
+		tally.counts[i] = 0
+	}
+	if !tally.missesTooMany() {
+		t.Errorf("%d cells that are empty are not said to be too many", tally.empty())
 	}
 }
