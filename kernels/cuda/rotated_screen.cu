@@ -133,6 +133,39 @@ __device__ __forceinline__ void put(const Set &s, bool odd, bool late, float *to
 	if (!late) to[32] = most[2];
 }
 
+// What a warp has of a set's axes where no tile fits: RING parts of it, each half a row a lane.
+struct Ring {
+	uint16_t *row;
+	const uint16_t *from;
+	int parts;
+
+	__device__ __forceinline__ Ring(uint16_t *ring, const uint16_t *z, const int32_t *axes, int C, int parts) : parts(parts) {
+		const int lane = (int)lane_id(), half = lane % 2 * (PART / 2);
+		row = ring + lane / 2 * RING_PITCH + half;
+		from = z + (int64_t)axes[lane / 2] * C + half;
+	}
+	__device__ __forceinline__ static int place(int part) { return part % RING * S * RING_PITCH; }
+	__device__ __forceinline__ void fetch(int part) const {
+		if (part < parts)
+#pragma unroll
+			for (int i = 0; i < PART / 2; i += 8) cp_async_16(row + place(part) + i, from + part * PART + i);
+		cp_async_commit();
+	}
+	__device__ __forceinline__ void begin() const {
+		for (int part = 0; part < RING - 1; part++) fetch(part);
+	}
+	// Until a part is here, and all lanes are done with the one before, whose place is filled anew.
+	__device__ __forceinline__ void advance(int part) const {
+		cp_async_wait<RING - 2>();
+		sync_warp();
+		fetch(part + RING - 1);
+	}
+	__device__ __forceinline__ void end() const {
+		cp_async_wait<0>();
+		sync_warp();
+	}
+};
+
 // A block's share of all tiles times all rounds of sets: a run of them, tile after tile. That blocks end where
 // rounds do keeps all warps at work to the end.
 template <bool staged, int threads>
@@ -140,7 +173,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 	enum { TOGETHER = staged ? BRENIER_ROTATED_SCREEN_SETS : 1 };
 	launch_dependents();
 	wait_for_prerequisites();
-	const int C = p.units * UNIT, pitch = C + PAD, parts = p.units * (UNIT / PART);
+	const int C = p.units * UNIT, pitch = C + PAD;
 	float4 *const levels = (float4 *)dynamic_shared();  // [parts][8][4]: of two cells, twice
 	uint16_t *const kept = (uint16_t *)(levels + C / 2);
 	const int columns = p.sets * SET;
@@ -163,8 +196,8 @@ __device__ __forceinline__ void screen(const Params &p) {
 		}
 		for (int i = threadIdx.x; i < C / 2; i += threads) {
 			const int64_t cell = (int64_t)tile * C + 2 * i;
-			const float even = finite_level(p, cell), odd = finite_level(p, cell + 1);
-			levels[i] = make_float4(even, odd, even, odd);
+			const float first = finite_level(p, cell), second = finite_level(p, cell + 1);
+			levels[i] = make_float4(first, second, first, second);
 		}
 		cp_async_wait<0>();
 		sync_threads();
@@ -180,29 +213,16 @@ __device__ __forceinline__ void screen(const Params &p) {
 				const int axis = p.axes[(int64_t)set * S + row_axis(lane)];
 				own[i].row = staged ? kept + axis * pitch + row_cell(lane) : ring + row_axis(lane) * RING_PITCH + row_cell(lane);
 			}
-			// Half a row of a part, for the ring.
-			const uint16_t *const from = z + (int64_t)p.axes[(int64_t)bundle * TOGETHER * S + lane / 2] * C + lane % 2 * (PART / 2);
-			const auto fetch = [&](int part) {
-				uint16_t *const row = ring + (part % RING * S + lane / 2) * RING_PITCH + lane % 2 * (PART / 2);
-				if (part < parts)
-#pragma unroll
-					for (int i = 0; i < PART / 2; i += 8) cp_async_16(row + i, from + part * PART + i);
-				cp_async_commit();
-			};
-			if (!staged)
-				for (int part = 0; part < RING - 1; part++) fetch(part);
+			const Ring parts(ring, z, p.axes + (int64_t)bundle * TOGETHER * S, C, p.units * (UNIT / PART));
+			if (!staged) parts.begin();
 #pragma unroll 1
 			for (int unit = 0; unit < p.units; unit++) {
 #pragma unroll
 				for (int i = 0; i < TOGETHER; i++) own[i].clear();
 #pragma unroll 1
 				for (int part = unit * (UNIT / PART); part < (unit + 1) * (UNIT / PART); part++) {
-					if (!staged) {
-						cp_async_wait<RING - 2>();
-						sync_warp();  // the part is here, and all are done with the one before
-						fetch(part + RING - 1);
-					}
-					score(own, staged ? part * PART : part % RING * S * RING_PITCH, own_levels + part * (PART / 2));
+					if (!staged) parts.advance(part);
+					score(own, staged ? part * PART : Ring::place(part), own_levels + part * (PART / 2));
 				}
 #pragma unroll
 				for (int i = 0; i < TOGETHER; i++) {
@@ -210,10 +230,7 @@ __device__ __forceinline__ void screen(const Params &p) {
 					to[i] += columns;
 				}
 			}
-			if (!staged) {
-				cp_async_wait<0>();
-				sync_warp();
-			}
+			if (!staged) parts.end();
 		}
 		sync_threads();
 		at += stop - begin;
