@@ -76,8 +76,8 @@ typedef struct {
 //
 // There are fewer than 2^31 tiles times sets. Screen: any number of blocks of SCREEN_THREADS, or WIDE_THREADS,
 // with dynamic shared memory of 8 bytes a cell of a tile for levels, and d rows of z16, each with SCREEN_PAD
-// bytes more, or, where it is wide, WIDE_BYTES a warp; a block takes `round` times
-// SCREEN_SETS sets of a tile at a time, or where it is wide `round` sets, at most as many times as it has warps.
+// bytes more, or, where it is wide, WIDE_BYTES a warp; `round` warps of a block take SCREEN_SETS sets of a
+// tile each at a time, or one where it is wide.
 // Plain: a warp for each set and unit, blocks of PLAIN_THREADS. Finish: a block for FINISH_DRAWS draws.
 #define BRENIER_ROTATED_SCREEN_OFFSET 536870912.0  // 2^29
 #define BRENIER_ROTATED_SCREEN_THREADS 512

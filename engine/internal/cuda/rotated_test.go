@@ -328,7 +328,7 @@ func TestRotated_in_pieces(t *testing.T) {
 	group := sets * kernels.RotatedSet
 	n, first := group-70, uint64(60)
 	want := drawn(t, c.onCPU(t, group), group, d, n, 1, first, n, k)
-	for room, rounded := range map[int]int{1: 1, 7: 7, 16: 16, 39: 32, sets: sets} {
+	for room, rounded := range map[int]int{1: 1, 7: 7, 20: 20, 39: 32, sets: sets} {
 		w := c.onGPU(t, b, group, rotatedScreened)
 		s := w.m.rotated
 		s.mostMaxima = room * s.maximaBytes()

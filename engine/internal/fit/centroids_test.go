@@ -90,6 +90,7 @@ func TestSums_certificate_that_fails(t *testing.T) {
 	given := solve(t, p, Options{Tolerance: 0.1, SamplesMax: 10_000})
 	device := &summing{Device: newNaive(p, 2), d: 3, cells: n, room: true}
 	r := newRun(p, device, Options{Tolerance: given.Report.ChiSquared}) // too near to tell
+	defer func() { r.settle() }()
 	result, err := r.certify(given.Heights, true)
 	if err != nil || result != nil || device.begun != 1 || device.ended != 1 {
 		t.Fatalf("%v, %v, %d sums were begun and %d ended", result, err, device.begun, device.ended)

@@ -230,3 +230,28 @@ func TestGroupMoments(t *testing.T) {
 		}
 	}
 }
+
+// Some hundred pairs of groups, however many there are, and none of a group with itself or one that comes later.
+func TestCompared(t *testing.T) {
+	for g, want := range map[int]int{0: 0, 1: 1, 7: 7, 8: 8, 16: 8, 17: 7, 32: 4, 128: 1, 1000: 1} {
+		if got := compared(g); got != want {
+			t.Errorf("group %d is compared to %d before it, want %d", g, got, want)
+		}
+	}
+}
+
+// A step ends where a group does, if it is long enough, and is never empty.
+func TestToGroupEnd(t *testing.T) {
+	for _, c := range []struct{ group, batch, at, batches, want int }{
+		{1, 1024, 7 * 1024, 9, 9},                             // independent
+		{512, 1024, 3 * 1024, 2, 2}, {1024, 1024, 1024, 5, 5}, // whole groups
+		{3072, 1024, 0, 9, 9}, {3072, 1024, 1024, 9, 8}, {3072, 1024, 2048, 9, 7}, {3072, 1024, 0, 8, 6},
+		{3072, 1024, 0, 2, 2}, {3072, 1024, 1024, 1, 1}, {3072, 1024, 2048, 2, 1}, {3072, 1024, 2048, 3, 1},
+	} {
+		s := &sampler{group: c.group, batch: c.batch}
+		s.next[trainStream] = uint64(c.at)
+		if got := s.toGroupEnd(trainStream, c.batches); got != c.want {
+			t.Errorf("%+v: %d batches", c, got)
+		}
+	}
+}

@@ -24,7 +24,7 @@ func streamSeed(seed, stream uint64) uint64 {
 	return z ^ z>>31
 }
 
-// mostValues bounds the samples of a call.
+// mostValues bounds the values of a call's samples.
 const mostValues = 1 << 22
 
 // sampler draws from the streams of a seed, a batch at a time.

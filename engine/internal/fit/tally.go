@@ -1,8 +1,6 @@
 package fit
 
-import (
-	"math"
-)
+import "math"
 
 // tally counts the samples of a test by cell; a duplicate's count for its owner.
 //
@@ -80,7 +78,7 @@ func (t *tally) measure() moments {
 // strides is to how many groups before it a group is compared for the variance of the kernel, at most.
 const strides = 8
 
-// compared is to how many groups before it group g is compared: ever fewer of them, as some hundred pairs tell a
+// compared is to how many groups before it group g is compared: ever fewer, as some hundred pairs in all tell a
 // variance to a tenth.
 func compared(g int) int { return min(g, strides, max(1, strides*minGroups/max(1, g))) }
 
