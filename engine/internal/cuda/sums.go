@@ -17,9 +17,9 @@ import (
 	"brenier/kernels/cpu"
 )
 
-// sumsAhead is how many draws may be on their way: one that the host waits for, one that the device is at
-// work on, and one more for when either is late.
-const sumsAhead = 3
+// sumsAhead is how many calls of Draw may be on their way: those that the host takes at once, and as many that
+// the device is at work on meanwhile.
+const sumsAhead = 8
 
 // sumStage sums draws by cell on the device.
 type sumStage struct {

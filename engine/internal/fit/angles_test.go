@@ -13,7 +13,7 @@ func TestAngles(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := newSampler(device, 3, p, 0)
-	plan, err := s.plan(newTarget(p))
+	plan, err := s.plan(newTarget(p, alone))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestAngles_of_shifted_points(t *testing.T) {
 	if err := device.SetHeights(make([]float32, n)); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := newSampler(device, n, p, 0).plan(newTarget(p))
+	plan, err := newSampler(device, n, p, 0).plan(newTarget(p, alone))
 	if err != nil {
 		t.Fatal(err)
 	}

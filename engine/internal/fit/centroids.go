@@ -27,13 +27,13 @@ type centres struct {
 	ahead    []int        // draws on their way there
 	cells    []int32      // of a batch, here
 
-	along, square []float64 // of a batch
+	along, square []float64 // of what draw returns
 }
 
 func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
 	c := &centres{
 		target: t, sampler: s, parallel: parallel, exponent: t.problem.sumExponent(),
-		squares: make([]float64, t.n), along: make([]float64, s.most), square: make([]float64, s.most),
+		squares: make([]float64, t.n),
 	}
 	if s.summer != nil {
 		var err error
@@ -41,9 +41,12 @@ func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
 			return nil, err
 		}
 	}
+	most := s.most * takenAtOnce
 	if c.onDevice == nil {
-		c.sums, c.cells = make([]int64, t.n*t.problem.Dim), make([]int32, s.most)
+		most = s.most
+		c.sums, c.cells = make([]int64, t.n*t.problem.Dim), make([]int32, most)
 	}
+	c.along, c.square = make([]float64, most), make([]float64, most)
 	return c, nil
 }
 
@@ -76,6 +79,10 @@ func (c *centres) draw(left int) (drawn, error) {
 	return b, nil
 }
 
+// takenAtOnce is how many batches of a device the caller is given at once, which costs it less than one after
+// another; a sampler has room for MaxCells of them.
+const takenAtOnce = MaxCells / 2
+
 // drawAhead has the device at work on the next draws while the caller is on these.
 func (c *centres) drawAhead(left int) (drawn, error) {
 	s := c.sampler
@@ -92,13 +99,17 @@ func (c *centres) drawAhead(left int) (drawn, error) {
 		c.ahead = append(c.ahead, n)
 		left -= n
 	}
-	n := c.ahead[0]
-	c.ahead = c.ahead[:copy(c.ahead, c.ahead[1:])]
-	b := drawn{n: n, cells: s.cells[:n], scores: s.scores[:n], along: c.along[:n], squares: c.square[:n]}
-	if err := c.onDevice.Take(b.cells, b.scores, b.along, b.squares); err != nil {
-		return drawn{}, err
+	taken := c.ahead[:min(len(c.ahead), takenAtOnce, max(1, c.onDevice.Ahead()/2))] // the device goes on with the rest
+	end := 0
+	for _, n := range taken {
+		first := end
+		end += n
+		if err := c.onDevice.Take(s.cells[first:end], s.scores[first:end], c.along[first:end], c.square[first:end]); err != nil {
+			return drawn{}, err
+		}
 	}
-	return b, s.tick()
+	c.ahead = c.ahead[:copy(c.ahead, c.ahead[len(taken):])]
+	return drawn{n: end, cells: s.cells[:end], scores: s.scores[:end], along: c.along[:end], squares: c.square[:end]}, s.tick()
 }
 
 // add takes samples.

@@ -99,24 +99,26 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	samples := r.certificateSamples()
 	r.certificate, r.toTest = tally, samples
 	defer func() { r.certificate = nil }()
+	anglesFrom := s.next[anglesStream]
+	var planned func() planMeasures
+	if centres.onDevice != nil { // there is time for the plan while the device draws
+		if planned, err = r.measureMeanwhile(heights, block); err != nil {
+			return nil, err
+		}
+	}
+	failed := func() (*Result, error) {
+		s.next[anglesStream] = anglesFrom // another certificate has the same plan on every device
+		r.observe(tally)
+		return nil, r.liftEmpty(tally, heights)
+	}
 	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
 		if err := s.testEach(tally, part, centres.draw, visits...); err != nil {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
 		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && tally.emptyBeyondChance() >= hopeless {
-			r.observe(tally)
-			return nil, r.liftEmpty(tally, heights)
+			return failed()
 		}
-	}
-	anglesFrom := s.next[anglesStream]
-	var planned func() planMeasures
-	if centres.onDevice != nil { // there is time for the plan while the device draws
-		plan, err := s.plan(t)
-		if err != nil {
-			return nil, err
-		}
-		planned = r.measureMeanwhile(plan, heights, block)
 	}
 	var chi, sd float64
 	within := false
@@ -135,9 +137,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	met := within && !tally.missesTooMany()
 	if mayGoOn && !met {
-		s.next[anglesStream] = anglesFrom // another certificate has the same plan on every device
-		r.observe(tally)
-		return nil, r.liftEmpty(tally, heights)
+		return failed()
 	}
 	if err := centres.total(); err != nil {
 		return nil, err
@@ -207,17 +207,22 @@ func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures
 	return m
 }
 
-// measureMeanwhile measures a plan while the caller does other things; who calls what it returns waits. One that
-// nobody asked about, as of a certificate that failed, is waited for before the next and at the end.
-func (r *run) measureMeanwhile(p *plan, heights []float32, block int) func() planMeasures {
+// measureMeanwhile draws a plan and measures it while the caller does other things; who calls what it returns
+// waits. One that nobody asked about, as of a certificate that failed, is waited for before the next and at the
+// end.
+func (r *run) measureMeanwhile(heights []float32, block int) (func() planMeasures, error) {
 	r.settle()
-	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(p, heights, block) })
+	plan, err := r.sampler.plan(r.target)
+	if err != nil {
+		return nil, err
+	}
+	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(plan, heights, block) })
 	go func() {
 		defer func() { _ = recover() }() // who waits gets it too
 		measures()
 	}()
 	r.settle = func() { measures() }
-	return measures
+	return measures, nil
 }
 
 // bounds are the energy and the lower bound of W2^2. For any heights

@@ -32,7 +32,7 @@ func TestCertificate(t *testing.T) {
 	certify := func(t *testing.T, p Problem, h []float64) Report {
 		t.Helper()
 		stored := make([]float32, len(h))
-		newTarget(p).stored(stored, h)
+		newTarget(p, alone).stored(stored, h)
 		r, err := Certify(p, stored, newNaive(p, 2), Options{Tolerance: 1e-3})
 		if err != nil {
 			t.Fatal(err)
@@ -155,7 +155,7 @@ func TestCertificateIsGivenUp(t *testing.T) {
 
 func TestLightCellsForget(t *testing.T) {
 	p := mixture(200, 8)
-	target := newTarget(p)
+	target := newTarget(p, alone)
 	s := newDescent(target, target.start(), 0, 1000)
 	counts := make([]int32, target.n)
 	for i := range counts {

@@ -189,7 +189,7 @@ func TestUnequalMasses(t *testing.T) {
 	if !r.Report.Met || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	fresh := newTally(newTarget(p))
+	fresh := newTally(newTarget(p, alone))
 	s := newSampler(newNaive(p, 2), 150, p, 4321)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)

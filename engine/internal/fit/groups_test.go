@@ -121,7 +121,7 @@ func TestRotated(t *testing.T) {
 	if r.Report.Group != 512 || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	dense := newTally(newTarget(p))
+	dense := newTally(newTarget(p, alone))
 	s := newSampler(newNaive(p, 2), n, p, 77)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)

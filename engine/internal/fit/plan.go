@@ -33,10 +33,13 @@ type plan struct {
 	x      []float32 // [n,d]
 }
 
-// plan draws the samples of a plan.
+// plan draws the samples of a plan, which is valid until the next call.
 func (s *sampler) plan(t *target) (*plan, error) {
 	n, k := planSamples(t.cells, s.d), min(neighbours+1, t.n)
-	p := &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*s.d)}
+	if s.planned == nil {
+		s.planned = &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*s.d)}
+	}
+	p := s.planned
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		first := s.next[anglesStream]
@@ -140,6 +143,11 @@ func (p *plan) moveRest(parallel Parallel, h, over, left []float64, shift func(b
 	}
 	round := make([]int, 0, planRound)
 	scores := make([]float64, planRound*planRivals)
+	type offer struct {
+		cell  int // -1: none
+		score float64
+	}
+	offers := make([]offer, planRound)
 	for rounds := 0; ; rounds++ {
 		needy = slices.DeleteFunc(needy, func(i int) bool { return !inNeed(i) })
 		round = round[:0]
@@ -153,29 +161,44 @@ func (p *plan) moveRest(parallel Parallel, h, over, left []float64, shift func(b
 			return
 		}
 		some := min(len(needy), planRivals)
-		rival := func(b, j int) int { return needy[(int(uint32(b+rounds)*2654435769)+j)%len(needy)] } // others each time
-		parallel(len(round), func(first, end int) {
-			for at := first; at < end; at++ {
+		from := func(b int) int { return int(uint32(b+rounds)*2654435769) % len(needy) } // others each time
+		rival := func(from, j int) int {
+			if from+j >= len(needy) {
+				from -= len(needy)
+			}
+			return needy[from+j]
+		}
+		best := func(at int) offer { // of the rivals still in need
+			best, from := offer{-1, math.Inf(-1)}, from(round[at])
+			for j, score := range scores[at*some : (at+1)*some] {
+				if score > best.score {
+					if i := rival(from, j); inNeed(i) {
+						best = offer{i, score}
+					}
+				}
+			}
+			return best
+		}
+		parallel(len(round), func(begin, end int) {
+			for at := begin; at < end; at++ {
 				b := round[at]
-				x := p.x[b*d : (b+1)*d]
+				x, from := p.x[b*d:(b+1)*d], from(b)
 				for j := range some {
-					i := rival(b, j)
+					i := rival(from, j)
 					scores[at*some+j] = h[i] + inner(x, t.point(i))
 				}
+				offers[at] = best(at)
 			}
 		})
 		for at, b := range round {
 			if !leftOver(b) {
 				continue
 			}
-			best, high := -1, math.Inf(-1)
-			for j, score := range scores[at*some : (at+1)*some] {
-				if i := rival(b, j); score > high && inNeed(i) {
-					best, high = i, score
-				}
+			if !inNeed(offers[at].cell) { // any more
+				offers[at] = best(at)
 			}
-			if best >= 0 {
-				shift(b, best, p.scores[b*p.k]-high)
+			if best := offers[at]; best.cell >= 0 {
+				shift(b, best.cell, p.scores[b*p.k]-best.score)
 			}
 			waiting = append(waiting, b)
 		}

@@ -51,15 +51,15 @@ type progressState struct {
 }
 
 func newRun(p Problem, device Device, o Options) *run {
-	t := newTarget(p)
+	if o.Parallel == nil {
+		o.Parallel = alone
+	}
+	t := newTarget(p, o.Parallel)
 	if o.SamplesMax == 0 {
 		o.SamplesMax = DefaultSamples(t.cells, o.Tolerance)
 	}
 	if o.Now == nil {
 		o.Now = time.Now
-	}
-	if o.Parallel == nil {
-		o.Parallel = alone
 	}
 	if o.Every == 0 {
 		o.Every = 20 * time.Second

@@ -48,6 +48,8 @@ type sampler struct {
 	cells  []int64   // [most,MaxCells]
 	scores []float64 // [most,MaxCells]
 	x      []float32 // [most,d]
+
+	planned *plan // the latest, whose memory is that of the next
 }
 
 func newSampler(device Device, n int, p Problem, seed uint64) *sampler {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"sync"
 )
 
 // sortBucket is how many items a bucket of [sortByKey] has where keys are spread evenly.
@@ -14,10 +15,17 @@ const sortBucket = 4
 // plain sort, no worse.
 func sortByKey[T any](parallel Parallel, items []T, key func(T) float64, ties func(a, b T) int) []T {
 	low, high := math.Inf(1), math.Inf(-1)
-	for i := range items {
-		k := key(items[i])
-		low, high = min(low, k), max(high, k)
-	}
+	var known sync.Mutex // what is known of all keys
+	parallel(len(items), func(first, end int) {
+		least, most := math.Inf(1), math.Inf(-1)
+		for i := first; i < end; i++ {
+			k := key(items[i])
+			least, most = min(least, k), max(most, k)
+		}
+		known.Lock()
+		low, high = min(low, least), max(high, most)
+		known.Unlock()
+	})
 	buckets := 1 + len(items)/sortBucket
 	scale := 0.0
 	if high > low {
@@ -25,9 +33,12 @@ func sortByKey[T any](parallel Parallel, items []T, key func(T) float64, ties fu
 	}
 	bucket := make([]int32, len(items)) // of every item; does not fall as keys rise
 	ends := make([]int, buckets+1)
-	for i := range items {
-		b := min(int((key(items[i])-low)*scale), buckets-1)
-		bucket[i] = int32(b)
+	parallel(len(items), func(first, end int) {
+		for i := first; i < end; i++ {
+			bucket[i] = int32(min(int((key(items[i])-low)*scale), buckets-1))
+		}
+	})
+	for _, b := range bucket {
 		ends[b+1]++
 	}
 	for b := range buckets {

@@ -231,12 +231,18 @@ func (t *tally) empty() int {
 
 // emptyExpected is the number of cells that as many samples would miss if every mass were exact.
 func (t *tally) emptyExpected() float64 {
+	return t.missed(func(hits float64) float64 { return math.Exp(-hits) })
+}
+
+// missed sums, over all cells, the probability that no sample falls into one, which chance gives for the
+// number -ln (1-nu)^B of hits that it expects.
+func (t *tally) missed(chance func(hits float64) float64) float64 {
 	sum, worth := 0.0, t.worth()
 	mass, missed := math.NaN(), 0.0 // of the latest mass, for masses are mostly equal
 	for _, nu := range t.target.mass {
 		if nu > 0 {
 			if nu != mass {
-				mass, missed = nu, math.Exp(float64(worth*math.Log1p(-min(nu, 1))))
+				mass, missed = nu, chance(-float64(worth*math.Log1p(-min(nu, 1))))
 			}
 			sum += missed
 		}
@@ -255,16 +261,13 @@ func (t *tally) emptyBeyondChance() int {
 // has a gamma law of mean 1 and variance chi-squared, (1 + B nu chi-squared)^(-1/chi-squared) of them. A
 // test must not take that for empty cells.
 func (t *tally) missesTooMany() bool {
-	expected, worth, chi := 0.0, t.worth(), max(0, t.chiSquared())
-	for _, nu := range t.target.mass {
-		if nu > 0 {
-			hits := -float64(worth * math.Log1p(-min(nu, 1)))
-			if chi > 0 {
-				hits = math.Log1p(float64(hits*chi)) / chi
-			}
-			expected += math.Exp(-hits)
+	chi := max(0, t.chiSquared())
+	expected := t.missed(func(hits float64) float64 {
+		if chi > 0 {
+			hits = math.Log1p(float64(hits*chi)) / chi
 		}
-	}
+		return math.Exp(-hits)
+	})
 	return float64(t.empty()) > expected+float64(3*math.Sqrt(expected))
 }
 

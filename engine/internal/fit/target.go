@@ -41,23 +41,30 @@ const minQuantile = 0.5
 // none of its own, and its step would be 0.
 const minScale = 0.1
 
-func newTarget(p Problem) *target {
+func newTarget(p Problem, parallel Parallel) *target {
 	n := len(p.Points) / p.Dim
 	t := &target{
 		problem: p, n: n, owner: make([]int, n), mass: make([]float64, n),
 		mean: make([]float64, p.Dim), scale: make([]float64, n), quantile: make([]float64, n),
 		rate: make([]float64, n),
 	}
-	t.merge()
-	for i := range n {
-		for k, v := range t.point(i) {
-			t.mean[k] += float64(t.mass[i] * float64(v))
+	t.merge(parallel)
+	parallel(p.Dim, func(first, end int) {
+		mean := t.mean[first:end]
+		for i := range n {
+			for k, v := range t.point(i)[first:end] {
+				mean[k] += float64(t.mass[i] * float64(v))
+			}
 		}
-	}
+	})
+	parallel(n, func(first, end int) {
+		for i := first; i < end; i++ {
+			t.scale[i] = p.deviation() * math.Sqrt(squared(t.point(i), t.mean))
+		}
+	})
 	square := 0.0
-	for i := range n {
-		t.scale[i] = p.deviation() * math.Sqrt(squared(t.point(i), t.mean))
-		square += float64(t.mass[i] * float64(t.scale[i]*t.scale[i]))
+	for i, scale := range t.scale {
+		square += float64(t.mass[i] * float64(scale*scale))
 	}
 	least := minScale * math.Sqrt(square)
 	if least == 0 { // a single point
@@ -88,13 +95,13 @@ func (t *target) point(i int) []float32 {
 
 // merge finds the duplicates, as neighbours in the points' order, and gives their mass to their
 // owners.
-func (t *target) merge() {
+func (t *target) merge(parallel Parallel) {
 	order := make([]int, t.n)
 	for i := range order {
 		order[i] = i
 	}
 	first := func(i int) float64 { return float64(t.point(i)[0]) }
-	order = sortByKey(alone, order, first, func(a, b int) int {
+	order = sortByKey(parallel, order, first, func(a, b int) int {
 		return cmp.Or(slices.Compare(t.point(a), t.point(b)), cmp.Compare(a, b))
 	})
 	for at, i := range order {
