@@ -170,8 +170,8 @@ type Workspace interface {
 // Summer is a [Workspace] that can leave draws where it makes them, and add them up there.
 type Summer interface {
 	// NewSums begins sums of none, by cells, in units of 2^-exponent, of draws below 2^31 units, at most
-	// `most` at once. m [d] is what they are multiplied with. fault.ErrOutOfMemory where there is no room,
-	// which costs the workspace nothing else.
+	// `most` at once. m [d] is what they are multiplied with; nil: the draws are told, and nothing is added
+	// up. fault.ErrOutOfMemory where there is no room, which costs the workspace nothing else.
 	NewSums(m []float64, exponent, most int) (Sums, error)
 }
 
@@ -185,7 +185,7 @@ type Sums interface {
 	// device has its work.
 	Draw(n int, seed, first uint64, rotated bool) error
 	// Take waits for the n draws of the first Draw that were not taken: the cells, scores, <x, m> and |x|^2
-	// of each [n], the last two by the sums of kernels/cpu/rows.h.
+	// of each [n], the last two by the sums of kernels/cpu/rows.h, and nil where nothing is added up.
 	Take(cells []int64, scores, along, squares []float64) error
 	// Total writes the sums [N,d] of all draws so far.
 	Total(sums []int64) error

@@ -131,29 +131,37 @@ var phases = []phase{
 		return nil
 	}},
 	{"summed draws", func(l *lifetime) error {
-		sums, err := l.w.(backend.Summer).NewSums(make([]float64, lifeDim), 20, lifeBatch)
-		if err != nil {
-			return err
-		}
-		draw := func() error {
-			for _, rotated := range []bool{false, true} {
-				if err := sums.Draw(lifeBatch, 7, 0, rotated); err != nil {
-					return err
-				}
+		for _, m := range [][]float64{nil, make([]float64, lifeDim)} { // only told, and added up
+			sums, err := l.w.(backend.Summer).NewSums(m, 20, lifeBatch)
+			if err != nil {
+				return err
 			}
-			values := make([]float64, 3*lifeBatch)
-			for range 2 {
-				if err := sums.Take(make([]int64, lifeBatch), values[:3], values[3:6], values[6:]); err != nil {
-					return err
+			draw := func() error {
+				for _, rotated := range []bool{false, true} {
+					if err := sums.Draw(lifeBatch, 7, 0, rotated); err != nil {
+						return err
+					}
 				}
+				values := make([]float64, 3*lifeBatch)
+				for range 2 {
+					if err := sums.Take(make([]int64, lifeBatch), values[:3], values[3:6], values[6:]); err != nil {
+						return err
+					}
+				}
+				if m == nil {
+					return nil
+				}
+				return sums.Total(make([]int64, lifeCells*lifeDim))
 			}
-			return sums.Total(make([]int64, lifeCells*lifeDim))
+			err = draw()
+			if closed := sums.Close(); err == nil {
+				err = closed
+			}
+			if err != nil {
+				return err
+			}
 		}
-		err = draw()
-		if closed := sums.Close(); err == nil {
-			err = closed
-		}
-		return err
+		return nil
 	}},
 }
 

@@ -137,78 +137,125 @@ func (o *sumOutputs) set(p *C.brenier_row_sums_params, base driver.Address, firs
 	p.cells_out = C.uint64_t(o.cells.at(base)) + C.uint64_t(4*first)
 }
 
-// drawSums implements [backend.Sums]: kernels write into pinned memory, an event says when.
+// drawSums implements [backend.Sums]: draws are written into pinned memory, an event says when.
 type drawSums struct {
 	w     *workspace
-	stage *sumStage
-	whole C.double
+	slots *sumSlots
 
+	stage   *sumStage // nil: draws are only told
+	whole   C.double
 	base    driver.Address
 	m, sums span // [d] float64, [N,d] int64
 
 	most   int // draws of a call
-	pinned unsafe.Pointer
-	slots  [sumsAhead]sumSlot
 	taken  int // calls of Take
 	queued int // calls of Draw
 }
 
-// sumSlot is where the draws of a call are written.
+// sumSlots are where draws are written, a slot for each call that may be on its way. A workspace keeps them.
+type sumSlots struct {
+	most   int // draws of a call that there is room for
+	pinned unsafe.Pointer
+	at     driver.Address // the same memory, as the device addresses it
+	slots  [sumsAhead]sumSlot
+}
+
 type sumSlot struct {
 	outputs sumOutputs
-	at      driver.Address // of the pinned memory
 	written *driver.Event
 	n       int
 }
 
+// openSlots makes slots. It runs inside do, as close does.
+func openSlots(ctx *driver.Context, most int) (*sumSlots, error) {
+	s := &sumSlots{most: most}
+	var p plan
+	for i := range s.slots {
+		s.slots[i].outputs = newSumOutputs(&p, most)
+	}
+	err := func() (err error) {
+		if s.pinned, err = ctx.AllocPinned(p.bytes); err != nil {
+			return err
+		}
+		memory, err := ctx.MemoryAt(uintptr(s.pinned))
+		if err != nil {
+			return err
+		}
+		s.at = memory.Address
+		for i := range s.slots {
+			if s.slots[i].written, err = ctx.NewEvent(false); err != nil {
+				return err
+			}
+		}
+		return nil
+	}()
+	if err != nil {
+		s.close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *sumSlots) close(ctx *driver.Context) {
+	for _, slot := range s.slots {
+		if slot.written != nil {
+			slot.written.Destroy()
+		}
+	}
+	if s.pinned != nil {
+		ctx.FreePinned(s.pinned)
+	}
+}
+
+// place is where the host reads what the device writes.
+func (s *sumSlots) place(of span) unsafe.Pointer { return unsafe.Add(s.pinned, of.offset) }
+
 // NewSums implements [backend.Summer].
 func (w *workspace) NewSums(m []float64, exponent, most int) (backend.Sums, error) {
-	t := w.m.transport
-	stage, err := late(w.m, &w.m.sums, func() (*sumStage, error) { return newSumStage(w.m.v) })
+	s := &drawSums{w: w, most: most}
+	err := w.do(func() error { return s.open() })
+	if err == nil && m != nil {
+		err = s.begin(m, exponent)
+	}
 	if err != nil {
-		return nil, err
-	}
-	s := &drawSums{w: w, stage: stage, whole: wholeUnits(exponent), most: most}
-	var p plan
-	s.m, s.sums = p.reserve(bytesOf(8, t.d)), p.reserve(bytesOf(8, t.n, t.d))
-	if s.base, err = w.m.v.alloc(p.bytes); err != nil {
-		return nil, err
-	}
-	if err := w.do(func() error { return s.open(m) }); err != nil {
 		s.Close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// open makes what is not device memory. It runs inside do.
-func (s *drawSums) open(m []float64) error {
-	ctx := s.w.m.v.ctx
-	if err := ctx.ToDevice(s.m.at(s.base), unsafe.Pointer(&m[0]), s.m.bytes); err != nil {
+// open makes the slots that the workspace has not yet. It runs inside do.
+func (s *drawSums) open() (err error) {
+	w, ctx := s.w, s.w.m.v.ctx
+	if w.slots != nil && w.slots.most < s.most {
+		w.slots.close(ctx)
+		w.slots = nil
+	}
+	if w.slots == nil {
+		w.slots, err = openSlots(ctx, s.most)
+	}
+	s.slots = w.slots
+	return err
+}
+
+// begin makes sums of none.
+func (s *drawSums) begin(m []float64, exponent int) (err error) {
+	w, t := s.w, s.w.m.transport
+	if s.stage, err = late(w.m, &w.m.sums, func() (*sumStage, error) { return newSumStage(w.m.v) }); err != nil {
 		return err
 	}
-	if err := s.w.q.Clear(s.sums.at(s.base), s.sums.bytes); err != nil {
-		return err
-	}
+	s.whole = wholeUnits(exponent)
 	var p plan
-	for i := range s.slots {
-		s.slots[i].outputs = newSumOutputs(&p, s.most)
-	}
-	var err error
-	if s.pinned, err = ctx.AllocPinned(p.bytes); err != nil {
+	s.m, s.sums = p.reserve(bytesOf(8, t.d)), p.reserve(bytesOf(8, t.n, t.d))
+	if s.base, err = w.m.v.alloc(p.bytes); err != nil {
 		return err
 	}
-	memory, err := ctx.MemoryAt(uintptr(s.pinned))
-	if err != nil {
-		return err
-	}
-	for i := range s.slots {
-		s.slots[i].at = memory.Address
-		if s.slots[i].written, err = ctx.NewEvent(false); err != nil {
+	return w.do(func() error {
+		if err := w.m.v.ctx.ToDevice(s.m.at(s.base), unsafe.Pointer(&m[0]), s.m.bytes); err != nil {
 			return err
 		}
-	}
-	return nil
+		return w.q.Clear(s.sums.at(s.base), s.sums.bytes)
+	})
 }
 
 func (s *drawSums) Ahead() int { return sumsAhead }
@@ -220,7 +267,7 @@ func (s *drawSums) Draw(n int, seed, first uint64, frames bool) error {
 		return fault.Invalid("sums: want at most %d draws at once, and %d times that on their way, got %d after %d times",
 			s.most, sumsAhead, n, s.queued-s.taken)
 	}
-	slot := &s.slots[s.queued%sumsAhead]
+	slot := &s.slots.slots[s.queued%sumsAhead]
 	slot.n = n
 	var err error
 	if frames {
@@ -255,8 +302,10 @@ func (s *drawSums) drawRotated(slot *sumSlot, n int, seed, first uint64) error {
 				if err := r.stage.locate(w.q, scratch, r.base, r.at, from+at, count, 1, 0); err != nil {
 					return err
 				}
-				if err := r.stage.draw(w.q, scratch, r.base, r.at, from+at, count); err != nil {
-					return err
+				if s.stage != nil {
+					if err := r.stage.draw(w.q, scratch, r.base, r.at, from+at, count); err != nil {
+						return err
+					}
 				}
 				err := s.add(slot, at, count, scratch.x.at(r.base), scratch.cells.at(r.base), scratch.scores.at(r.base))
 				if err != nil {
@@ -271,18 +320,25 @@ func (s *drawSums) drawRotated(slot *sumSlot, n int, seed, first uint64) error {
 
 // add takes n draws x [n,d], their cells and scores, as those from the slot's draw `first` on.
 func (s *drawSums) add(slot *sumSlot, first, n int, x, cells, scores driver.Address) error {
+	if s.stage == nil {
+		q, to := s.w.q, &slot.outputs
+		if err := q.ToHost(unsafe.Add(s.slots.place(to.cells), 4*first), cells, 4*n); err != nil {
+			return err
+		}
+		return q.ToHost(unsafe.Add(s.slots.place(to.scores), 8*first), scores, 8*n)
+	}
 	p := C.brenier_row_sums_params{
 		x: C.uint64_t(x), cells: C.uint64_t(cells), scores: C.uint64_t(scores),
 		m: C.uint64_t(s.m.at(s.base)), sums: C.uint64_t(s.sums.at(s.base)),
 		whole: s.whole, n: C.uint32_t(n), d: C.uint32_t(s.w.m.d),
 	}
-	slot.outputs.set(&p, slot.at, first)
+	slot.outputs.set(&p, s.slots.at, first)
 	return s.stage.launch(s.w.q, &p)
 }
 
 // Take implements [backend.Sums].
 func (s *drawSums) Take(cells []int64, scores, along, squares []float64) error {
-	slot := &s.slots[s.taken%sumsAhead]
+	slot := &s.slots.slots[s.taken%sumsAhead]
 	if s.taken == s.queued || len(cells) != slot.n {
 		return fault.Invalid("sums: %d draws are asked for, and none or others are the next", len(cells))
 	}
@@ -294,31 +350,25 @@ func (s *drawSums) Take(cells []int64, scores, along, squares []float64) error {
 		to []float64
 		at span
 	}{{scores, slot.outputs.scores}, {along, slot.outputs.along}, {squares, slot.outputs.squares}} {
-		copy(part.to, unsafe.Slice((*float64)(unsafe.Add(s.pinned, part.at.offset)), slot.n))
+		copy(part.to, unsafe.Slice((*float64)(s.slots.place(part.at)), slot.n))
 	}
-	for i, cell := range unsafe.Slice((*int32)(unsafe.Add(s.pinned, slot.outputs.cells.offset)), slot.n) {
+	for i, cell := range unsafe.Slice((*int32)(s.slots.place(slot.outputs.cells)), slot.n) {
 		cells[i] = int64(cell)
 	}
 	return nil
 }
 
 // Total implements [backend.Sums].
-func (s *drawSums) Total(sums []int64) error { return s.w.get(bytesIn(sums), s.sums.at(s.base)) }
+func (s *drawSums) Total(sums []int64) error {
+	if s.stage == nil {
+		return fault.Invalid("sums: the draws are not added up")
+	}
+	return s.w.get(bytesIn(sums), s.sums.at(s.base))
+}
 
-// Close waits for what is still at work and frees everything.
+// Close waits for what is still at work.
 func (s *drawSums) Close() error {
-	err := s.w.m.v.do(func() error {
-		err := s.w.q.Synchronize()
-		for _, slot := range s.slots {
-			if slot.written != nil {
-				slot.written.Destroy()
-			}
-		}
-		if s.pinned != nil {
-			s.w.m.v.ctx.FreePinned(s.pinned)
-		}
-		return err
-	})
+	err := s.w.m.v.do(s.w.q.Synchronize)
 	s.w.m.v.free(s.base)
 	return err
 }

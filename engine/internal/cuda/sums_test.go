@@ -66,30 +66,42 @@ func TestSums_same_bits_as_the_host(t *testing.T) {
 				want, along, squares = append(want, made), append(along, a), append(squares, s)
 			}
 
-			sums, err := w.NewSums(m, exponent, size.batch)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer sums.Close()
-			ahead := 0
-			for i := range calls {
-				for ; ahead < min(len(calls), i+sums.Ahead()); ahead++ {
-					if err := sums.Draw(calls[ahead][1], seed, uint64(calls[ahead][0]), size.rotated); err != nil {
-						t.Fatal(err)
-					}
-				}
-				n := calls[i][1]
-				cells, scores, a, s := make([]int64, n), make([]float64, n), make([]float64, n), make([]float64, n)
-				if err := sums.Take(cells, scores, a, s); err != nil {
+			for _, m := range [][]float64{nil, m} { // only told, and added up
+				sums, err := w.NewSums(m, exponent, size.batch)
+				if err != nil {
 					t.Fatal(err)
 				}
-				if !slices.Equal(cells, want[i].cells) || !sameBits(scores, want[i].scores) || !sameBits(a, along[i]) || !sameBits(s, squares[i]) {
-					t.Errorf("draws %d are told otherwise", i)
+				defer sums.Close()
+				drawn := 0
+				for i := range calls {
+					for ; drawn < min(len(calls), i+sums.Ahead()); drawn++ {
+						if err := sums.Draw(calls[drawn][1], seed, uint64(calls[drawn][0]), size.rotated); err != nil {
+							t.Fatal(err)
+						}
+					}
+					n := calls[i][1]
+					cells, scores := make([]int64, n), make([]float64, n)
+					var a, s []float64
+					if m != nil {
+						a, s = make([]float64, n), make([]float64, n)
+					}
+					if err := sums.Take(cells, scores, a, s); err != nil {
+						t.Fatal(err)
+					}
+					if !slices.Equal(cells, want[i].cells) || !sameBits(scores, want[i].scores) {
+						t.Errorf("draws %d are told otherwise", i)
+					}
+					if m != nil && (!sameBits(a, along[i]) || !sameBits(s, squares[i])) {
+						t.Errorf("draws %d are multiplied otherwise", i)
+					}
 				}
-			}
-			got := make([]int64, len(wantSums))
-			if err := sums.Total(got); err != nil || !slices.Equal(got, wantSums) {
-				t.Errorf("other sums: %v", err)
+				got := make([]int64, len(wantSums))
+				switch err := sums.Total(got); {
+				case m == nil && !errors.Is(err, fault.ErrInvalidArgument):
+					t.Errorf("sums of nothing: %v", err)
+				case m != nil && (err != nil || !slices.Equal(got, wantSums)):
+					t.Errorf("other sums: %v", err)
+				}
 			}
 		})
 	}
@@ -135,6 +147,24 @@ func TestSums_refuse(t *testing.T) {
 		t.Errorf("3 of 4 draws: %v", err)
 	}
 	if err := sums.Close(); err != nil { // with all of them on their way
+		t.Error(err)
+	}
+	more, err := w.NewSums(nil, 0, 2*most) // more room than there was
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, scores := make([]int64, 2*most), make([]float64, 2*most)
+	if err := more.Draw(2*most, 1, 0, true); err != nil {
+		t.Error(err)
+	}
+	if err := more.Take(cells, scores, nil, nil); err != nil {
+		t.Error(err)
+	}
+	want := make([]float64, 2*most)
+	if err := w.DrawRotated(2*most, 1, 0, 1, make([]int64, 2*most), want, nil); err != nil || !sameBits(scores, want) {
+		t.Errorf("other scores: %v", err)
+	}
+	if err := more.Close(); err != nil {
 		t.Error(err)
 	}
 	if w.rotated != nil {

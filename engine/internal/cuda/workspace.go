@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// mostStaging bounds a workspace's pinned memory. What is longer is copied by the driver, from
-	// and to memory that is not pinned.
+	// mostStaging bounds a workspace's pinned memory. What is longer comes in halves of it, and is copied to
+	// the device by the driver, from memory that is not pinned.
 	mostStaging = 1 << 20
 
 	// mostImages bounds the memory for images on their way to the host.
@@ -46,6 +46,7 @@ type workspace struct {
 	rotated *rotatedDraws // nil before the first rotated draw
 	counts  *drawCounts   // nil before the first draw that is counted
 	descent *descent      // nil before the first step of one
+	slots   *sumSlots     // nil before the first sums
 }
 
 // NewWorkspace makes a workspace. All of its memory is allocated here.
@@ -141,6 +142,9 @@ func (w *workspace) Close() error {
 		}
 		if w.staging != nil {
 			w.m.v.ctx.FreePinned(unsafe.Pointer(unsafe.SliceData(w.staging)))
+		}
+		if w.slots != nil {
+			w.slots.close(w.m.v.ctx)
 		}
 		return err
 	})
@@ -254,25 +258,30 @@ func (w *workspace) put(to driver.Address, from []byte) error {
 	})
 }
 
-// get brings bytes of the device to the host, when the stages before it are done.
+// get brings bytes of the device to the host, when the stages before it are done: in parts, each copied out of
+// the pinned memory while the next is on its way.
 func (w *workspace) get(to []byte, from driver.Address) error {
 	if len(to) == 0 {
 		return nil
 	}
 	return w.do(func() error {
-		data := to
-		if len(to) <= len(w.staging) {
-			data = w.staging[:len(to)]
+		part := len(w.staging)
+		if len(to) > part {
+			part /= 2
 		}
-		if err := w.q.ToHost(unsafe.Pointer(&data[0]), from, len(data)); err != nil {
-			return err
+		var there []byte // the part before
+		for first := 0; first < len(to); first += part {
+			next := w.staging[first%(2*part):][:min(part, len(to)-first)]
+			if err := w.q.ToHost(unsafe.Pointer(&next[0]), from+driver.Address(first), len(next)); err != nil {
+				return err
+			}
+			copy(to[max(0, first-part):], there)
+			if err := w.q.Synchronize(); err != nil {
+				return err
+			}
+			there = next
 		}
-		if err := w.q.Synchronize(); err != nil {
-			return err
-		}
-		if len(to) <= len(w.staging) {
-			copy(to, data)
-		}
+		copy(to[len(to)-len(there):], there)
 		return nil
 	})
 }

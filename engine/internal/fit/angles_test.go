@@ -12,8 +12,8 @@ func TestAngles(t *testing.T) {
 	if err := device.SetHeights([]float32{-0.5, 0, -0.5}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSampler(device, 3, p, 0)
-	plan, err := s.plan(newTarget(p, alone))
+	s := newSampler(device, newTarget(p, alone), 0)
+	plan, err := s.plan()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestAngles_of_shifted_points(t *testing.T) {
 	if err := device.SetHeights(make([]float32, n)); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := newSampler(device, n, p, 0).plan(newTarget(p, alone))
+	plan, err := newSampler(device, newTarget(p, alone), 0).plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -161,7 +161,7 @@ func BenchmarkSamples(b *testing.B) {
 					if err := device.SetHeights(heights); err != nil {
 						b.Fatal(err)
 					}
-					if err := newSampler(device, n, p, 987654).test(fresh, 1_000_000); err != nil {
+					if err := newSampler(device, fresh.target, 987654).test(fresh, 1_000_000); err != nil {
 						b.Fatal(err)
 					}
 					chi, sd := fresh.estimate()

@@ -3,7 +3,6 @@ package fit
 import (
 	"math"
 
-	"brenier/engine/internal/backend"
 	"brenier/engine/internal/rotated"
 	kernels "brenier/kernels/cpu"
 )
@@ -23,11 +22,10 @@ type centres struct {
 	sums     []int64   // [N,d]; of a device's, after total
 	squares  []float64 // of the norms, by cell [N]
 
-	onDevice backend.Sums // nil: here
-	ahead    []int        // draws on their way there
-	cells    []int32      // of a batch, here
+	onDevice *ahead  // nil: here
+	cells    []int32 // of a batch, here
 
-	along, square []float64 // of what draw returns
+	along, square []float64 // of a batch, here
 }
 
 func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
@@ -35,18 +33,12 @@ func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
 		target: t, sampler: s, parallel: parallel, exponent: t.problem.sumExponent(),
 		squares: make([]float64, t.n),
 	}
-	if s.summer != nil {
-		var err error
-		if c.onDevice, err = s.summer.NewSums(t.mean, c.exponent, s.most); err != nil {
-			return nil, err
-		}
+	var err error
+	if c.onDevice, err = s.newAhead(t.mean, c.exponent); err != nil || c.onDevice != nil {
+		return c, err
 	}
-	most := s.most * takenAtOnce
-	if c.onDevice == nil {
-		most = s.most
-		c.sums, c.cells = make([]int64, t.n*t.problem.Dim), make([]int32, most)
-	}
-	c.along, c.square = make([]float64, most), make([]float64, most)
+	c.sums, c.cells = make([]int64, t.n*t.problem.Dim), make([]int32, s.most)
+	c.along, c.square = make([]float64, s.most), make([]float64, s.most)
 	return c, nil
 }
 
@@ -66,7 +58,7 @@ func (p Problem) sumExponent() int {
 func (c *centres) draw(left int) (drawn, error) {
 	s := c.sampler
 	if c.onDevice != nil {
-		return c.drawAhead(left)
+		return c.onDevice.draw(left)
 	}
 	b, err := s.draw(testStream, left, 1, true)
 	if err != nil {
@@ -77,39 +69,6 @@ func (c *centres) draw(left int) (drawn, error) {
 		kernels.RowProducts(kernels.Best(), b.x[first*s.d:end*s.d], c.target.mean, b.along[first:end], b.squares[first:end])
 	})
 	return b, nil
-}
-
-// takenAtOnce is how many batches of a device the caller is given at once, which costs it less than one after
-// another; a sampler has room for MaxCells of them.
-const takenAtOnce = MaxCells / 2
-
-// drawAhead has the device at work on the next draws while the caller is on these.
-func (c *centres) drawAhead(left int) (drawn, error) {
-	s := c.sampler
-	for _, n := range c.ahead {
-		left -= n
-	}
-	for left > 0 && len(c.ahead) < c.onDevice.Ahead() {
-		first := s.next[testStream]
-		n := s.atOnce(first, left)
-		if err := c.onDevice.Draw(n, streamSeed(s.seed, testStream), first, s.rotated != nil); err != nil {
-			return drawn{}, err
-		}
-		s.next[testStream] += uint64(n)
-		c.ahead = append(c.ahead, n)
-		left -= n
-	}
-	taken := c.ahead[:min(len(c.ahead), takenAtOnce, max(1, c.onDevice.Ahead()/2))] // the device goes on with the rest
-	end := 0
-	for _, n := range taken {
-		first := end
-		end += n
-		if err := c.onDevice.Take(s.cells[first:end], s.scores[first:end], c.along[first:end], c.square[first:end]); err != nil {
-			return drawn{}, err
-		}
-	}
-	c.ahead = c.ahead[:copy(c.ahead, c.ahead[len(taken):])]
-	return drawn{n: end, cells: s.cells[:end], scores: s.scores[:end], along: c.along[:end], squares: c.square[:end]}, s.tick()
 }
 
 // add takes samples.
@@ -137,7 +96,7 @@ func (c *centres) total() error {
 	}
 	d := c.target.problem.Dim
 	c.sums = make([]int64, c.target.n*d)
-	if err := c.onDevice.Total(c.sums); err != nil {
+	if err := c.onDevice.sums.Total(c.sums); err != nil {
 		return err
 	}
 	for i, owner := range c.target.owner {
@@ -155,7 +114,7 @@ func (c *centres) close() error {
 	if c.onDevice == nil {
 		return nil
 	}
-	device := c.onDevice
+	device := c.onDevice.sums
 	c.onDevice = nil
 	return device.Close()
 }

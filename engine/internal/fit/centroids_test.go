@@ -20,7 +20,8 @@ func TestCentroids(t *testing.T) {
 	})
 	t.Run("a_cell_without_samples_gets_the_model's_mean", func(t *testing.T) {
 		p := Problem{Points: []float32{-3, 0, 3, 0, 0, 4, 0, -4}, Dim: 2, Uniform: true}
-		c, err := newCentres(newTarget(p, alone), newSampler(newNaive(p, 1), 4, p, 1), inTwo)
+		target := newTarget(p, alone)
+		c, err := newCentres(target, newSampler(newNaive(p, 1), target, 1), inTwo)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -143,7 +143,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		return nil, err
 	}
 	if planned == nil {
-		plan, err := s.plan(t)
+		plan, err := s.plan()
 		if err != nil {
 			return nil, err
 		}
@@ -212,7 +212,7 @@ func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures
 // end.
 func (r *run) measureMeanwhile(heights []float32, block int) (func() planMeasures, error) {
 	r.settle()
-	plan, err := r.sampler.plan(r.target)
+	plan, err := r.sampler.plan()
 	if err != nil {
 		return nil, err
 	}

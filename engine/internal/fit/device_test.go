@@ -256,16 +256,19 @@ func (s *plainSums) Take(cells []int64, scores, along, squares []float64) error 
 	}
 	copy(cells, b.cells)
 	copy(scores, b.scores)
-	for i := range b.n {
+	for i := range along {
 		x := b.x[i*s.device.d : (i+1)*s.device.d]
 		along[i], squares[i] = inner(x, s.m), inner(x, x)
+	}
+	if told := s.m == nil; told != (along == nil) || told != (squares == nil) {
+		return errors.New("products are asked for with nothing, or not with something")
 	}
 	return nil
 }
 
 func (s *plainSums) Total(sums []int64) error {
-	if len(s.ahead) > 0 {
-		return errors.New("draws were not taken")
+	if len(s.ahead) > 0 || s.m == nil {
+		return errors.New("draws were not taken, or not added up")
 	}
 	copy(sums, s.sums)
 	return nil

@@ -75,12 +75,12 @@ type Counter interface {
 	TakeCounts(counts []int32) error
 }
 
-// Summer is a Device that can leave samples where it makes them: what a certificate needs of them is a few
-// values each, and their sums by cell.
+// Summer is a Device that can leave samples where it makes them, and make the next ones while the caller is at
+// work on those before: what a certificate needs of them is a few values each, and their sums by cell.
 type Summer interface {
 	Device
 	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units, for products with m
-	// [d] and at most `most` draws at once. The device's other draws are asked for when none of these is on its
+	// [d] and at most `most` draws at once; nothing is added up where m is nil. The device's other draws are asked for when none of these is on its
 	// way, and its heights stay until they are closed. nil: there is no room for them, or no way.
 	NewSums(m []float64, exponent, most int) (backend.Sums, error)
 }

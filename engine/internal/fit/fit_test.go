@@ -190,7 +190,7 @@ func TestUnequalMasses(t *testing.T) {
 		t.Errorf("report %+v", r.Report)
 	}
 	fresh := newTally(newTarget(p, alone))
-	s := newSampler(newNaive(p, 2), 150, p, 4321)
+	s := newSampler(newNaive(p, 2), fresh.target, 4321)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)
 	}

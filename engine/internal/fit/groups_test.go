@@ -122,7 +122,7 @@ func TestRotated(t *testing.T) {
 		t.Errorf("report %+v", r.Report)
 	}
 	dense := newTally(newTarget(p, alone))
-	s := newSampler(newNaive(p, 2), n, p, 77)
+	s := newSampler(newNaive(p, 2), dense.target, 77)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func TestRotated(t *testing.T) {
 	}
 	p.Uniform = true
 	device = &rotating{naive: newNaive(p, 1), group: 512, axes: 8}
-	if s := newSampler(device, n, p, 0); s.group != 1 {
+	if s := newSampler(device, newTarget(p, alone), 0); s.group != 1 {
 		t.Error("a uniform source has no rotated draws")
 	}
 }

@@ -17,7 +17,7 @@ func TestGraph(t *testing.T) {
 	p := Problem{Points: y, Dim: 1, Masses: nu}
 	target := newTarget(p, alone)
 	h := onTheLine(y, nu, distuv.UnitNormal.Quantile)
-	s := newSampler(newNaive(p, 2), len(y), p, 0)
+	s := newSampler(newNaive(p, 2), target, 0)
 	const samples = 400_000
 	at, err := s.evaluate(target, h, 0, samples)
 	if err != nil {
@@ -107,7 +107,7 @@ func TestGraph(t *testing.T) {
 func TestCoarse(t *testing.T) {
 	p := clusters(400, 6, 4, 6, 3)
 	target := newTarget(p, alone)
-	s := newSampler(newNaive(p, 2), target.n, p, 1)
+	s := newSampler(newNaive(p, 2), target, 1)
 	chi := func(h []float64) float64 {
 		at, err := s.evaluate(target, h, 1<<40, 20_000)
 		if err != nil {
@@ -140,7 +140,7 @@ func TestCoarse(t *testing.T) {
 		p := Problem{Points: y, Dim: 3}
 		target := newTarget(p, alone)
 		h := target.start()
-		if _, err := newSampler(newNaive(p, 2), 100, p, 1).coarse(target, h); err != nil {
+		if _, err := newSampler(newNaive(p, 2), target, 1).coarse(target, h); err != nil {
 			t.Fatal(err)
 		}
 		for i, v := range h {
@@ -158,7 +158,7 @@ func TestLift(t *testing.T) {
 	nu := []float64{0.3, 0.4, 0.3}
 	p := Problem{Points: y, Dim: 1, Masses: nu}
 	target := newTarget(p, alone)
-	s := newSampler(newNaive(p, 2), 3, p, 0)
+	s := newSampler(newNaive(p, 2), target, 0)
 	h := []float64{0, -5, 0}
 	lifted, err := s.lift(target, h, []int{1}, planMost)
 	if err != nil {

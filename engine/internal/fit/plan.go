@@ -33,13 +33,22 @@ type plan struct {
 	x      []float32 // [n,d]
 }
 
+// newPlan is one without samples. Its memory is written to, so that it is there: a system may take longer to
+// hand out 100 MB page by page than a GPU to fill them.
+func newPlan(t *target) *plan {
+	d := t.problem.Dim
+	n, k := planSamples(t.cells, d), min(neighbours+1, t.n)
+	p := &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*d)}
+	clear(p.cells)
+	clear(p.scores)
+	clear(p.x)
+	return p
+}
+
 // plan draws the samples of a plan, which is valid until the next call.
-func (s *sampler) plan(t *target) (*plan, error) {
-	n, k := planSamples(t.cells, s.d), min(neighbours+1, t.n)
-	if s.planned == nil {
-		s.planned = &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*s.d)}
-	}
-	p := s.planned
+func (s *sampler) plan() (*plan, error) {
+	p := s.planned()
+	n, k := p.samples(), p.k
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		first := s.next[anglesStream]

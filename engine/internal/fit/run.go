@@ -65,7 +65,7 @@ func newRun(p Problem, device Device, o Options) *run {
 		o.Every = 20 * time.Second
 	}
 	r := &run{
-		target: t, options: o, sampler: newSampler(device, t.n, p, o.Seed),
+		target: t, options: o, sampler: newSampler(device, t, o.Seed),
 		start: o.Now(), empty: -1, energy: math.NaN(), settle: func() {},
 	}
 	r.saved = r.start
@@ -111,6 +111,9 @@ func (r *run) solve() (*Result, error) {
 // begin makes the heights that the engines start from, or takes up a checkpoint.
 func (r *run) begin() error {
 	t, s := r.target, r.sampler
+	if s.summer != nil {
+		go s.planned() // a device leaves the host time for it
+	}
 	if r.options.Resume != nil {
 		return r.resume(r.options.Resume)
 	}

@@ -1,7 +1,9 @@
 package fit
 
 import (
+	"cmp"
 	"slices"
+	"sync"
 
 	"brenier/engine/internal/sgd"
 )
@@ -49,11 +51,12 @@ type sampler struct {
 	scores []float64 // [most,MaxCells]
 	x      []float32 // [most,d]
 
-	planned *plan // the latest, whose memory is that of the next
+	planned func() *plan // the latest, whose memory is that of the next; who calls first makes it
 }
 
-func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
-	batch := BatchFor(n, p.Dim)
+func newSampler(device Device, t *target, seed uint64) *sampler {
+	p := t.problem
+	batch := BatchFor(t.n, p.Dim)
 	s := &sampler{
 		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: alone,
 	}
@@ -71,6 +74,7 @@ func newSampler(device Device, n int, p Problem, seed uint64) *sampler {
 	}
 	s.cells, s.scores = make([]int64, s.most*MaxCells), make([]float64, s.most*MaxCells)
 	s.x = make([]float32, s.most*p.Dim)
+	s.planned = sync.OnceValue(func() *plan { return newPlan(t) })
 	return s
 }
 
@@ -212,8 +216,16 @@ func (s *sampler) align(stream int) {
 }
 
 // test adds fresh samples to a tally until it has n of them, and to the end of the last group.
-func (s *sampler) test(t *tally, n uint64) error {
+func (s *sampler) test(t *tally, n uint64) (err error) {
 	draw := func(left int) (drawn, error) { return s.draw(testStream, left, 1, false) }
+	ahead, err := s.newAhead(nil, 0)
+	if err != nil {
+		return err
+	}
+	if ahead != nil {
+		draw = ahead.draw
+		defer func() { err = cmp.Or(err, ahead.sums.Close()) }()
+	}
 	return s.testEach(t, n, draw, func(b drawn) {
 		for _, score := range b.scores {
 			t.scores += score
