@@ -44,6 +44,7 @@ def main() -> None:
             (folder / "tree" / package).mkdir(parents=True)
     for name in READ_BY_TESTS:
         shutil.copytree(root / name, folder / "tree" / name)
+    shutil.copy(root / "go.mod", folder / "tree" / "go.mod")  # by which they know the root
     (folder / "models").symlink_to("tree/examples/models")
     here = Path(__file__).parent
     for name in ("run.py", "peers.py"):

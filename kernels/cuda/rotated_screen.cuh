@@ -19,9 +19,6 @@
 //
 // Let t be the k-th largest of the largest screened scores of some units, or less. k cells have f_i >= t,
 // so e_i >= t - B, and each of the k best, or of those equal to the last of them, has f_i >= t - 2 B.
-//
-// The same holds of T + L_i + <V, Z'_i> in float32 sums, as rotated_finish.cu has it: V is not rounded, a
-// sum of 16 terms is off by at most 16 * 2^-24 * 2^28, and the whole is rounded once more.
 #pragma once
 #include "../cpu/rotated.h"
 #include "rotated.h"
