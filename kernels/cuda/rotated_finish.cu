@@ -110,6 +110,10 @@ struct Maxima {
 	int row, first;  // the draw's, and the unit
 	float kept[KEPT];
 
+	__device__ __forceinline__ Maxima(const Params &p, int row, int first) : p(p), row(row), first(first) {
+#pragma unroll
+		for (float &value : kept) value = minus_infinity();
+	}
 	__device__ __forceinline__ int units() const { return p.tiles * p.units; }
 	__device__ __forceinline__ const float *at(int unit) const { return p.maxima + unit * ((int64_t)p.sets * SET) + row; }
 
@@ -121,14 +125,14 @@ struct Maxima {
 			values[j] = first + (i + j) * PARTS < units() ? *from : minus_infinity();
 	}
 	__device__ __forceinline__ float highest() {
-		float high = minus_infinity();
 #pragma unroll
 		for (int i = 0; i < KEPT; i += AT_ONCE) {
-			if (i * PARTS >= units()) break;
+			if (i > 0 && i * PARTS >= units()) break;
 			load(i, kept + i);
-#pragma unroll
-			for (int j = i; j < i + AT_ONCE; j++) high = fmaxf(high, kept[j]);
 		}
+		float high = kept[0];
+#pragma unroll
+		for (float value : kept) high = fmaxf(high, value);
 #pragma unroll 1
 		for (int i = KEPT; i * PARTS < units(); i += AT_ONCE) {
 			float values[AT_ONCE];
@@ -187,11 +191,12 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 	const int own = threadIdx.x % DRAWS, part = threadIdx.x / DRAWS;
 	const int row = p.skip + min((int)blockIdx.x * DRAWS + own, p.draws - 1);
 	const int units = p.tiles * p.units;
-	Maxima maxima = {p, row, part, {}};
+	const float bound = screen_bound(p, p.v + (int64_t)(row / FAMILY) * S);
+	Maxima maxima(p, row, part);
 	tops[part][own] = maxima.highest();
 	if (part == 0) count[own] = 0;
 	sync_threads();
-	const float t = kth_largest(&tops[0][own], p.k), bound = screen_bound(p, p.v + (int64_t)(row / FAMILY) * S);
+	const float t = kth_largest(&tops[0][own], p.k);
 	// Where fewer than k units have a score that matters nothing is ruled out.
 	const float cut = t > 0 ? t - 2.0f * bound : minus_infinity();
 	if (part == 0) cuts[own] = cut;
@@ -211,7 +216,7 @@ BRENIER_KERNEL(brenier_cuda_rotated_finish, brenier_rotated_search_params, BRENI
 		const bool all = listed > LISTED;  // of these the units are looked for again
 #pragma unroll 1
 		for (int j = 0; j < (all ? units : listed); j++) {
-			if (all && !(*Maxima{p, of, 0, {}}.at(j) >= cuts[i])) continue;
+			if (all && !(*Maxima(p, of, 0).at(j) >= cuts[i])) continue;
 			offer_unit(p, draw, all ? j : list[i][j], cuts[i], best);
 		}
 		if (lane == 0 && p.counts) atomic_add(&p.counts[best.cell], 1u);

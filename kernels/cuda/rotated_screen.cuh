@@ -56,7 +56,10 @@ __device__ __forceinline__ float screened(const Params &p, float score) {
 __device__ __forceinline__ float screen_bound(const Params &p, const float *v) {
 	float square = 0.0f;
 #pragma unroll
-	for (int j = 0; j < S; j++) square = fmaf(v[j], v[j], square);
+	for (int j = 0; j < S; j += 4) {
+		const float4 four = *(const float4 *)(v + j);
+		square = fmaf(four.x, four.x, fmaf(four.y, four.y, fmaf(four.z, four.z, fmaf(four.w, four.w, square))));
+	}
 	const float length = sqrtf(square) * (float)power_of_two(p.v_exponent);
 	return fmaf((0x1p-10f + 0x1p-15f) * length, p.reach, 5120.0f);
 }

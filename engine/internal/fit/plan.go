@@ -10,9 +10,9 @@ const (
 	planFloats = 1 << 24 // values of the samples that a plan holds
 	planMost   = 1 << 18
 	planLeast  = 8192
-	planRivals = 256 // cells that a sample without a neighbour in need is offered
-	planRound  = 256 // of these samples, whose offers are made at once
-	planParts  = 64  // that its moves are sought in
+	planRivals = 256  // cells that a sample without a neighbour in need is offered
+	planRound  = 1024 // of these samples, whose offers are made at once
+	planParts  = 64   // that its moves are sought in
 )
 
 // planSamples is how many samples the rebalanced plan is made of: 16 a cell, within bounds.
@@ -39,10 +39,18 @@ func newPlan(t *target) *plan {
 	d := t.problem.Dim
 	n, k := planSamples(t.cells, d), min(neighbours+1, t.n)
 	p := &plan{target: t, k: k, cells: make([]int32, n*k), scores: make([]float64, n*k), x: make([]float32, n*d)}
-	clear(p.cells)
-	clear(p.scores)
-	clear(p.x)
+	touch(p.cells)
+	touch(p.scores)
+	touch(p.x)
 	return p
+}
+
+// touch writes to every page of fresh memory, in steps between which the runtime may stop it.
+func touch[T any](values []T) {
+	const step = 1 << 14
+	for first := 0; first < len(values); first += step {
+		clear(values[first:min(first+step, len(values))])
+	}
 }
 
 // plan draws the samples of a plan, which is valid until the next call.
