@@ -214,10 +214,10 @@ func (l *Launch) rotated(name string, params unsafe.Pointer) {
 		l.Cache = float64(l.Blocks)*tiles*tile + maxima(p)
 	case "rotated_finish": // a lane a draw, then a warp a draw's units
 		p := (*C.brenier_rotated_search_params)(params)
-		l.Loops = []float64{2}
-		l.Trips = 10 // maxima twice, then axes, points, heights and what decides of two draws
-		// Of a unit the float16 values, of a cell or two 32 bytes an axis around each value that decides.
-		l.Cache = 2*maxima(p) + 1.25*float64(p.draws)*C.BRENIER_AXES*(2*C.BRENIER_ROTATED_UNIT+1.5*32)
+		const units = 1.2 // of a draw, that are left
+		l.Loops = []float64{2 * units}
+		l.Trips = 8 // lengths and maxima, then axes, points and heights of two draws
+		l.Cache = maxima(p) + units*float64(p.draws)*C.BRENIER_AXES*4*C.BRENIER_ROTATED_UNIT
 	default:
 		panic(name + ": no workload is known of it")
 	}
