@@ -28,9 +28,18 @@ typedef struct {
 	int16_t dy, dx;
 } brenier_cuda_conv_tap;
 
+// What numbers below 2^31 are divided by: their product with the factor over 2^(31 + shift), in whole numbers,
+// where 2^shift is the least power of two that is not below the divisor, and the factor is above 2^(31 + shift)
+// over it by one at most (Granlund and Montgomery 1994).
+typedef struct {
+	uint32_t factor;
+	int32_t shift;  // 0: the divisor is 1
+} brenier_cuda_divisor;
+
 typedef struct {
 	int64_t weights;  // where its weights begin, in elements
 	int32_t rows, cols;
+	brenier_cuda_divisor by_image, by_row;  // of rows times cols, of cols
 	int32_t out_pixel, out_step_y, out_step_x;  // in output pixels
 	int32_t in_step_y, in_step_x;
 	int32_t first_tap, taps;
@@ -57,6 +66,7 @@ typedef struct {
 	int32_t height, width;     // of the input that a rectangle's taps reach
 	int32_t column_tiles;      // of 16 columns
 	int32_t pitch;             // floats from a column's sums to the next: 8 beyond a multiple of 32
+	brenier_cuda_divisor by_groups, by_tiles_y, by_tiles_x, by_area, by_cols, by_channels;  // out_channels
 } brenier_cuda_conv_few;
 
 typedef struct {

@@ -16,6 +16,7 @@
 #pragma once
 #include "activation.cuh"
 #include "conv.h"
+#include "conv_divisor.cuh"
 #include "conv_sums.cuh"
 #include "conv_tiles.h"
 #include "device.cuh"
@@ -43,16 +44,15 @@ __device__ inline void conv_few(const brenier_cuda_conv &p) {
 	constexpr int kWarps = BRENIER_CUDA_CONV_FEW_THREADS / 32, kGroups = 4;  // of 8 pixels, that a warp has at a time
 	launch_dependents();
 	const brenier_cuda_conv_few &few = p.few;
-	int at = blockIdx.x;
-	const int group = at % p.groups;
-	at /= p.groups;
-	const int first_j = at % few.tiles_x * few.cols;
-	at /= few.tiles_x;
-	const int first_i = at % few.tiles_y * few.rows, image = at / few.tiles_y;
+	int image = blockIdx.x;
+	const int group = split(image, p.groups, few.by_groups);
+	const int first_j = split(image, few.tiles_x, few.by_tiles_x) * few.cols;
+	const int first_i = split(image, few.tiles_y, few.by_tiles_y) * few.rows;
 	const int step_y = p.phases[0].in_step_y, step_x = p.phases[0].in_step_x;
 	const ConvSpan y(first_i, step_y, few.first_y, few.height, p.in_height);
 	const ConvSpan x(first_j, step_x, few.first_x, few.width, p.in_width);
-	const int pixels = y.size() * x.size();
+	const int width = x.size(), pixels = y.size() * width;
+	const float per_width = 1.0f / (float)width;
 
 	float *const sums = (float *)dynamic_shared();  // [column][few.pitch]
 	const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
@@ -66,8 +66,9 @@ __device__ inline void conv_few(const brenier_cuda_conv &p) {
 #pragma unroll
 		for (int q = 0; q < kGroups; q++) {
 			const int pixel = (first + q * kWarps) * 8 + g;
-			const int row = y.begin + pixel / x.size(), col = x.begin + pixel % x.size();
-			from[q] = pixel < pixels ? (row * p.in_width + col) * p.in_pitch : -1;
+			// Exact: the quotient is half a part or more from whole numbers, and there are fewer than 2^16 pixels.
+			const int row = (int)(((float)pixel + 0.5f) * per_width), col = pixel - row * width;
+			from[q] = pixel < pixels ? ((y.begin + row) * p.in_width + x.begin + col) * p.in_pitch : -1;
 		}
 #pragma unroll 1
 		for (int tile = 0; tile < few.column_tiles; tile++) {
@@ -109,16 +110,18 @@ __device__ inline void conv_few(const brenier_cuda_conv &p) {
 	const int area = few.rows * few.cols, outputs = p.phase_count * p.out_channels * area;
 #pragma unroll 1
 	for (int output = threadIdx.x; output < outputs; output += BRENIER_CUDA_CONV_FEW_THREADS) {
-		const int at = output % area, row = output / area % p.out_channels;
-		const brenier_cuda_conv_phase &phase = p.phases[output / area / p.out_channels];
-		const int i = first_i + at / few.cols, j = first_j + at % few.cols;
+		int rest = output;
+		int line = split(rest, area, few.by_area);
+		const int column_of = split(line, few.cols, few.by_cols), row = split(rest, p.out_channels, few.by_channels);
+		const brenier_cuda_conv_phase &phase = p.phases[rest];
+		const int i = first_i + line, j = first_j + column_of;
 		if (i >= phase.rows || j >= phase.cols) continue;
 		const float *column = sums + (p.out_channels * phase.first_tap + row * phase.taps) * few.pitch;
 		float sum = 0.0f;
 		for (int tap = 0; tap < phase.taps; tap++, column += few.pitch) {
 			const brenier_cuda_conv_tap &by = p.taps[phase.first_tap + tap];
 			const int from_y = i * step_y + by.dy, from_x = j * step_x + by.dx;
-			if (y.has(from_y) && x.has(from_x)) sum += column[(from_y - y.begin) * x.size() + from_x - x.begin];
+			if (y.has(from_y) && x.has(from_x)) sum += column[(from_y - y.begin) * width + from_x - x.begin];
 		}
 
 		const int channel = group * p.out_channels + row;

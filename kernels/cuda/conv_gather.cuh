@@ -2,6 +2,7 @@
 // conv.h.
 #pragma once
 #include "conv.h"
+#include "conv_divisor.cuh"
 #include "device.cuh"
 
 namespace brenier {
@@ -60,9 +61,8 @@ struct ConvPixel {
 // Pixel m of a phase, counted through the images.
 __device__ inline ConvPlace conv_place(const brenier_cuda_conv &p, const brenier_cuda_conv_phase &phase, int group, int m,
                                        ConvPixel &pixel) {
-	const int per_image = phase.rows * phase.cols;
-	const int image = m / per_image, rest = m % per_image;
-	const int i = rest / phase.cols, j = rest % phase.cols;
+	const int image = divided(m, phase.by_image), rest = m - image * phase.rows * phase.cols;
+	const int i = divided(rest, phase.by_row), j = rest - i * phase.cols;
 	const bool inside = image < p.n;
 	const int y = i * phase.in_step_y;
 	pixel.x = j * phase.in_step_x;

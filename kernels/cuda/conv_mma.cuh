@@ -37,6 +37,7 @@ struct ConvTile {
 	static constexpr int kPlacesAt = BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages);
 	static constexpr int kSumsAt = BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages);
 	static constexpr bool kSumsInShared = wk == 1 && BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) > 0;
+	static constexpr bool kSumsAlways = BRENIER_CUDA_CONV_SUMS_ALWAYS(bm, bn, wk, stages);
 };
 
 // Byte offset of 16-byte piece c of row r in a stage's A or B. Rows 8 apart differ by 512 bytes, and
@@ -244,11 +245,8 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 		if constexpr (T::WK > 1) {
 			conv_join<T>(total, d, sums, part, thread, own.chunks - round * T::WK - 1, round == 0, round + 1 == own.rounds);
 		} else if constexpr (T::kSumsInShared) {
-			if (round > 0) {
-				conv_get<T>(sums, 0, thread, total);
-				conv_add<T>(d, total, false);  // the order of two summands does not matter
-			}
-			conv_put<T>(sums, 0, thread, d);
+			if (round > 0) conv_take<T>(sums, thread, d);
+			if (round + 1 < own.rounds) conv_put<T>(sums, 0, thread, d);
 		} else {
 			conv_add<T>(total, d, round == 0);
 		}
@@ -258,10 +256,10 @@ __device__ inline void conv(const brenier_cuda_conv &p) {
 	// The sums pass through the thread's own part of shared memory: walked in a loop there, they are
 	// finished by code that exists once. Unrolled over the registers it would overflow the instruction
 	// cache, which costs more than the products do.
-	float4 *const finished = T::kSumsInShared ? sums : (float4 *)shared;
-	static_assert(T::kSumsInShared || T::BM * T::BN * 4 <= T::kPlacesAt, "the stages have room for the sums");
-	if constexpr (T::WK == 1 && !T::kSumsInShared) sync_threads();  // all have read the last stage
-	if constexpr (!T::kSumsInShared) conv_put<T>(finished, 0, thread, total);
+	float4 *const finished = T::kSumsAlways ? sums : (float4 *)shared;
+	static_assert(T::kSumsAlways ? T::kSumsInShared : T::BM * T::BN * 4 <= T::kPlacesAt, "there is room for the sums");
+	if constexpr (T::WK == 1 && !T::kSumsAlways) sync_threads();  // all have read the last stage
+	conv_put<T>(finished, 0, thread, T::kSumsInShared ? d : total);
 
 	const int g = lane / 4, t = lane % 4;
 	constexpr int kBlocks = kNi < 4 ? kNi : 4, kCount = 2 * kBlocks;  // blocks of 8 rows, of a group of 32

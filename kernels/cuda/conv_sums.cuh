@@ -58,6 +58,18 @@ __device__ inline void conv_get(const float4 *sums, int slot, int thread, float 
 	}
 }
 
+// d, and what is in shared memory; the order of two summands does not matter.
+template <class T>
+__device__ inline void conv_take(const float4 *sums, int thread, float (&d)[T::WM / 16][T::WN / 8][4]) {
+	constexpr int kNi = T::WN / 8, kQuads = T::WM / 16 * kNi;
+#pragma unroll
+	for (int q = 0; q < kQuads; q++) {
+		const float4 v = sums[q * T::kGroupThreads + thread];
+		float(&to)[4] = d[q / kNi][q % kNi];
+		to[0] += v.x, to[1] += v.y, to[2] += v.z, to[3] += v.w;
+	}
+}
+
 // One round of several groups of warps, d the chunk of group `part`: the chunks join the total of group
 // 0 in their order. All threads of the block take part; `others` groups besides the first have one.
 template <class T>

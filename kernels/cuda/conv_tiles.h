@@ -6,8 +6,8 @@
 // runs is a matter of speed.
 #define BRENIER_CUDA_CONV_TILES(X)  \
 	X(128, 128, 64, 64, 1, 3, 2)    \
-	X(128, 64, 64, 32, 1, 4, 2)     \
-	X(256, 32, 64, 32, 1, 4, 2)     \
+	X(128, 64, 64, 32, 1, 3, 4)     \
+	X(256, 32, 64, 32, 1, 2, 3)     \
 	X(64, 64, 32, 32, 1, 4, 3)      \
 	X(16, 128, 16, 32, 1, 4, 4)     \
 	X(32, 32, 32, 32, 4, 5, 1)      \
@@ -24,12 +24,14 @@
 
 // Shared memory of a block: for each group of warps its stages of A [bm][32] and B [bn][32] of 16-bit
 // elements; the places of the bm pixels, 8 bytes each; then sums of chunks, float32: those of the other
-// groups along k, which are used only where there are several chunks, or a thread's own where they
-// would take more than 64 registers.
+// groups along k, or a thread's own where they would take 64 registers or more. They are used only where
+// there are several chunks, but a thread's own always where the stages have no room for the finished ones.
 #define BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) (((bm) + (bn)) * 64)
 #define BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_STAGE_BYTES(bm, bn) * (stages) * (wk))
 #define BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) (BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages) + (bm) * 8)
 #define BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) \
-	(((wk) > 1 ? (wk) - 1 : (wm) * (wn) / 32 > 64 ? 1 : 0) * (bm) * (bn) * 4)
+	(((wk) > 1 ? (wk) - 1 : (wm) * (wn) / 32 >= 64 ? 1 : 0) * (bm) * (bn) * 4)
+#define BRENIER_CUDA_CONV_SUMS_ALWAYS(bm, bn, wk, stages) \
+	((wk) == 1 && (bm) * (bn) * 4 > BRENIER_CUDA_CONV_PLACES_AT(bm, bn, wk, stages))
 
 #endif

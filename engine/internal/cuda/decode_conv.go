@@ -7,6 +7,7 @@ import "C"
 
 import (
 	"math"
+	"math/bits"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -239,10 +240,20 @@ func (k *convPacking) packPhase(p *lower.Phase, weights, firstTap int) C.brenier
 	width := k.conv.Out.W
 	return C.brenier_cuda_conv_phase{
 		weights: C.int64_t(weights), rows: C.int32_t(p.Rows), cols: C.int32_t(p.Cols),
+		by_image: divisorOf(p.Rows * p.Cols), by_row: divisorOf(p.Cols),
 		out_pixel: C.int32_t(p.OutY*width + p.OutX), out_step_y: C.int32_t(p.OutStepY * width), out_step_x: C.int32_t(p.OutStepX),
 		in_step_y: C.int32_t(p.InStepY), in_step_x: C.int32_t(p.InStepX),
 		first_tap: C.int32_t(firstTap), taps: C.int32_t(len(p.Taps)),
 	}
+}
+
+// divisorOf is how kernels divide by a number from 1 on; of pixels that there are none of nothing is asked.
+func divisorOf(number int) C.brenier_cuda_divisor {
+	shift := bits.Len(uint(max(number, 1) - 1))
+	if shift == 0 {
+		return C.brenier_cuda_divisor{}
+	}
+	return C.brenier_cuda_divisor{factor: C.uint32_t((1<<(31+shift))/number + 1), shift: C.int32_t(shift)}
 }
 
 // rowScales are the powers of two that bring each row's largest weight to within 1..2, so that 16 bits

@@ -82,6 +82,8 @@ func (k *convPacking) fewShapes(v *driver.Device) (list []fewShape) {
 			rows: C.int32_t(h), cols: C.int32_t(w), tiles_y: C.int32_t(ceil(rows, h)), tiles_x: C.int32_t(ceil(cols, w)),
 			first_y: C.int32_t(y.first), first_x: C.int32_t(x.first), height: C.int32_t(s.height), width: C.int32_t(s.width),
 			column_tiles: C.int32_t(tiles), pitch: C.int32_t(pitch),
+			by_groups: divisorOf(k.conv.Groups), by_tiles_y: divisorOf(ceil(rows, h)), by_tiles_x: divisorOf(ceil(cols, w)),
+			by_area: divisorOf(h * w), by_cols: divisorOf(w), by_channels: divisorOf(k.outChannels()),
 		}
 		if s.shared <= v.SharedPerBlock {
 			list = append(list, s)

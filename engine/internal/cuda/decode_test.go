@@ -407,3 +407,26 @@ func TestDecodeWithoutRoom(t *testing.T) {
 	again.close()
 	whole.close()
 }
+
+// The kernels' division is that of whole numbers, up to the largest that there are.
+func TestDivisor(t *testing.T) {
+	const most = 1<<31 - 1
+	for _, number := range []int{1, 2, 3, 5, 7, 8, 9, 28, 49, 64, 100, 784, 1023, 1024, 1025, 4096, 65535, 65537, 1<<30 - 1, 1 << 30, 1<<30 + 1, most} {
+		by := divisorOf(number)
+		for _, whole := range []int{0, 1, 2, 3, 10, 1000, most/number - 1, most / number} {
+			for _, off := range []int{-1, 0, 1, number - 1} {
+				n := whole*number + off
+				if n < 0 || n > most {
+					continue
+				}
+				got := n
+				if by.shift > 0 {
+					got = int(uint64(n)*uint64(by.factor)>>32) >> (by.shift - 1)
+				}
+				if got != n/number {
+					t.Fatalf("%d / %d is %d, want %d", n, number, got, n/number)
+				}
+			}
+		}
+	}
+}

@@ -15,8 +15,8 @@ typedef struct {
 #define TILE(bm, bn, wm, wn, wk, stages, resident)                                          \
 	{#bm "x" #bn, bm, bn, wm, wn, wk, BRENIER_CUDA_CONV_THREADS(bm, bn, wm, wn, wk), resident, \
 	 BRENIER_CUDA_CONV_SUMS_AT(bm, bn, wk, stages) +                                            \
-	     ((wk) > 1 ? 0 : BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)),                     \
-	 (wk) > 1 ? BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) : 0},
+	     (BRENIER_CUDA_CONV_SUMS_ALWAYS(bm, bn, wk, stages) ? BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk) : 0), \
+	 BRENIER_CUDA_CONV_SUMS_ALWAYS(bm, bn, wk, stages) ? 0 : BRENIER_CUDA_CONV_SUMS_BYTES(bm, bn, wm, wn, wk)},
 static const conv_tile tiles[] = {BRENIER_CUDA_CONV_TILES(TILE)};
 enum { conv_tile_count = sizeof tiles / sizeof *tiles };
 static const conv_tile *conv_tiles(void) { return tiles; }
