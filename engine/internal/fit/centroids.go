@@ -95,7 +95,7 @@ func (c *centres) total() error {
 		return nil
 	}
 	d := c.target.problem.Dim
-	c.sums = make([]int64, c.target.n*d)
+	c.sums = c.sampler.summed()
 	if err := c.onDevice.sums.Total(c.sums); err != nil {
 		return err
 	}

@@ -111,8 +111,11 @@ func (r *run) solve() (*Result, error) {
 // begin makes the heights that the engines start from, or takes up a checkpoint.
 func (r *run) begin() error {
 	t, s := r.target, r.sampler
-	if s.summer != nil {
-		go s.planned() // a device leaves the host time for it
+	if s.summer != nil { // a device leaves the host time for it
+		go func() {
+			s.planned()
+			s.summed()
+		}()
 	}
 	if r.options.Resume != nil {
 		return r.resume(r.options.Resume)

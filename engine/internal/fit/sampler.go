@@ -51,7 +51,9 @@ type sampler struct {
 	scores []float64 // [most,MaxCells]
 	x      []float32 // [most,d]
 
-	planned func() *plan // the latest, whose memory is that of the next; who calls first makes it
+	// What certificates need much memory for, one after another; who asks first makes it.
+	planned func() *plan
+	summed  func() []int64 // [N,d], of a device
 }
 
 func newSampler(device Device, t *target, seed uint64) *sampler {
@@ -75,6 +77,11 @@ func newSampler(device Device, t *target, seed uint64) *sampler {
 	s.cells, s.scores = make([]int64, s.most*MaxCells), make([]float64, s.most*MaxCells)
 	s.x = make([]float32, s.most*p.Dim)
 	s.planned = sync.OnceValue(func() *plan { return newPlan(t) })
+	s.summed = sync.OnceValue(func() []int64 {
+		sums := make([]int64, t.n*p.Dim)
+		touch(sums)
+		return sums
+	})
 	return s
 }
 
