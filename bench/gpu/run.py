@@ -13,10 +13,12 @@ that every step works, and times nothing.
 
 import argparse
 import array
+import contextlib
 import json
 import os
 import random
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -51,7 +53,7 @@ class Run:
         return self.end - time.monotonic()
 
     def command(self, *words: object, limit: float, log: str, cwd: Path = HERE) -> str:
-        """Runs a program of the folder, its output kept in a log; an exit status is an exception."""
+        """Runs a program of the folder, its output kept in a log; an exit status is a RuntimeError."""
         environment = dict(os.environ, BRENIER_DEVICE="cuda")
         library = str(HERE / "lib")
         environment["LD_LIBRARY_PATH"] = library + os.pathsep + environment.get("LD_LIBRARY_PATH", "")
@@ -59,19 +61,27 @@ class Run:
             environment["BRENIER_CUDA_DRIVER"] = self.double
         path = self.out / f"{log}.log"
         with path.open("w") as to:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [str(word) for word in words],
                 stdout=to,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                timeout=max(1.0, min(limit, self.left())),
                 cwd=cwd,
                 env=environment,
+                start_new_session=True,
             )
+            try:
+                status = process.wait(max(1.0, min(limit, self.left())))
+            except subprocess.TimeoutExpired:
+                raise TimeoutError(f"no end after {limit:.0f} s, or when all time was gone") from None
+            finally:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)  # what a sanitizer leaves would run beside what is next
+                process.wait()
         text = path.read_text(errors="replace")
-        if done.returncode:
+        if status:
             end = "\n".join(text.splitlines()[-15:])
-            raise RuntimeError(f"exit status {done.returncode}; {path.name} ends:\n{end}")
+            raise RuntimeError(f"exit status {status}; {path.name} ends:\n{end}")
         return text
 
 
@@ -124,7 +134,7 @@ def sanitizers(run: Run) -> dict | str:
         words = ["compute-sanitizer", *options, KERNELS, "-test.short", "-test.run", SANITIZED[tool], "-test.skip", "FullSize"]
         try:
             text = run.command(*words, limit=200, log=tool, cwd=folder_of(KERNELS))
-        except (RuntimeError, subprocess.TimeoutExpired) as error:
+        except (RuntimeError, TimeoutError) as error:
             return str(error), False
         return next((line for line in reversed(text.splitlines()) if "SUMMARY" in line), "no summary"), True
 
@@ -197,7 +207,7 @@ def peers(run: Run) -> dict | str:
     found = run.out / "peers.json"
     try:
         run.command(sys.executable, HERE / "peers.py", found, limit=200, log="peers")
-    except subprocess.TimeoutExpired:
+    except TimeoutError:
         if not found.exists():
             raise
     return json.loads(found.read_text())  # as far as it came

@@ -102,7 +102,7 @@ func TestCost(t *testing.T) {
 		want            clocks
 	}{
 		{"sm_90", "HGMMA.64x128x16.F32 R24,gdesc[UR12],R24", clocks{Issue: 1, Tensor: 64, Shared: (64 + 128) * 32 / 128 / 4}},
-		{"sm_90", "HMMA.16816.F32", clocks{Issue: 1, Tensor: 8}},
+		{"sm_90", "HMMA.16816.F32", clocks{Issue: 1, Held: 6.5, Tensor: 16 * 8 * 16 / 336.}},
 		{"sm_89", "HMMA.16816.F32", clocks{Issue: 1, Tensor: 32}},
 		{"sm_90", "FMNMX", clocks{Issue: 1, ALU: 2}},
 		{"sm_80", "FFMA", clocks{Issue: 1, FMA: 2}},

@@ -163,8 +163,8 @@ var limits = map[string]float64{
 	"Decode/terrain/1":             30,
 	"Decode/terrain/1024":          2000,
 	"Generate/mnist/1":             25,
-	"Rotated/60000x64/k=1":         2600,
-	"Rotated/46800x128/k=1":        2600,
+	"Rotated/60000x64/k=1":         3600,
+	"Rotated/46800x128/k=1":        3600,
 }
 
 // exceeding says which benchmarks are predicted to take more than they may.

@@ -166,7 +166,11 @@ func TestDescent_of_draws(t *testing.T) {
 				check(w.Noise(n, 5, 0))
 				check(w.Locate(n, 1))
 			}
-			scores := func(w *workspace) []float64 { return fromDevice[float64](t, b.v, w.at(w.scores), n) }
+			scores := func(w *workspace) []float64 { // once they are there
+				scores := make([]float64, n)
+				check(w.GetCells(n, 1, make([]int64, n), scores))
+				return scores
+			}
 			if !sameBits(scores(w), scores(host)) {
 				t.Error("draws are located with other heights than the last")
 			}
