@@ -27,6 +27,11 @@ type fitReport struct {
 	Fallbacks  int     `json:"centroid_fallbacks"`
 	Met        bool    `json:"met"`
 	Seed       uint64  `json:"seed"`
+
+	W2Lower      float64 `json:"w2_lower"`
+	W2LowerError float64 `json:"w2_lower_error"`
+	W2Upper      float64 `json:"w2_upper"`
+	W2UpperError float64 `json:"w2_upper_error"`
 }
 
 func readReport(t *testing.T, m *Model) fitReport {
@@ -322,6 +327,22 @@ func TestFitScales(t *testing.T) {
 		if off > 0.01*spread {
 			t.Errorf("%s: heights are %.3g of their spread off", name, math.Sqrt(off/spread))
 		}
+	}
+}
+
+// In many dimensions groups of draws are larger than what a plan is made of, which then has independent ones.
+func TestFit_many_dimensions(t *testing.T) {
+	const n, d = 60, 130
+	m, err := newEngine(t, Config{}).Fit(gaussians(rand.New(rand.NewPCG(8, 8)), n*d, 1), d, nil, FitOptions{Tolerance: 0.05})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := readReport(t, m)
+	if !r.Met || r.Empty != 0 {
+		t.Errorf("report %+v", r)
+	}
+	if off := r.W2Lower - r.W2Upper; off > 4*math.Hypot(r.W2LowerError, r.W2UpperError) || r.W2UpperError > 0.01*r.W2Upper {
+		t.Errorf("W2^2 from %.4g +- %.2g to %.4g +- %.2g", r.W2Lower, r.W2LowerError, r.W2Upper, r.W2UpperError)
 	}
 }
 

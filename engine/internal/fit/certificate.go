@@ -82,11 +82,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	}
 	t, s := r.target, r.sampler
 	tally := newTally(t)
-	block := s.group
-	if block == 1 {
-		block = 256
-	}
-	u := &meanOf{block: block, square: t.problem.meanSquare()}
+	u := &meanOf{block: blockOf(s.group), square: t.problem.meanSquare()}
 	centres, err := newCentres(t, s, r.options.Parallel)
 	if err != nil {
 		return nil, err
@@ -102,7 +98,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	anglesFrom := s.next[anglesStream]
 	var planned func() planMeasures
 	if centres.onDevice != nil { // there is time for the plan while the device draws
-		if planned, err = r.measureMeanwhile(heights, block); err != nil {
+		if planned, err = r.measureMeanwhile(heights); err != nil {
 			return nil, err
 		}
 	}
@@ -147,7 +143,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		if err != nil {
 			return nil, err
 		}
-		planned = func() planMeasures { return r.measurePlan(plan, heights, block) }
+		planned = func() planMeasures { return r.measurePlan(plan, heights) }
 	}
 	r.unhit = r.unhit[:0]
 	for i, nu := range t.mass {
@@ -187,11 +183,11 @@ type planMeasures struct {
 	angleError        float64
 }
 
-func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures) {
+func (r *run) measurePlan(p *plan, heights []float32) (m planMeasures) {
 	d := r.target.problem.Dim
 	r.options.Parallel.together( // each on one thread for the most part
 		func() {
-			moved := &meanOf{block: block, square: r.target.problem.meanSquare()}
+			moved := &meanOf{block: p.block, square: r.target.problem.meanSquare()}
 			along, square := make([]float64, p.samples()), make([]float64, p.samples())
 			r.options.Parallel(p.samples(), func(first, end int) {
 				kernels.RowProducts(kernels.Best(), p.x[first*d:end*d], r.target.mean, along[first:end], square[first:end])
@@ -210,13 +206,13 @@ func (r *run) measurePlan(p *plan, heights []float32, block int) (m planMeasures
 // measureMeanwhile draws a plan and measures it while the caller does other things; who calls what it returns
 // waits. One that nobody asked about, as of a certificate that failed, is waited for before the next and at the
 // end.
-func (r *run) measureMeanwhile(heights []float32, block int) (func() planMeasures, error) {
+func (r *run) measureMeanwhile(heights []float32) (func() planMeasures, error) {
 	r.settle()
 	plan, err := r.sampler.plan()
 	if err != nil {
 		return nil, err
 	}
-	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(plan, heights, block) })
+	measures := sync.OnceValue(func() planMeasures { return r.measurePlan(plan, heights) })
 	go func() {
 		defer func() { _ = recover() }() // who waits gets it too
 		measures()

@@ -140,6 +140,38 @@ func TestRotated(t *testing.T) {
 	}
 }
 
+// A plan is of whole groups where it has some; where it has fewer than tell an error, of independent samples, and
+// the cost of both is that of the same heights.
+func TestPlan_groups(t *testing.T) {
+	const n, d = 30, 24
+	p := Problem{Points: randomPoints(n, d), Dim: d}
+	given := solve(t, p, Options{Tolerance: 0.05, SamplesMax: 20_000})
+	var reports []Report
+	for _, group := range []int{planLeast / planGroups, planLeast/planGroups + 1} { // 2048 and 2049 of 8192
+		device := &rotating{naive: newNaive(p, 2), group: group, axes: 8}
+		r, err := Certify(p, given.Heights, device, Options{Tolerance: 0.05})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Report.Group != group || !(r.Report.W2UpperError > 0 && r.Report.W2UpperError < 0.05*r.Report.W2Upper) {
+			t.Errorf("groups of %d: report %+v", group, r.Report)
+		}
+		s := newSampler(device, newTarget(p, alone), 0)
+		plan, err := s.plan()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := map[bool]int{true: group, false: blockOf(1)}[group*planGroups <= planLeast]; plan.block != want {
+			t.Errorf("groups of %d: blocks of %d, want %d", group, plan.block, want)
+		}
+		reports = append(reports, r.Report)
+	}
+	a, b := reports[0], reports[1]
+	if math.Abs(a.W2Upper-b.W2Upper) > 4*math.Hypot(a.W2UpperError, b.W2UpperError) {
+		t.Errorf("W2^2 up to %.4g +- %.2g by groups, %.4g +- %.2g by independent samples", a.W2Upper, a.W2UpperError, b.W2Upper, b.W2UpperError)
+	}
+}
+
 // TestGroupMoments holds the moments against the definition, pair by pair, and those of other threads, and
 // of a tally that was asked before it had all groups, against the same bits.
 func TestGroupMoments(t *testing.T) {

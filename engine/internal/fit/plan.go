@@ -10,6 +10,7 @@ const (
 	planFloats = 1 << 24 // values of the samples that a plan holds
 	planMost   = 1 << 18
 	planLeast  = 8192
+	planGroups = 4    // of samples that depend on one another; fewer could not tell an error, and none depend then
 	planRivals = 256  // cells that a sample without a neighbour in need is offered
 	planRound  = 1024 // of these samples, whose offers are made at once
 	planParts  = 64   // that its moves are sought in
@@ -28,6 +29,7 @@ func planSamples(cells, d int) int {
 type plan struct {
 	target *target
 	k      int
+	block  int       // samples that may depend on one another lie in one
 	cells  []int32   // [n,k]
 	scores []float64 // [n,k]
 	x      []float32 // [n,d]
@@ -57,11 +59,17 @@ func touch[T any](values []T) {
 func (s *sampler) plan() (*plan, error) {
 	p := s.planned()
 	n, k := p.samples(), p.k
+	draw, atOnce := s.drawInto, s.atOnce
+	p.block = blockOf(s.group)
+	if s.group > 1 && n < planGroups*s.group {
+		draw, atOnce = s.drawIndependent, func(_ uint64, n int) int { return min(n, BatchFor(p.target.n, s.d)) }
+		p.block = blockOf(1)
+	}
 	s.align(anglesStream)
 	for drawn := 0; drawn < n; {
 		first := s.next[anglesStream]
-		b := p.part(drawn, s.atOnce(first, n-drawn), s.cells)
-		if err := s.drawInto(b, anglesStream, first, k); err != nil {
+		b := p.part(drawn, atOnce(first, n-drawn), s.cells)
+		if err := draw(b, anglesStream, first, k); err != nil {
 			return nil, err
 		}
 		s.next[anglesStream] += uint64(b.n)

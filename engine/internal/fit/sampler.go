@@ -197,10 +197,20 @@ func (s *sampler) redraw(stream int, first uint64, n, k int, x bool) (drawn, err
 
 // drawInto makes draws of a stream, which lie in one call and one group, from draw `first` on.
 func (s *sampler) drawInto(b drawn, stream int, first uint64, k int) error {
-	draw := s.device.Draw
 	if s.rotated != nil {
-		draw = s.rotated.DrawRotated
+		return s.drawBy(s.rotated.DrawRotated, b, stream, first, k)
 	}
+	return s.drawIndependent(b, stream, first, k)
+}
+
+// drawIndependent makes draws of a stream, a batch at most, of which none depends on another.
+func (s *sampler) drawIndependent(b drawn, stream int, first uint64, k int) error {
+	return s.drawBy(s.device.Draw, b, stream, first, k)
+}
+
+type drawFunc func(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error
+
+func (s *sampler) drawBy(draw drawFunc, b drawn, stream int, first uint64, k int) error {
 	if err := draw(b.n, streamSeed(s.seed, uint64(stream)), first, k, b.cells, b.scores, b.x); err != nil {
 		return err
 	}
@@ -208,6 +218,15 @@ func (s *sampler) drawInto(b drawn, stream int, first uint64, k int) error {
 		s.evaluated += uint64(b.n)
 	}
 	return s.tick()
+}
+
+// blockOf is how many samples lie together where an error is told from blocks of them: those of a group, or as many
+// as tell it well where none depend on another.
+func blockOf(group int) int {
+	if group == 1 {
+		return 256
+	}
+	return group
 }
 
 // total is how many draws have been made for all streams.
