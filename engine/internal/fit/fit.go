@@ -80,8 +80,9 @@ type Counter interface {
 type Summer interface {
 	Device
 	// NewSums begins sums of none, in units of 2^-exponent, of values below 2^31 units, for products with m
-	// [d] and at most `most` draws at once; nothing is added up where m is nil. The device's other draws are asked for when none of these is on its
-	// way, and its heights stay until they are closed. nil: there is no room for them, or no way.
+	// [d] and at most `most` draws at once; nothing is added up where m is nil. The device's other draws are
+	// asked for when none of these is on its way, and its heights stay until they are closed. nil: there is no
+	// room for them, or no way.
 	NewSums(m []float64, exponent, most int) (backend.Sums, error)
 }
 

@@ -161,7 +161,11 @@ func TestPlan_groups(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := map[bool]int{true: group, false: blockOf(1)}[group*planGroups <= planLeast]; plan.block != want {
+		want := group
+		if group > planLeast/planGroups {
+			want = blockOf(1)
+		}
+		if plan.block != want {
 			t.Errorf("groups of %d: blocks of %d, want %d", group, plan.block, want)
 		}
 		reports = append(reports, r.Report)
