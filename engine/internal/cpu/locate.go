@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"sync/atomic"
+
 	"brenier/engine/internal/backend"
 	kernels "brenier/kernels/cpu"
 )
@@ -19,6 +21,9 @@ const screenWork = 1 << 27
 // partWork is how many multiply-adds a part has at least: some 2 us, well above what sharing costs.
 const partWork = 200_000
 
+// searchRows is how many samples a part that searches has at least: some 50 us.
+const searchRows = 64
+
 // LocateScratch is the memory of one Locate call at a time.
 type LocateScratch struct {
 	m       *Map
@@ -32,6 +37,8 @@ type LocateScratch struct {
 	parts  int
 	drawn  bool // the samples are made by the call, of these:
 	draws  drawing
+
+	searched atomic.Int64 // samples that the tree has found the cells of, the first ones
 
 	// The block of samples whose cells are shared out.
 	rows    int       // samples that maxima has room for
@@ -72,6 +79,19 @@ func (m *Map) NewScratch(batch int) *LocateScratch {
 // chain over dimensions 0..d-1 that starts at h_i. Ties go to the lower index. x is finite.
 func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, scores []float64) {
 	s.x, s.n, s.k, s.cells, s.scores = x, n, k, cells, scores
+	if done := s.search(); done < n {
+		s.screenFrom(done)
+	}
+	s.x, s.cells, s.scores = nil, nil, nil
+}
+
+// screenFrom locates the samples from `first` on by a look at all cells.
+func (s *LocateScratch) screenFrom(first int) {
+	m := s.m
+	s.x, s.cells, s.scores = s.x[first*m.d:], s.cells[first*s.k:], s.scores[first*s.k:]
+	s.n -= first
+	s.draws.first += uint64(first)
+	n := s.n
 	if threads := m.pool.Threads(); n >= sharedCellsBelow*threads {
 		share := threads * (blockRows / m.tileRows()) // tiles that all threads take at once
 		s.parts = (m.tiles(n) + share - 1) / share * threads
@@ -81,7 +101,52 @@ func (m *Map) Locate(s *LocateScratch, x []float32, n, k int, cells []int32, sco
 			s.locateBlock()
 		}
 	}
-	s.x, s.cells, s.scores = nil, nil, nil
+}
+
+// search locates samples by the map's tree, and returns how many, the first ones; the others cost more
+// than a look at all cells, or there is no tree.
+func (s *LocateScratch) search() int {
+	m := s.m
+	if m.tree == nil || m.tree.useless.Load() {
+		return 0
+	}
+	s.parts = max(1, min((s.n+searchRows-1)/searchRows, 16*m.pool.Threads()))
+	s.searched.Store(int64(s.n))
+	m.pool.Run(s.parts, shareSearch{s})
+	return int(s.searched.Load())
+}
+
+// shareSearch: a part is a run of samples, searched for by one thread.
+type shareSearch struct{ *LocateScratch }
+
+func (s shareSearch) Do(part int) {
+	m, k := s.m, s.k
+	first, stop := part*s.n/s.parts, (part+1)*s.n/s.parts
+	if m.tree.useless.Load() {
+		s.leave(first)
+		return
+	}
+	x := s.x[first*m.d : stop*m.d]
+	if s.drawn {
+		kernels.Noise(m.path, kernelSource(s.draws.source), x, m.d, s.draws.seed, s.draws.first+uint64(first), 0)
+	}
+	t := m.tree
+	done := kernels.TreeSearch(m.path, x, m.d, m.n, t.blocks, t.points, t.height, t.cells, t.top, m.norm, m.reach, t.extent,
+		k, t.budget(stop-first), s.cells[first*k:stop*k], s.scores[first*k:stop*k])
+	if done < stop-first {
+		t.useless.Store(true)
+		s.leave(first + done)
+	}
+}
+
+// leave leaves the samples from `first` on to the screen.
+func (s *LocateScratch) leave(first int) {
+	for {
+		searched := s.searched.Load()
+		if int64(first) >= searched || s.searched.CompareAndSwap(searched, int64(first)) {
+			return
+		}
+	}
 }
 
 // drawing says which samples of a source are made.

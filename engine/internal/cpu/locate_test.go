@@ -48,27 +48,30 @@ func locateCases() []locateCase {
 		{257, 3}, {1000, 64}, {5003, 29}, {70000, 2}} {
 		cases = append(cases, randomCase(size[0], size[1], 37))
 	}
-
-	ties := randomCase(3000, 8, 20)
-	ties.name = "all_scores_equal"
-	clear(ties.points)
-	clear(ties.heights)
-	cases = append(cases, ties)
-
-	twins := randomCase(3000, 8, 40)
-	twins.name = "duplicates"
-	copy(twins.points[1500*8:], twins.points[:1500*8])
-	copy(twins.heights[1500:], twins.heights[:1500])
-	cases = append(cases, twins)
-
-	whole := randomCase(4000, 4, 40)
-	whole.name = "ties_of_small_integers"
-	for _, s := range [][]float32{whole.points, whole.heights, whole.x} {
-		for i, v := range s {
-			s[i] = float32(math.Round(float64(v)))
-		}
+	for _, size := range [][2]int{{300, 1}, {5003, 1}, {1024, 2}, {66000, 2}, {9001, 3}, {20000, 4}} {
+		cases = append(cases, nearestCase(size[0], size[1], 40), stretchedCase(size[0], size[1], 40))
 	}
-	cases = append(cases, whole)
+
+	for _, d := range []int{8, 2} { // by a look at all cells, and by a tree
+		ties := randomCase(3000, d, 20)
+		ties.name = fmt.Sprintf("all_scores_equal/d=%d", d)
+		clear(ties.points)
+		clear(ties.heights)
+
+		twins := randomCase(3000, d, 40)
+		twins.name = fmt.Sprintf("duplicates/d=%d", d)
+		copy(twins.points[1500*d:], twins.points[:1500*d])
+		copy(twins.heights[1500:], twins.heights[:1500])
+
+		whole := randomCase(4000, d/2, 40)
+		whole.name = fmt.Sprintf("ties_of_small_integers/d=%d", d/2)
+		for _, s := range [][]float32{whole.points, whole.heights, whole.x} {
+			for i, v := range s {
+				s[i] = float32(math.Round(float64(v)))
+			}
+		}
+		cases = append(cases, ties, twins, whole)
+	}
 
 	near := randomCase(3000, 32, 40)
 	near.name = "near_ties"
@@ -82,10 +85,12 @@ func locateCases() []locateCase {
 	cases = append(cases, near)
 
 	scaled := func(name string, points, heights, x float64) {
-		c := randomCase(2000, 24, 30)
-		c.name = name
-		c.points, c.heights, c.x = normal(2000*24, points, 1), normal(2000, heights, 2), normal(30*24, x, 3)
-		cases = append(cases, c)
+		for _, d := range []int{24, 2} {
+			c := randomCase(2000, d, 30)
+			c.name = fmt.Sprintf("%s/d=%d", name, d)
+			c.points, c.heights, c.x = normal(2000*d, points, 1), normal(2000, heights, 2), normal(30*d, x, 3)
+			cases = append(cases, c)
+		}
 	}
 	scaled("large_norms", 1e15, 1e20, 1e6)
 	scaled("beyond_float32", 1e25, 1e30, 1e25)
@@ -93,19 +98,20 @@ func locateCases() []locateCase {
 	scaled("denormal_products", 1e-22, 1e-44, 1e-22)
 	scaled("heights_of_a_million", 1, 1e6, 1)
 
-	offset := randomCase(2000, 24, 30)
-	offset.name = "heights_near_a_million"
-	for i := range offset.heights {
-		offset.heights[i] += 1e6
-	}
-	cases = append(cases, offset)
+	for _, d := range []int{24, 2} {
+		offset := randomCase(2000, d, 30)
+		offset.name = fmt.Sprintf("heights_near_a_million/d=%d", d)
+		for i := range offset.heights {
+			offset.heights[i] += 1e6
+		}
 
-	low := randomCase(2000, 24, 30)
-	low.name = "some_heights_far_below"
-	for i := 0; i < 2000; i += 3 {
-		low.heights[i] = -1e30
+		low := randomCase(2000, d, 30)
+		low.name = fmt.Sprintf("some_heights_far_below/d=%d", d)
+		for i := 0; i < 2000; i += 3 {
+			low.heights[i] = -1e30
+		}
+		cases = append(cases, offset, low)
 	}
-	cases = append(cases, low)
 
 	odd := randomCase(300, 24, 30)
 	odd.name = "zero_samples_and_one_huge_point"

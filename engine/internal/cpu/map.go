@@ -32,6 +32,8 @@ type Map struct {
 	group      int       // T, panels of a group
 	groups     int       // G
 
+	tree *tree // finds cells without a look at all of them; nil: it would not pay
+
 	norm    float64 // at least the largest |y_i|
 	reach   float64 // at least the largest |h_i|
 	highest float64 // the largest h_i
@@ -73,6 +75,9 @@ func NewMap(pool *Pool, path kernels.Path, points, heights, centroids []float32,
 		longest = max(longest, norm) // |(y,-1)| > |y|
 	}
 	m.norm = longest * (1 + 0x1p-20) // above the rounding of its sum
+	if treeFits(n, d) {
+		m.tree = newTree(pool, m.points, n, d)
+	}
 	m.SetHeights(heights)
 	return m, nil
 }
@@ -104,6 +109,9 @@ func (m *Map) SetHeights(h []float32) {
 	lowest := 0.0
 	m.highest, lowest = kernels.LocateLevels(m.path, m.heights, m.group, m.levels)
 	m.reach = max(math.Abs(m.highest), math.Abs(lowest))
+	if m.tree != nil {
+		m.tree.setHeights(m.pool, m.heights, m.path, m.highest)
+	}
 }
 
 // Cells returns N.

@@ -1,0 +1,337 @@
+// The hot loops of locate_tree.h. The bound and what its rounding can hide are in locate_tree_bound.h.
+#include "simd_double.h"
+
+#include "best_kernel.h"
+
+#undef vf_abs
+#define vf_abs(v) ((vf)((vi)(v) & 0x7fffffff))
+#undef vf_min
+#define vf_min(a, b) (-vf_max(-(a), -(b)))
+
+enum {
+	BRENIER_KERNEL(tree_vectors) = BRENIER_TREE_WIDTH / LANES,
+	BRENIER_KERNEL(tree_doubles) = BRENIER_TREE_WIDTH / DOUBLES,
+};
+
+// The bounds of a block's parts for x [d]; bit m of what it returns is set where that of part m is at
+// least cut. A part past the last one has the roof -infinity.
+static unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, int64_t d, float cut,
+                                            float bounds[BRENIER_TREE_WIDTH]) {
+	enum { V = BRENIER_KERNEL(tree_vectors), W = BRENIER_TREE_WIDTH };
+	vf sum[V];
+	for (int v = 0; v < V; v++) sum[v] = vf_load(block + BRENIER_TREE_ROWS * d * W + v * LANES);
+	for (int64_t k = 0; k < d; k++, block += BRENIER_TREE_ROWS * W) {
+		const vf xk = vf_set(x[k]);
+		for (int v = 0; v < V; v++) {
+			const float *part = block + v * LANES;
+			const vf away = vf_abs(xk - vf_load(part + BRENIER_TREE_SLOPE * W));
+			const vf turn = vf_min(away * vf_load(part + BRENIER_TREE_TURN * W),
+			                       vf_load(part + BRENIER_TREE_HALF * W));
+			const vf rise = away - turn * vf_load(part + BRENIER_TREE_BEND * W);
+			sum[v] = vf_fma(xk, vf_load(part + BRENIER_TREE_CENTRE * W), sum[v]);
+			sum[v] = vf_fma(turn, rise, sum[v]);
+		}
+	}
+	unsigned reach = 0;
+	for (int v = 0; v < V; v++) {
+		reach |= lanes_at_least(sum[v], cut) << v * LANES;
+		vf_store(bounds + v * LANES, sum[v]);
+	}
+	return reach;
+}
+
+// The exact scores of a leaf's cells for x [d] (locate.h); bit m is set where that of cell m is at least
+// `least`.
+static unsigned BRENIER_KERNEL(tree_scores)(const float *points, const float *heights, const float *x,
+                                            int64_t d, double least, double scores[BRENIER_TREE_WIDTH]) {
+	unsigned reach = 0;
+	for (int v = 0; v < BRENIER_TREE_WIDTH; v += DOUBLES) {
+		vh part;
+		memcpy(&part, heights + v, sizeof part);
+		vd sum = vd_widen(part);
+		for (int64_t k = 0; k < d; k++) {
+			memcpy(&part, points + k * BRENIER_TREE_WIDTH + v, sizeof part);
+			sum += vd_set((double)x[k]) * vd_widen(part);  // the product is exact: see exact_score.h
+		}
+		reach |= vl_mask(sum >= vd_set(least)) << v;
+		vd_store(scores + v, sum);
+	}
+	return reach;
+}
+
+// A part to look at: of `level` (0: a leaf), its number there, and its bound.
+typedef struct {
+	float bound;
+	int32_t level, number;
+} BRENIER_KERNEL(tree_visit);
+
+// The search for one sample. Several go on side by side, so that what one waits for from memory hides
+// behind the others.
+typedef struct {
+	const float *x;
+	double slack, least;  // a score below `least` is not among the k best
+	float cut;            // nor is anything in a part whose bound is below this
+	int depth;
+	BRENIER_KERNEL(best) best;
+	BRENIER_KERNEL(tree_visit) stack[8 * BRENIER_TREE_WIDTH];  // N < 2^31 is at most 8 levels
+} BRENIER_KERNEL(tree_query);
+
+// What all searches know.
+typedef struct {
+	int64_t d;
+	const float *blocks, *points, *heights;
+	const int32_t *numbers;
+	double top;
+	int64_t base[10];  // the first block of each level
+} BRENIER_KERNEL(tree);
+
+static const float *BRENIER_KERNEL(tree_block)(const BRENIER_KERNEL(tree) * t,
+                                               BRENIER_KERNEL(tree_visit) v) {
+	return t->blocks + (t->base[v.level] + v.number) * brenier_tree_block(t->d);
+}
+
+// Asks for what the next step of a search reads.
+BRENIER_INLINE void BRENIER_KERNEL(tree_prefetch)(const BRENIER_KERNEL(tree) * t,
+                                                  const BRENIER_KERNEL(tree_query) * q) {
+	if (q->depth == 0) return;
+	const BRENIER_KERNEL(tree_visit) next = q->stack[q->depth - 1];
+	const int64_t floats = next.level > 0 ? brenier_tree_block(t->d) : t->d * BRENIER_TREE_WIDTH;
+	const float *p = next.level > 0 ? BRENIER_KERNEL(tree_block)(t, next) : t->points + next.number * floats;
+	for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(p + i);
+	if (next.level == 0) {
+		__builtin_prefetch(t->heights + (int64_t)next.number * BRENIER_TREE_WIDTH);
+		__builtin_prefetch(t->numbers + (int64_t)next.number * BRENIER_TREE_WIDTH);
+	}
+}
+
+// Looks at the part with the highest bound of those found last. 0: there is none left.
+static int BRENIER_KERNEL(tree_step)(const BRENIER_KERNEL(tree) * t, BRENIER_KERNEL(tree_query) * q) {
+	BRENIER_KERNEL(tree_visit) at;
+	do {
+		if (q->depth == 0) return 0;
+		at = q->stack[--q->depth];
+	} while (at.bound < q->cut);
+	if (at.level > 0) {
+		float bounds[BRENIER_TREE_WIDTH];
+		unsigned reach =
+			BRENIER_KERNEL(tree_bounds)(BRENIER_KERNEL(tree_block)(t, at), q->x, t->d, q->cut, bounds);
+		BRENIER_KERNEL(tree_visit) *found = q->stack + q->depth;
+		int count = 0;
+		for (; reach != 0; reach &= reach - 1, count++) {
+			const int m = __builtin_ctz(reach);
+			int place = count;
+			for (; place > 0 && found[place - 1].bound > bounds[m]; place--) found[place] = found[place - 1];
+			found[place] = (BRENIER_KERNEL(tree_visit)){bounds[m], at.level - 1,
+			                                            at.number * BRENIER_TREE_WIDTH + m};
+		}
+		q->depth += count;
+		return 1;
+	}
+	double scores[BRENIER_TREE_WIDTH];
+	const int64_t first = (int64_t)at.number * BRENIER_TREE_WIDTH;
+	unsigned reach = BRENIER_KERNEL(tree_scores)(t->points + first * t->d, t->heights + first, q->x, t->d,
+	                                             q->least, scores);
+	if (reach == 0) return 1;
+	for (; reach != 0; reach &= reach - 1) {
+		const int m = __builtin_ctz(reach);
+		BRENIER_KERNEL(insert)(&q->best, scores[m], t->numbers[first + m]);
+	}
+	if (q->best.count == q->best.k) {
+		q->least = q->best.scores[q->best.k - 1];
+		q->cut = brenier_float_below(q->least - t->top - q->slack);
+	}
+	return 1;
+}
+
+int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_t d, int64_t N,
+                                            const float *blocks, const float *points,
+                                            const float *heights, const int32_t *numbers, double top,
+                                            double norm, double reach, double extent, int k,
+                                            int64_t budget, int32_t *cells, double *scores) {
+	enum { SIDE_BY_SIDE = 6 };
+	BRENIER_KERNEL(tree) tree = {d, blocks, points, heights, numbers, top, {0}};
+	int levels = 0;  // above the leaves
+	for (int64_t parts = brenier_tree_parts(N); levels == 0 || parts > 1; levels++) {
+		parts = brenier_tree_parts(parts);
+		tree.base[levels + 2] = tree.base[levels + 1] + parts;
+	}
+	BRENIER_KERNEL(tree_query) queries[SIDE_BY_SIDE], *at_work[SIDE_BY_SIDE];
+	for (int a = 0; a < SIDE_BY_SIDE; a++) at_work[a] = &queries[a];
+	int active = 0;
+	int64_t next = 0;
+	for (;;) {
+		while (active < SIDE_BY_SIDE && next < rows && budget > 0) {
+			double square = 0;
+			for (int64_t i = 0; i < d; i++) square += (double)x[next * d + i] * x[next * d + i];
+			const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of the sum
+			const double slack = brenier_tree_slack(d, x_norm, norm, reach, extent);
+			if (slack < 0) {
+				budget = 0;
+				break;
+			}
+			BRENIER_KERNEL(tree_query) *q = at_work[active++];
+			q->x = x + next * d;
+			q->slack = slack;
+			q->least = -DBL_MAX;
+			q->cut = -FLT_MAX;
+			q->best = (BRENIER_KERNEL(best)){k, 0, cells + next * k, scores + next * k};
+			q->stack[0] = (BRENIER_KERNEL(tree_visit)){FLT_MAX, levels, 0};
+			q->depth = 1;
+			next++;
+		}
+		if (active == 0) return next;
+		for (int a = 0; a < active;) {
+			budget--;
+			BRENIER_KERNEL(tree_query) *const q = at_work[a];
+			if (BRENIER_KERNEL(tree_step)(&tree, q)) {
+				BRENIER_KERNEL(tree_prefetch)(&tree, q);
+				a++;
+			} else {
+				at_work[a] = at_work[--active];
+				at_work[active] = q;
+			}
+		}
+	}
+}
+
+// Writes the slope of part m of a block, that of the plane through the heights of its members.
+static void BRENIER_KERNEL(tree_slope)(float *block, int m, int64_t d, const float *fits,
+                                       const double height[BRENIER_TREE_WIDTH]) {
+	enum { W = BRENIER_TREE_WIDTH };
+	for (int64_t k = 0; k < d; k++) {
+		double slope = 0;
+		for (int i = 0; i < W; i++) slope -= (double)fits[k * W + i] * height[i];
+		// Any slope makes a bound. This is also false for a NaN.
+		block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_SLOPE) * W + m] = fabs(slope) < 1e9 ? (float)slope : 0;
+	}
+}
+
+// Writes the bend of part m, as the slopes of a block's parts have it: of its own, or of those around it.
+static void BRENIER_KERNEL(tree_bend)(float *block, int m, int64_t d, const float *fits, const float *of) {
+	enum { W = BRENIER_TREE_WIDTH };
+	for (int64_t k = 0; k < d; k++) {
+		double bend = 0;
+		for (int i = 0; fits != NULL && i < W; i++)
+			bend += (double)fits[k * W + i] * of[(BRENIER_TREE_ROWS * k + BRENIER_TREE_SLOPE) * W + i];
+		bend = bend > 1e-20 ? bend < 1e20 ? bend : 1e20 : 1e-20;  // any bend makes a bound
+		block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_BEND) * W + m] = (float)(bend / 2);
+		block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_TURN) * W + m] = (float)(1 / bend);
+	}
+}
+
+// Adds the bend of part m to the heights of its members at [d][stride], from which the slope at the
+// middle of the box then follows and not that at the middle of the members.
+static void BRENIER_KERNEL(tree_unbend)(const float *block, int m, int64_t d, const float *at, int64_t stride,
+                                        const double height[BRENIER_TREE_WIDTH],
+                                        double straight[BRENIER_TREE_WIDTH]) {
+	enum { W = BRENIER_TREE_WIDTH };
+	for (int i = 0; i < W; i++) straight[i] = height[i];
+	for (int64_t k = 0; k < d; k++) {
+		const float *const of = block + BRENIER_TREE_ROWS * k * W + m;
+		for (int i = 0; i < W; i++) {
+			const double u = (double)at[k * stride + i] - of[BRENIER_TREE_CENTRE * W];
+			straight[i] += of[BRENIER_TREE_BEND * W] * u * u;
+		}
+	}
+}
+
+// Writes the roof of part m of a block, whose members are points [d][16] of given heights, or the parts
+// of the block `below`.
+static void BRENIER_KERNEL(tree_cover)(float *block, int m, int64_t d, const double height[BRENIER_TREE_WIDTH],
+                                       int members, const float *points, const float *below) {
+	enum { W = BRENIER_TREE_WIDTH };
+	double excess[W], sizes[W], sloped = 0;
+	for (int i = 0; i < W; i++) {
+		excess[i] = height[i];
+		sizes[i] = fabs(height[i]);
+	}
+	for (int64_t k = 0; k < d; k++) {
+		const float *const of = block + BRENIER_TREE_ROWS * k * W + m;
+		const double centre = of[BRENIER_TREE_CENTRE * W], half = of[BRENIER_TREE_HALF * W];
+		const double slope = of[BRENIER_TREE_SLOPE * W], bend = of[BRENIER_TREE_BEND * W];
+		sloped += fabs(slope) * half;
+		if (below == NULL) {
+			for (int i = 0; i < W; i++) {
+				const double u = points[k * W + i] - centre, rise = u * (slope + bend * u);
+				excess[i] += rise;
+				sizes[i] += fabs(u) * (fabs(slope) + bend * fabs(u));
+			}
+			continue;
+		}
+		const float *const member = below + BRENIER_TREE_ROWS * k * W;
+		for (int i = 0; i < W; i++) {
+			const double u = member[BRENIER_TREE_CENTRE * W + i] - centre;
+			const double wide = member[BRENIER_TREE_HALF * W + i];
+			// Of a point v from the member's centre: height + rise + tilt v + more v^2 at most.
+			const double rise = u * (slope + bend * u);
+			const double tilt = fabs(slope + 2 * bend * u - member[BRENIER_TREE_SLOPE * W + i]);
+			const double more = bend - member[BRENIER_TREE_BEND * W + i];
+			const double top = more < 0 && tilt < -2 * more * wide ? tilt / (-2 * more) : wide;
+			excess[i] += rise + top * (tilt + more * top);
+			sizes[i] += fabs(u) * (fabs(slope) + bend * fabs(u)) +
+			            wide * (tilt + fabs(slope) + 2 * bend * fabs(u) + fabs(more) * wide);
+		}
+	}
+	double most = -DBL_MAX;
+	for (int i = 0; i < members; i++) {
+		const double above = excess[i] + sizes[i] * (double)(d + 8) * 0x1p-50;
+		most = above > most ? above : most;
+	}
+	block[BRENIER_TREE_ROWS * d * W + m] = brenier_tree_roof(d, most, sloped);
+}
+
+void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, double top, int64_t first,
+                                        int64_t end, float *blocks, const float *fits,
+                                        const float *points, float *heights, const int32_t *cells) {
+	enum { W = BRENIER_TREE_WIDTH };
+	const int64_t leaves = brenier_tree_parts(N), level = brenier_tree_parts(leaves);
+	for (int64_t b = first; b < end; b++) {
+		float *const block = blocks + b * brenier_tree_block(d);
+		const int parts = leaves - b * W < W ? (int)(leaves - b * W) : W;
+		double height[W][W];
+		for (int m = 0; m < parts; m++) {
+			const int64_t leaf = b * W + m;
+			for (int i = 0; i < W; i++) {
+				const int32_t cell = cells[leaf * W + i];
+				heights[leaf * W + i] = cell >= 0 ? h[cell] : -INFINITY;
+				height[m][i] = cell >= 0 ? (double)h[cell] - top : 0;
+			}
+			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, height[m]);
+		}
+		const float *around = level > 1 ? fits + (level * W + b) * d * W : NULL;  // of this block as a part
+		for (int m = 0; m < parts; m++) BRENIER_KERNEL(tree_bend)(block, m, d, around, block);
+		for (int m = 0; m < parts; m++) {
+			const int64_t leaf = b * W + m;
+			double straight[W];
+			BRENIER_KERNEL(tree_unbend)(block, m, d, points + leaf * d * W, W, height[m], straight);
+			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, straight);
+			BRENIER_KERNEL(tree_cover)(block, m, d, height[m], N - leaf * W < W ? (int)(N - leaf * W) : W,
+			                           points + leaf * d * W, NULL);
+		}
+	}
+}
+
+void BRENIER_KERNEL(brenier_tree_upper)(int64_t N, int64_t d, float *blocks, const float *fits) {
+	enum { W = BRENIER_TREE_WIDTH };
+	const int64_t size = brenier_tree_block(d);
+	int64_t base = 0, below = brenier_tree_parts(N);  // of level 1: its first block, and what is below it
+	for (int64_t level = brenier_tree_parts(below); level > 1;) {
+		const float *lower = blocks + base * size;
+		base += level;
+		for (int64_t part = 0; part < level; part++, lower += size) {
+			const int members = below - part * W < W ? (int)(below - part * W) : W;
+			const float *fit = fits + (base * W + part) * d * W;
+			float *const block = blocks + (base + part / W) * size;
+			const int m = (int)(part % W);
+			double height[W] = {0};
+			for (int i = 0; i < members; i++) height[i] = lower[BRENIER_TREE_ROWS * d * W + i];
+			BRENIER_KERNEL(tree_bend)(block, m, d, fit, lower);
+			double straight[W];
+			BRENIER_KERNEL(tree_unbend)(block, m, d, lower, BRENIER_TREE_ROWS * W, height, straight);
+			BRENIER_KERNEL(tree_slope)(block, m, d, fit, straight);
+			BRENIER_KERNEL(tree_cover)(block, m, d, height, members, NULL, lower);
+		}
+		below = level;
+		level = brenier_tree_parts(level);
+	}
+}
