@@ -251,11 +251,11 @@ func (e *Engine) fit(model *modelfile.Model, o FitOptions) error {
 		problem.Masses = unitSum(model.Masses.Data)
 	}
 	problem.Centre()
-	device, err := e.fitDevice(problem, model.Source)
+	device, err := newFitDevice(e.device, model.Source, problem.Points, d, fit.MaxCells)
 	if err != nil {
 		return err
 	}
-	defer device.close()
+	defer device.Close()
 	pool, done := e.hostPool()
 	defer done()
 	options := fit.Options{
@@ -380,24 +380,27 @@ func history(trials []fit.Trial) *modelfile.History {
 
 // fitDevice is a device as the fit uses it: noise and locate of one workspace.
 type fitDevice struct {
+	backend   backend.Backend
+	source    backend.Source
+	d, batch  int
 	model     backend.Model
 	workspace backend.Workspace
 }
 
-func (e *Engine) fitDevice(p fit.Problem, source backend.Source) (*fitDevice, error) {
-	n := len(p.Points) / p.Dim
-	model, err := e.device.Prepare(backend.Parts{
-		Source: source, Dim: p.Dim, Points: p.Points, Heights: make([]float32, n),
-	})
+// newFitDevice makes one for points [N,d], and k cells of a sample at most. Its heights are 0.
+func newFitDevice(device backend.Backend, source backend.Source, points []float32, d, k int) (*fitDevice, error) {
+	n := len(points) / d
+	model, err := device.Prepare(backend.Parts{Source: source, Dim: d, Points: points, Heights: make([]float32, n)})
 	if err != nil {
 		return nil, err
 	}
-	workspace, err := model.NewWorkspace(fit.BatchFor(n, p.Dim), min(n, fit.MaxCells))
+	batch := fit.BatchFor(n, d)
+	workspace, err := model.NewWorkspace(batch, min(n, k))
 	if err != nil {
 		model.Close()
 		return nil, err
 	}
-	return &fitDevice{model: model, workspace: workspace}, nil
+	return &fitDevice{backend: device, source: source, d: d, batch: batch, model: model, workspace: workspace}, nil
 }
 
 // rotatedDevice is a fitDevice whose workspace draws samples that share a rotation.
@@ -413,7 +416,7 @@ type descendingDevice struct {
 }
 
 // drawer is the device with all that it can do.
-func (v *fitDevice) drawer() fit.Device {
+func (v *fitDevice) drawer() fit.Map {
 	rotated, ok := v.workspace.(backend.RotatedDrawer)
 	if !ok {
 		return v
@@ -425,10 +428,38 @@ func (v *fitDevice) drawer() fit.Device {
 	return device
 }
 
-func (v *fitDevice) close() {
-	v.workspace.Close()
-	v.model.Close()
+// NewMap implements [fit.Mapper].
+func (v *fitDevice) NewMap(points []float32) (fit.Map, error) {
+	device, err := newFitDevice(v.backend, v.source, points, v.d, fit.MapCells)
+	if errors.Is(err, fault.ErrOutOfMemory) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return device.drawer(), nil
 }
+
+// Locate implements [fit.Map].
+func (v *fitDevice) Locate(x []float32, k int, cells []int64) error {
+	for n := len(x) / v.d; n > 0; n = len(x) / v.d {
+		n = min(n, v.batch)
+		if err := v.workspace.PutNoise(x[:n*v.d]); err != nil {
+			return err
+		}
+		if err := v.workspace.Locate(n, k); err != nil {
+			return err
+		}
+		if err := v.workspace.GetCells(n, k, cells[:n*k], nil); err != nil {
+			return err
+		}
+		x, cells = x[n*v.d:], cells[n*k:]
+	}
+	return nil
+}
+
+// Close implements [fit.Map].
+func (v *fitDevice) Close() error { return errors.Join(v.workspace.Close(), v.model.Close()) }
 
 func (v *fitDevice) SetHeights(h []float32) error { return v.model.SetHeights(h) }
 

@@ -69,6 +69,10 @@ func (w *watched) Count(n int, seed, first uint64, rotated bool) error {
 
 func (w *watched) TakeCounts(counts []int32) error { return w.Device.(fit.Counter).TakeCounts(counts) }
 
+func (w *watched) NewMap(points []float32) (fit.Map, error) {
+	return w.Device.(fit.Mapper).NewMap(points)
+}
+
 func (w *watched) NewSums(m []float64, exponent, most int) (backend.Sums, error) {
 	if w.again != nil { // which is to have the samples
 		return nil, nil
@@ -150,7 +154,7 @@ type fitBench struct {
 	pool    *cpu.Pool
 }
 
-func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBench {
+func newFitBench(b testing.TB, points []float32, d int, masses []float64) *fitBench {
 	b.Helper()
 	e, err := New(Config{Device: benchDevice()})
 	if err != nil {
@@ -160,15 +164,15 @@ func newFitBench(b *testing.B, points []float32, d int, masses []float64) *fitBe
 	f := &fitBench{problem: fit.Problem{Points: points, Dim: d, Masses: masses}, n: len(points) / d}
 	f.problem.Centre()
 	f.pool, _ = e.hostPool()
-	if f.device, err = e.fitDevice(f.problem, backend.Gaussian); err != nil {
+	if f.device, err = newFitDevice(e.device, backend.Gaussian, f.problem.Points, f.problem.Dim, fit.MaxCells); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(f.device.close)
+	b.Cleanup(func() { f.device.Close() })
 	return f
 }
 
 // solve runs a fit; found is when its heights were, from its start on.
-func (f *fitBench) solve(b *testing.B, o fit.Options) (r *fit.Result, found, total spent) {
+func (f *fitBench) solve(b testing.TB, o fit.Options) (r *fit.Result, found, total spent) {
 	b.Helper()
 	w := &watched{Device: f.device}
 	device, drawer := fit.Device(w), f.device.drawer()

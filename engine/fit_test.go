@@ -346,6 +346,59 @@ func TestFit_many_dimensions(t *testing.T) {
 	}
 }
 
+// Many cells in few dimensions: a start by scales, cells lifted by searches, and narrow cells at the end.
+func TestFit_many_cells(t *testing.T) {
+	const n, d, tolerance = 6000, 3, 0.1
+	random := rand.New(rand.NewPCG(9, 9))
+	points := make([]float32, 0, n*d)
+	for range n { // a torus, denser inside
+		a, b := 2*math.Pi*random.Float64(), 2*math.Pi*random.Float64()
+		out, wide := 2+0.7*math.Cos(b), 0.05
+		for _, v := range []float64{out * math.Cos(a), out * math.Sin(a), 0.7 * math.Sin(b)} {
+			points = append(points, float32(v+wide*random.NormFloat64()))
+		}
+	}
+	var heights [][]float32
+	for _, threads := range []int{1, 2} {
+		m, err := newEngine(t, Config{Threads: threads}).Fit(points, d, nil, FitOptions{Tolerance: tolerance})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := readReport(t, m); !r.Met || r.Empty != 0 {
+			t.Errorf("report %+v", r)
+		}
+		heights = append(heights, m.Tensor("ot.heights"))
+	}
+	if err := equalBits(heights[0], heights[1]); err != nil {
+		t.Errorf("one thread and two: %v", err)
+	}
+	const samples = 40 * n
+	x := gaussians(random, samples*d, 1)
+	counts := make([]float64, n)
+	for b := range samples {
+		best, highest := 0, math.Inf(-1)
+		for i, h := range heights[0] {
+			s := float64(h)
+			for k, v := range points[i*d : (i+1)*d] {
+				s += float64(x[b*d+k]) * float64(v)
+			}
+			if s > highest {
+				best, highest = i, s
+			}
+		}
+		counts[best]++
+	}
+	chi := -1.0 // without bias: sum_i c_i (c_i - 1)/(B (B-1)) / nu_i - 1
+	for i, c := range counts {
+		if chi += c * (c - 1) * n / samples / (samples - 1); c == 0 {
+			t.Errorf("cell %d is empty", i)
+		}
+	}
+	if chi > tolerance+4*math.Sqrt(2*n)/samples {
+		t.Errorf("chi-squared %.4f, want %v", chi, tolerance)
+	}
+}
+
 func TestFitCheckpoint(t *testing.T) {
 	points := gaussians(rand.New(rand.NewPCG(7, 7)), 400, 1)
 	e := newEngine(t, Config{})

@@ -6,6 +6,9 @@ import "C"
 // TreeWidth is the cells of a leaf and the parts of a block.
 const TreeWidth = C.BRENIER_TREE_WIDTH
 
+// TreeMost is the dimensions that a tree has, at most.
+const TreeMost = C.BRENIER_TREE_MOST
+
 // TreeRows is the rows of a block for each dimension; the first two are the middle and half the sides of
 // the parts' boxes.
 const TreeRows = C.BRENIER_TREE_ROWS

@@ -25,7 +25,7 @@
 //   points       [L_0][d][16] float32, zero past cell N
 //   heights      [L_0][16] float32
 //   cells        [L_0][16] int32, the cells' numbers; -1 past cell N
-enum { BRENIER_TREE_WIDTH = 16 };
+enum { BRENIER_TREE_WIDTH = 16, BRENIER_TREE_MOST = 6 };  // the latter: dimensions, at most
 
 // The rows of a block, for each dimension, before the roofs.
 enum {

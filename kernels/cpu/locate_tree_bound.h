@@ -10,7 +10,10 @@
 //  2. a_k - bend_k u_k has an error of three roundings of a_k, and its product with u_k is at most a_k half_k.
 //  3. The sum starts at roof and has 2d terms; a term meets at most two roundings in each step.
 //
-// So with gamma = gamma_{4d+6}(2^-24), and a for results that are subnormal,
+//  4. A result that is subnormal is off by 2^-149 more, and may then be multiplied by a_k or half_k:
+//     in all by a = (4d+8) 2^-149 (the steepest slope + |x| + extent) at most.
+//
+// So with gamma = gamma_{4d+6}(2^-24)
 //
 //   |V - U| <= gamma (|roof| + sum_k |slope_k| half_k) + gamma sum_k |x_k| (|centre_k| + half_k) + a
 //           <= what the stored roof has been raised by  + gamma |x| extent + a
@@ -28,6 +31,9 @@
 #include <math.h>
 #include <stdint.h>
 
+// The largest slope that is stored.
+#define BRENIER_TREE_STEEPEST 1e9
+
 // gamma, of two terms more than derived: for rounding in these lines.
 static inline double brenier_tree_gamma(int64_t d) {
 	const double n = (double)(4 * d + 8) * 0x1p-24;
@@ -38,7 +44,8 @@ static inline double brenier_tree_gamma(int64_t d) {
 static inline double brenier_tree_slack(int64_t d, double x_norm, double norm, double reach,
                                         double extent) {
 	const double chain = 2 * (double)d * 0x1p-53 * (reach + x_norm * norm);
-	const double slack = brenier_tree_gamma(d) * x_norm * extent + (double)(4 * d + 4) * 0x1p-149 + chain;
+	const double tiny = (double)(4 * d + 8) * 0x1p-149 * (BRENIER_TREE_STEEPEST + x_norm + extent);
+	const double slack = brenier_tree_gamma(d) * x_norm * extent + tiny + chain;
 	const int holds = 2 * reach + x_norm * extent < FLT_MAX / 16;  // also false for a NaN
 	return holds ? slack * (1 + 0x1p-40) : -1;
 }

@@ -15,8 +15,8 @@ enum {
 
 // The bounds of a block's parts for x [d]; bit m of what it returns is set where that of part m is at
 // least cut. A part past the last one has the roof -infinity.
-static unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, int64_t d, float cut,
-                                            float bounds[BRENIER_TREE_WIDTH]) {
+BRENIER_INLINE unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, const int64_t d,
+                                                    float cut, float bounds[BRENIER_TREE_WIDTH]) {
 	enum { V = BRENIER_KERNEL(tree_vectors), W = BRENIER_TREE_WIDTH };
 	vf sum[V];
 	for (int v = 0; v < V; v++) sum[v] = vf_load(block + BRENIER_TREE_ROWS * d * W + v * LANES);
@@ -42,8 +42,9 @@ static unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, 
 
 // The exact scores of a leaf's cells for x [d] (locate.h); bit m is set where that of cell m is at least
 // `least`.
-static unsigned BRENIER_KERNEL(tree_scores)(const float *points, const float *heights, const float *x,
-                                            int64_t d, double least, double scores[BRENIER_TREE_WIDTH]) {
+BRENIER_INLINE unsigned BRENIER_KERNEL(tree_scores)(const float *points, const float *heights,
+                                                    const float *x, const int64_t d, double least,
+                                                    double scores[BRENIER_TREE_WIDTH]) {
 	unsigned reach = 0;
 	for (int v = 0; v < BRENIER_TREE_WIDTH; v += DOUBLES) {
 		vh part;
@@ -59,10 +60,10 @@ static unsigned BRENIER_KERNEL(tree_scores)(const float *points, const float *he
 	return reach;
 }
 
-// A part to look at: of `level` (0: a leaf), its number there, and its bound.
+// A part to look at, and its bound: a leaf, or a block of a level.
 typedef struct {
 	float bound;
-	int32_t level, number;
+	int32_t part;  // its number in its level, below 2^27, and the level (0: a leaf) times 2^28
 } BRENIER_KERNEL(tree_visit);
 
 // The search for one sample. Several go on side by side, so that what one waits for from memory hides
@@ -78,83 +79,76 @@ typedef struct {
 
 // What all searches know.
 typedef struct {
-	int64_t d;
 	const float *blocks, *points, *heights;
 	const int32_t *numbers;
 	double top;
-	int64_t base[10];  // the first block of each level
+	int64_t base[8];  // the first block of each level
 } BRENIER_KERNEL(tree);
 
-static const float *BRENIER_KERNEL(tree_block)(const BRENIER_KERNEL(tree) * t,
-                                               BRENIER_KERNEL(tree_visit) v) {
-	return t->blocks + (t->base[v.level] + v.number) * brenier_tree_block(t->d);
-}
-
-// Asks for what the next step of a search reads.
-BRENIER_INLINE void BRENIER_KERNEL(tree_prefetch)(const BRENIER_KERNEL(tree) * t,
-                                                  const BRENIER_KERNEL(tree_query) * q) {
-	if (q->depth == 0) return;
-	const BRENIER_KERNEL(tree_visit) next = q->stack[q->depth - 1];
-	const int64_t floats = next.level > 0 ? brenier_tree_block(t->d) : t->d * BRENIER_TREE_WIDTH;
-	const float *p = next.level > 0 ? BRENIER_KERNEL(tree_block)(t, next) : t->points + next.number * floats;
-	for (int64_t i = 0; i < floats; i += 16) __builtin_prefetch(p + i);
-	if (next.level == 0) {
-		__builtin_prefetch(t->heights + (int64_t)next.number * BRENIER_TREE_WIDTH);
-		__builtin_prefetch(t->numbers + (int64_t)next.number * BRENIER_TREE_WIDTH);
-	}
-}
-
-// Looks at the part with the highest bound of those found last. 0: there is none left.
-static int BRENIER_KERNEL(tree_step)(const BRENIER_KERNEL(tree) * t, BRENIER_KERNEL(tree_query) * q) {
+// Looks at the part on top of the stack, and asks for what is then there. 0: there is none left.
+BRENIER_INLINE int BRENIER_KERNEL(tree_step)(const BRENIER_KERNEL(tree) * t, const int64_t d,
+                                             BRENIER_KERNEL(tree_query) * q) {
+	enum { W = BRENIER_TREE_WIDTH };
 	BRENIER_KERNEL(tree_visit) at;
 	do {
 		if (q->depth == 0) return 0;
 		at = q->stack[--q->depth];
 	} while (at.bound < q->cut);
-	if (at.level > 0) {
-		float bounds[BRENIER_TREE_WIDTH];
-		unsigned reach =
-			BRENIER_KERNEL(tree_bounds)(BRENIER_KERNEL(tree_block)(t, at), q->x, t->d, q->cut, bounds);
-		BRENIER_KERNEL(tree_visit) *found = q->stack + q->depth;
-		int count = 0;
+	const int level = at.part >> 28;
+	const int64_t number = at.part & 0xfffffff;
+	if (level > 0) {
+		const float *block = t->blocks + (t->base[level] + number) * brenier_tree_block(d);
+		float bounds[W];
+		unsigned reach = BRENIER_KERNEL(tree_bounds)(block, q->x, d, q->cut, bounds);
+		const int32_t first = (level - 1) << 28 | (int32_t)(number * W);
+		BRENIER_KERNEL(tree_visit) *to = q->stack + q->depth;
+		int count = 0, highest = 0;
 		for (; reach != 0; reach &= reach - 1, count++) {
 			const int m = __builtin_ctz(reach);
-			int place = count;
-			for (; place > 0 && found[place - 1].bound > bounds[m]; place--) found[place] = found[place - 1];
-			found[place] = (BRENIER_KERNEL(tree_visit)){bounds[m], at.level - 1,
-			                                            at.number * BRENIER_TREE_WIDTH + m};
+			to[count] = (BRENIER_KERNEL(tree_visit)){bounds[m], first + m};
+			highest = bounds[m] > to[highest].bound ? count : highest;
 		}
-		q->depth += count;
-		return 1;
+		if (count > 0) {  // the highest is next; the order of the others hardly matters
+			at = to[highest];
+			to[highest] = to[count - 1];
+			to[count - 1] = at;
+			q->depth += count;
+		}
+	} else {
+		double scores[W];
+		unsigned reach = BRENIER_KERNEL(tree_scores)(t->points + number * d * W, t->heights + number * W,
+		                                             q->x, d, q->least, scores);
+		if (reach != 0) {
+			for (; reach != 0; reach &= reach - 1) {
+				const int m = __builtin_ctz(reach);
+				BRENIER_KERNEL(insert)(&q->best, scores[m], t->numbers[number * W + m]);
+			}
+			if (q->best.count == q->best.k) {
+				q->least = q->best.scores[q->best.k - 1];
+				q->cut = brenier_float_below(q->least - t->top - q->slack);
+			}
+		}
 	}
-	double scores[BRENIER_TREE_WIDTH];
-	const int64_t first = (int64_t)at.number * BRENIER_TREE_WIDTH;
-	unsigned reach = BRENIER_KERNEL(tree_scores)(t->points + first * t->d, t->heights + first, q->x, t->d,
-	                                             q->least, scores);
-	if (reach == 0) return 1;
-	for (; reach != 0; reach &= reach - 1) {
-		const int m = __builtin_ctz(reach);
-		BRENIER_KERNEL(insert)(&q->best, scores[m], t->numbers[first + m]);
-	}
-	if (q->best.count == q->best.k) {
-		q->least = q->best.scores[q->best.k - 1];
-		q->cut = brenier_float_below(q->least - t->top - q->slack);
+	if (q->depth == 0) return 0;
+	const int32_t next = q->stack[q->depth - 1].part;
+	const int64_t then = next & 0xfffffff;
+	if (next >> 28 == 0) {
+		for (int64_t k = 0; k < d; k++) __builtin_prefetch(t->points + (then * d + k) * W);
+		__builtin_prefetch(t->heights + then * W);
+		__builtin_prefetch(t->numbers + then * W);
+	} else {
+		const float *block = t->blocks + (t->base[next >> 28] + then) * brenier_tree_block(d);
+		for (int64_t i = 0; i < brenier_tree_block(d); i += W) __builtin_prefetch(block + i);
 	}
 	return 1;
 }
 
-int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_t d, int64_t N,
-                                            const float *blocks, const float *points,
-                                            const float *heights, const int32_t *numbers, double top,
-                                            double norm, double reach, double extent, int k,
-                                            int64_t budget, int32_t *cells, double *scores) {
+// brenier_tree_search, for d known where it is compiled, so that its loops are unrolled.
+BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * tree, int levels,
+                                                   const float *x, int64_t rows, const int64_t d,
+                                                   double norm, double reach, double extent, int k,
+                                                   int64_t budget, int32_t *cells, double *scores) {
 	enum { SIDE_BY_SIDE = 6 };
-	BRENIER_KERNEL(tree) tree = {d, blocks, points, heights, numbers, top, {0}};
-	int levels = 0;  // above the leaves
-	for (int64_t parts = brenier_tree_parts(N); levels == 0 || parts > 1; levels++) {
-		parts = brenier_tree_parts(parts);
-		tree.base[levels + 2] = tree.base[levels + 1] + parts;
-	}
 	BRENIER_KERNEL(tree_query) queries[SIDE_BY_SIDE], *at_work[SIDE_BY_SIDE];
 	for (int a = 0; a < SIDE_BY_SIDE; a++) at_work[a] = &queries[a];
 	int active = 0;
@@ -175,7 +169,7 @@ int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_
 			q->least = -DBL_MAX;
 			q->cut = -FLT_MAX;
 			q->best = (BRENIER_KERNEL(best)){k, 0, cells + next * k, scores + next * k};
-			q->stack[0] = (BRENIER_KERNEL(tree_visit)){FLT_MAX, levels, 0};
+			q->stack[0] = (BRENIER_KERNEL(tree_visit)){FLT_MAX, levels << 28};
 			q->depth = 1;
 			next++;
 		}
@@ -183,8 +177,7 @@ int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_
 		for (int a = 0; a < active;) {
 			budget--;
 			BRENIER_KERNEL(tree_query) *const q = at_work[a];
-			if (BRENIER_KERNEL(tree_step)(&tree, q)) {
-				BRENIER_KERNEL(tree_prefetch)(&tree, q);
+			if (BRENIER_KERNEL(tree_step)(tree, d, q)) {
 				a++;
 			} else {
 				at_work[a] = at_work[--active];
@@ -194,15 +187,60 @@ int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_
 	}
 }
 
-// Writes the slope of part m of a block, that of the plane through the heights of its members.
-static void BRENIER_KERNEL(tree_slope)(float *block, int m, int64_t d, const float *fits,
-                                       const double height[BRENIER_TREE_WIDTH]) {
-	enum { W = BRENIER_TREE_WIDTH };
-	for (int64_t k = 0; k < d; k++) {
-		double slope = 0;
-		for (int i = 0; i < W; i++) slope -= (double)fits[k * W + i] * height[i];
-		// Any slope makes a bound. This is also false for a NaN.
-		block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_SLOPE) * W + m] = fabs(slope) < 1e9 ? (float)slope : 0;
+#undef TREE_SEARCH
+#define TREE_SEARCH(D)                                                                                	static __attribute__((noinline)) int64_t BRENIER_KERNEL(tree_search_##D)(                         		const BRENIER_KERNEL(tree) * tree, int levels, const float *x, int64_t rows, double norm,     		double reach, double extent, int k, int64_t budget, int32_t *cells, double *scores) {         		return BRENIER_KERNEL(tree_search)(tree, levels, x, rows, D, norm, reach, extent, k, budget, 		                                   cells, scores);                                            	}
+TREE_SEARCH(1)
+TREE_SEARCH(2)
+TREE_SEARCH(3)
+TREE_SEARCH(4)
+TREE_SEARCH(5)
+TREE_SEARCH(6)
+#undef TREE_SEARCH
+
+int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_t d, int64_t N,
+                                            const float *blocks, const float *points,
+                                            const float *heights, const int32_t *numbers, double top,
+                                            double norm, double reach, double extent, int k,
+                                            int64_t budget, int32_t *cells, double *scores) {
+	static int64_t (*const search[BRENIER_TREE_MOST])(const BRENIER_KERNEL(tree) *, int, const float *,
+	                                                  int64_t, double, double, double, int, int64_t,
+	                                                  int32_t *, double *) = {
+		BRENIER_KERNEL(tree_search_1), BRENIER_KERNEL(tree_search_2), BRENIER_KERNEL(tree_search_3),
+		BRENIER_KERNEL(tree_search_4), BRENIER_KERNEL(tree_search_5), BRENIER_KERNEL(tree_search_6),
+	};
+	BRENIER_KERNEL(tree) tree = {blocks, points, heights, numbers, top, {0}};
+	int levels = 0;  // above the leaves
+	for (int64_t parts = brenier_tree_parts(N); levels == 0 || parts > 1;) {
+		parts = brenier_tree_parts(parts);
+		levels++;
+		if (parts > 1) tree.base[levels + 1] = tree.base[levels] + parts;
+	}
+	return search[d - 1](&tree, levels, x, rows, norm, reach, extent, k, budget, cells, scores);
+}
+
+// Writes the slope of part m of a block, that of a plane through the heights of its members at [d][stride],
+// which it raises. A cell that nothing falls into may lie anywhere below the others, and what a bound is to
+// touch is the highest: so members below the plane are put on it, and another one is laid, a few times. With
+// an eighth of the cells far down a search then looks at half as many leaves.
+static void BRENIER_KERNEL(tree_slope)(float *block, int m, int64_t d, const float *fits, const float *at,
+                                       int64_t stride, int members, double height[BRENIER_TREE_WIDTH]) {
+	enum { W = BRENIER_TREE_WIDTH, ROUNDS = 3 };
+	for (int round = 0;; round++) {
+		double plane[W], level = 0;
+		for (int i = 0; i < members; i++) level += height[i] / members;
+		for (int i = 0; i < W; i++) plane[i] = level;
+		for (int64_t k = 0; k < d; k++) {
+			double slope = 0;
+			for (int i = 0; i < W; i++) slope -= (double)fits[k * W + i] * height[i];
+			// Any slope makes a bound. This is also false for a NaN.
+			slope = fabs(slope) < BRENIER_TREE_STEEPEST ? slope : 0;
+			block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_SLOPE) * W + m] = (float)slope;
+			double mean = 0;
+			for (int i = 0; i < members; i++) mean += (double)at[k * stride + i] / members;
+			for (int i = 0; i < W; i++) plane[i] -= slope * (at[k * stride + i] - mean);
+		}
+		if (round == ROUNDS) return;
+		for (int i = 0; i < members; i++) height[i] = height[i] > plane[i] ? height[i] : plane[i];
 	}
 }
 
@@ -296,7 +334,10 @@ void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, do
 				heights[leaf * W + i] = cell >= 0 ? h[cell] : -INFINITY;
 				height[m][i] = cell >= 0 ? (double)h[cell] - top : 0;
 			}
-			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, height[m]);
+			const int members = N - leaf * W < W ? (int)(N - leaf * W) : W;
+			double rough[W];
+			memcpy(rough, height[m], sizeof rough);
+			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, points + leaf * d * W, W, members, rough);
 		}
 		const float *around = level > 1 ? fits + (level * W + b) * d * W : NULL;  // of this block as a part
 		for (int m = 0; m < parts; m++) BRENIER_KERNEL(tree_bend)(block, m, d, around, block);
@@ -304,9 +345,9 @@ void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, do
 			const int64_t leaf = b * W + m;
 			double straight[W];
 			BRENIER_KERNEL(tree_unbend)(block, m, d, points + leaf * d * W, W, height[m], straight);
-			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, straight);
-			BRENIER_KERNEL(tree_cover)(block, m, d, height[m], N - leaf * W < W ? (int)(N - leaf * W) : W,
-			                           points + leaf * d * W, NULL);
+			const int members = N - leaf * W < W ? (int)(N - leaf * W) : W;
+			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, points + leaf * d * W, W, members, straight);
+			BRENIER_KERNEL(tree_cover)(block, m, d, height[m], members, points + leaf * d * W, NULL);
 		}
 	}
 }
@@ -328,7 +369,7 @@ void BRENIER_KERNEL(brenier_tree_upper)(int64_t N, int64_t d, float *blocks, con
 			BRENIER_KERNEL(tree_bend)(block, m, d, fit, lower);
 			double straight[W];
 			BRENIER_KERNEL(tree_unbend)(block, m, d, lower, BRENIER_TREE_ROWS * W, height, straight);
-			BRENIER_KERNEL(tree_slope)(block, m, d, fit, straight);
+			BRENIER_KERNEL(tree_slope)(block, m, d, fit, lower, BRENIER_TREE_ROWS * W, members, straight);
 			BRENIER_KERNEL(tree_cover)(block, m, d, height, members, NULL, lower);
 		}
 		below = level;

@@ -9,11 +9,9 @@ import (
 	kernels "brenier/kernels/cpu"
 )
 
-// A map's cells are found by a tree where it has treeMost dimensions at most and, by dimension, four times
-// as many cells from treeLeast of none on: measured in BenchmarkTree, that is where a search takes less
-// time than a look at all cells.
+// A map's cells are found by a tree from treeLeast cells on, four times as many with each dimension: measured
+// in BenchmarkTree, that is where a search takes less time than a look at all cells.
 const (
-	treeMost  = 6
 	treeLeast = 64
 	treeWork  = 400 // multiply-adds of a look at all cells in half of the time of a look at a block
 )
@@ -24,7 +22,7 @@ const treeWidth, treeRows = kernels.TreeWidth, kernels.TreeRows
 // are near one another lie together, in leaves of 16 and blocks of 16 parts each.
 type tree struct {
 	n, d   int
-	blocks []float32 // [blocks][3d+1][16]
+	blocks []float32 // [blocks][5d+1][16]
 	fits   []float32 // [blocks][16][d][16]
 	cells  []int32   // [leaves][16]
 	points []float32 // [leaves][d][16]
@@ -37,7 +35,7 @@ type tree struct {
 }
 
 // treeFits reports whether a map is of a kind that a tree serves.
-func treeFits(n, d int) bool { return d <= treeMost && n >= treeLeast<<(2*d) }
+func treeFits(n, d int) bool { return d <= kernels.TreeMost && n >= treeLeast<<(2*d) }
 
 // treeParts is how many of a level there are above n of the one below.
 func treeParts(n int) int { return (n + treeWidth - 1) / treeWidth }

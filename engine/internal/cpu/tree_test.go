@@ -157,7 +157,7 @@ func BenchmarkTree(b *testing.B) {
 	const batch, k = 4096, 2
 	pool := NewPool(2)
 	defer pool.Close()
-	for d := 1; d <= treeMost; d++ {
+	for d := 1; d <= kernels.TreeMost; d++ {
 		for N := treeLeast << (2 * d); N <= 1<<20; N *= 4 {
 			c := nearestCase(N, d, batch)
 			for _, way := range []string{"tree", "all"} {

@@ -10,6 +10,7 @@
 //
 //	start        heights that the points' distances and masses suggest     target.go
 //	coarse       Newton on a few features, where the start is far off      coarse.go
+//	scales       or a fit of some of the points, where there are many      scales.go
 //	descent      averaged stochastic gradient descent on fresh samples     descent.go
 //	newton       in low dimension instead: Newton on the cells' graph      newton.go
 //	lift         cells that stay empty, put where they are hit             lift.go
@@ -86,13 +87,32 @@ type Summer interface {
 	NewSums(m []float64, exponent, most int) (backend.Sums, error)
 }
 
+// Mapper is a Device that finds cells of other maps too.
+type Mapper interface {
+	Device
+	// NewMap makes a device of the same source for other points y [M,d], of the same dimension, M >= MapCells.
+	// nil: there is no room for it.
+	NewMap(points []float32) (Map, error)
+}
+
+// MapCells is the most cells a sample that a [Map] is asked for.
+const MapCells = 32
+
+// Map is a Device that a [Mapper] makes. It can be a [RotatedDrawer], a [Counter] and the like.
+type Map interface {
+	Device
+	// Locate finds the k best cells of samples x [n,d], k <= MapCells, best first: cells [n,k].
+	Locate(x []float32, k int, cells []int64) error
+	Close() error
+}
+
 // MaxCells is the most cells a sample that a [Device] is asked for.
 const MaxCells = neighbours + 1
 
 // The samples of a step.
 const (
 	leastBatch = 1024
-	mostBatch  = 8192
+	mostBatch  = 1 << 17
 )
 
 // BatchFor is the samples of a step, and the most that a [Device] is asked for at once, but for draws that
@@ -236,10 +256,10 @@ type Stopped struct{}
 func (Stopped) Error() string { return "the fit was stopped" }
 
 // DefaultSamples is when a fit of n points gives up: 10 times the n/tolerance samples below which
-// no method on independent samples can be within the tolerance, and 4 million at least, which low
-// dimensions may need and where they cost little.
+// no method on independent samples can be within the tolerance, 100 a point where that is more, as cells are
+// to be filled too, and 4 million at least, which low dimensions may need and where they cost little.
 func DefaultSamples(n int, tolerance float64) uint64 {
-	return max(1<<22, uint64(min(10*float64(n)/tolerance, 1<<53)))
+	return max(1<<22, uint64(min(10*float64(n)/min(tolerance, 0.1), 1<<53)))
 }
 
 // Solve finds the heights.

@@ -2,7 +2,10 @@ package fit
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
+
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // What was known and what is measured are weighed by their variances; what was measured long before it is
@@ -30,5 +33,23 @@ func TestForecast(t *testing.T) {
 		if math.Abs(got.constant-want.constant) > 1e-12 || math.Abs(got.error-want.error) > 1e-12 {
 			t.Errorf("%s: %+v, want %+v", c.name, got, want)
 		}
+	}
+}
+
+// Masses drawn from the gamma law of a chi-squared are missed as often as that law says.
+func TestEvenEnough(t *testing.T) {
+	const cells, hits = 20000, 16
+	chi := evenEnough(cells, cells*hits)
+	law := distuv.Gamma{Alpha: 1 / chi, Beta: 1 / chi, Src: rand.NewPCG(1, 2)}
+	missed := 0.0
+	const draws = 200
+	for range draws * cells {
+		missed += math.Exp(-hits*law.Rand()) / draws
+	}
+	if missed < 0.9 || missed > 1.1 {
+		t.Errorf("with chi-squared %.3f %.2f cells are missed, want 1", chi, missed)
+	}
+	if all := evenEnough(1, 100); all < 9.99 {
+		t.Errorf("a single cell: %v", all)
 	}
 }

@@ -11,6 +11,9 @@ const (
 	coarseAbove = 0.5
 	startCheck  = 8192 // samples that judge the start
 	stuckHits   = 12.  // expected hits without one after which a cell is lifted
+	thinShare   = 0.5  // of its mass, below which a cell is lifted before a certificate
+	polishShare = 0.75 // to which it is
+	polishHits  = 16   // samples that a cell expects of those that say which cells these are
 	rebalances  = 8
 )
 
@@ -94,6 +97,10 @@ func (r *run) solve() (*Result, error) {
 			}
 		}
 		if ready || last {
+			var err error
+			if heights, err = r.polish(heights); err != nil {
+				return nil, err
+			}
 			result, err := r.certify(heights, !last)
 			if err == nil && last && !result.Report.Met && r.options.Rebalance {
 				result, err = r.rebalance(result)
@@ -138,14 +145,8 @@ func (r *run) begin() error {
 			}
 		}
 		if chi > coarseAbove {
-			at, err := s.coarse(t, h)
-			if err != nil {
+			if err := r.approach(h); err != nil {
 				return err
-			}
-			if at != nil && t.unhit(at) > fillFrom {
-				if err := s.fill(t, h); err != nil {
-					return err
-				}
 			}
 		}
 		if r.steepness, err = s.steepness(t, h); err != nil {
@@ -159,6 +160,24 @@ func (r *run) begin() error {
 		r.until = r.nextJudgement()
 	}
 	r.setMethod()
+	return nil
+}
+
+// approach brings heights near that are far off.
+func (r *run) approach(h []float64) error {
+	t, s := r.target, r.sampler
+	if s.mapper != nil && t.cells >= scalesFrom {
+		if done, err := r.scales(h); done || err != nil {
+			return err
+		}
+	}
+	at, err := s.coarse(t, h)
+	if err != nil {
+		return err
+	}
+	if at != nil && t.unhit(at.counts) > fillFrom {
+		return s.fill(t, h)
+	}
 	return nil
 }
 
@@ -275,7 +294,7 @@ func (r *run) liftStuck() error {
 	return err
 }
 
-// liftEmpty lifts cells that a trial did not hit although it should have.
+// liftEmpty lifts cells that a test did not hit although it should have.
 func (r *run) liftEmpty(t *tally, h []float32) error {
 	if r.target.cells < 2 || !t.missesTooMany() {
 		return nil
@@ -297,8 +316,52 @@ func (r *run) liftEmpty(t *tally, h []float32) error {
 	return err
 }
 
-// liftSamples bounds a lift to a small part of the samples so far.
-func (r *run) liftSamples() int { return int(r.samples() / 32) }
+// polish lifts the cells of heights that are to be certified which have less than thinShare of their mass, where the
+// energy is steep: the iterate of a narrow cell goes from too much mass to none and back, and at the average of
+// such heights it has too little. It is the last tenth of a percent of the cells that a certificate would find
+// empty.
+func (r *run) polish(heights []float32) ([]float32, error) {
+	t, s := r.target, r.sampler
+	if r.steepness <= steepnessFree || t.cells < 2 {
+		return heights, nil
+	}
+	h := wide(heights)
+	samples, err := s.stock(t, h, min(max(polishHits*t.cells, s.batch), liftFloats/s.d))
+	if err != nil {
+		return nil, err
+	}
+	var thin []int
+	for i, c := range samples.counts(t) {
+		if float64(c) < float64(thinShare*t.mass[i])*float64(len(samples.scores)) {
+			thin = append(thin, i)
+		}
+	}
+	if len(thin) == 0 {
+		return heights, nil
+	}
+	lifted, err := s.liftOver(t, t.overMean(h, thin), thin, samples, polishShare)
+	if err != nil {
+		return nil, err
+	}
+	r.descent.set(thin, lifted)
+	mean := t.meanHeight(h)
+	for j, i := range thin {
+		h[i] = lifted[j] + mean
+	}
+	polished := make([]float32, t.n)
+	t.stored(polished, h)
+	return polished, nil
+}
+
+// liftSamples bounds a lift to a small part of the samples so far, or where the energy is steep, so that a
+// cell which is put in the wrong place stays there for long, to what puts it in the right one.
+func (r *run) liftSamples() int {
+	most := int(r.samples() / 32)
+	if r.steepness > steepnessFree {
+		most = max(most, liftSamples*r.target.cells)
+	}
+	return most
+}
 
 // measure adds fresh samples of heights h to a tally until it has n.
 func (r *run) measure(t *tally, h []float32, n uint64) error {
@@ -353,6 +416,9 @@ func (r *run) tick() error {
 		Seconds: seconds, Energy: r.energy, SecondsLeft: math.NaN(),
 	}
 	need, have := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)+r.certificateSamples(), p.Samples
+	if r.descent == nil && !r.measuring { // at the start, which nothing foretells, there is at least the way to go
+		need += uint64(min(float64(r.target.cells)/r.options.Tolerance, float64(r.options.SamplesMax)))
+	}
 	if r.certificate != nil {
 		p.Tested, p.ToTest = r.certificate.samples, r.toTest
 		need, have = p.ToTest, p.Tested

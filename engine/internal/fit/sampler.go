@@ -36,6 +36,7 @@ type sampler struct {
 	counter   Counter       // nil: draws are counted here
 	summer    Summer        // nil: samples are summed here
 	descender sgd.Descender // nil: steps are taken here
+	mapper    Mapper        // nil: cells are lifted one by one
 	tick      func() error  // called after every batch
 	parallel  Parallel
 	seed      uint64
@@ -66,6 +67,7 @@ func newSampler(device Device, t *target, seed uint64) *sampler {
 		s.descender, _ = device.(sgd.Descender)
 	}
 	s.summer, _ = device.(Summer)
+	s.mapper, _ = device.(Mapper)
 	if r, ok := device.(RotatedDrawer); ok && !p.Uniform && r.Group() > 1 {
 		s.rotated, s.group = r, r.Group()
 		s.batch = evenly(batch, s.group)

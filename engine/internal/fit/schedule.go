@@ -21,11 +21,28 @@ const (
 	wellAfter     = 1.03 // samples taken, in those after which the goal should be reached
 )
 
-// goal is the chi-squared with which a certificate is likely to find the tolerance met: the
-// tolerance less the standard errors that must lie between.
+// goal is the chi-squared with which a certificate is likely to find the tolerance met, the
+// tolerance less the standard errors that must lie between, and no cell empty.
 func (r *run) goal() float64 {
-	sd := r.scatter() / float64(r.certificateSamples())
-	return max(r.options.Tolerance-float64(confidence*sd), r.options.Tolerance/2)
+	samples := float64(r.certificateSamples())
+	sd := r.scatter() / samples
+	within := max(r.options.Tolerance-float64(confidence*sd), r.options.Tolerance/2)
+	return min(within, evenEnough(float64(r.target.cells), samples))
+}
+
+// evenEnough is the largest chi-squared, of 10 at most, of equal masses of which samples are expected to miss one
+// at most, by the law of [tally.emptyUneven]: 0.1 for 32 million samples of a million cells, 0.3 for 64,000 of 2,000.
+func evenEnough(cells, samples float64) float64 {
+	low, high := 0., 10.
+	for range 50 {
+		chi := (low + high) / 2
+		if math.Log1p(float64(samples/cells*chi)) >= float64(chi*math.Log(cells)) {
+			low = chi
+		} else {
+			high = chi
+		}
+	}
+	return low
 }
 
 // scatter is the standard error of chi-squared, near exact masses, times the samples that measure it.

@@ -255,19 +255,24 @@ func (t *tally) emptyBeyondChance() int {
 	return int(math.Round(max(0, float64(t.empty())-t.emptyExpected())))
 }
 
-// missesTooMany reports whether more cells are empty than chance leaves empty: the number of missed
-// cells is close to a Poisson variable, so its deviation is the root of its mean. Masses that are off
-// by chi-squared in all are missed more often than exact ones, as exp(-B m) is convex in m: where m/nu
-// has a gamma law of mean 1 and variance chi-squared, (1 + B nu chi-squared)^(-1/chi-squared) of them. A
-// test must not take that for empty cells.
-func (t *tally) missesTooMany() bool {
+// emptyUneven is the number of cells that as many samples would miss of masses that are off by chi-squared in
+// all: those are missed more often than exact ones, as exp(-B m) is convex in m. Where m/nu has a gamma law of
+// mean 1 and variance chi-squared, it is (1 + B nu chi-squared)^(-1/chi-squared) of them. A test must not take
+// that for empty cells.
+func (t *tally) emptyUneven() float64 {
 	chi := max(0, t.chiSquared())
-	expected := t.missed(func(hits float64) float64 {
+	return t.missed(func(hits float64) float64 {
 		if chi > 0 {
 			hits = math.Log1p(float64(hits*chi)) / chi
 		}
 		return math.Exp(-hits)
 	})
+}
+
+// missesTooMany reports whether more cells are empty than chance leaves empty: the number of missed
+// cells is close to a Poisson variable, so its deviation is the root of its mean.
+func (t *tally) missesTooMany() bool {
+	expected := t.emptyUneven()
 	return float64(t.empty()) > expected+float64(3*math.Sqrt(expected))
 }
 
