@@ -14,6 +14,7 @@ import (
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/cuda/double"
+	"brenier/engine/internal/fit"
 	"brenier/engine/internal/modelfile"
 	"brenier/engine/internal/reference"
 )
@@ -412,4 +413,59 @@ func TestCUDAFit(t *testing.T) {
 			t.Errorf("got %v, want cancelled", err)
 		}
 	})
+}
+
+// The other maps that a fit makes on its device find the same cells there, for more samples than a batch has,
+// and leave nothing behind.
+func TestCUDAFit_maps(t *testing.T) {
+	const n, d, rows, k = 60, 3, 1100, 5
+	points, heights := smallModel(n, d).Points.Data, smallModel(n, d).Heights.Data
+	x := smallModel(rows, d).Points.Data
+	find := func(e *Engine) []int64 {
+		device, err := newFitDevice(e.device, backend.Uniform, x[:40*d], d, fit.MaxCells)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer device.Close()
+		before := double.Objects()
+		other, err := device.NewMap(points)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := other.SetHeights(heights); err != nil {
+			t.Fatal(err)
+		}
+		cells, drawn := make([]int64, rows*k), make([]int64, k)
+		if err := other.Locate(x, k, cells); err != nil {
+			t.Fatal(err)
+		}
+		if err := other.Draw(1, 7, 0, k, drawn, nil, nil); err != nil { // of the source of the device
+			t.Fatal(err)
+		}
+		if err := other.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if after := double.Objects(); after != before {
+			t.Errorf("%+v are left, %+v were there", after, before)
+		}
+		return append(cells, drawn...)
+	}
+	processor, err := New(Config{Device: "cpu"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer processor.Close()
+	got := find(newCUDA(t, Config{}))
+	want := find(processor)
+	if !slices.Equal(got, want) {
+		t.Error("other cells than on the CPU")
+	}
+	for row := range rows {
+		cells, _ := reference.Locate(x[row*d:(row+1)*d], points, heights, k)
+		for j, c := range cells {
+			if want[row*k+j] != int64(c) {
+				t.Fatalf("sample %d: cells %v, want %v", row, want[row*k:row*k+k], cells)
+			}
+		}
+	}
 }

@@ -64,7 +64,7 @@ func (s *sampler) stock(t *target, h []float64, n int) (*stock, error) {
 // and to half the mass, for cells that are lifted together are often rivals. It draws `most` samples at
 // most, or four batches; where that is less than one for a cell's mass, the best of them counts.
 func (s *sampler) lift(t *target, h []float64, cells []int, most int) ([]float64, error) {
-	n := min(most, liftSamples*t.cells, liftFloats/s.d)
+	n := min(most, liftSamples*t.cells, planFloats/s.d)
 	if s.mapper != nil && s.d*len(cells) > liftWork/max(n, 4*s.batch) {
 		n = max(n, min(liftLeast*t.cells, liftFloats/s.d))
 	}
@@ -86,8 +86,8 @@ func (t *target) overMean(h []float64, cells []int) []float64 {
 	return over
 }
 
-// liftOver lifts cells over the scores of some samples, which it raises, to a share of their mass. No cell comes to lie below where it
-// is; nil: none is anywhere yet.
+// liftOver lifts cells to a share of their mass, over the scores of some samples, which it raises. No cell comes
+// to lie below where it is (over the mean); nil: none is anywhere yet.
 func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
 	if most := max(liftWork/(s.d*len(cells)), 4*s.batch); len(over.scores) > most {
 		if s.mapper != nil {
