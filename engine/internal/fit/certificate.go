@@ -68,9 +68,13 @@ func (r *run) certificateSamples() uint64 {
 // met is made of twice the samples, which is cheaper than to go on and to begin another.
 const looks = 2
 
-// hopeless is how many cells beyond chance a third of the certificate's samples must find empty for it to be given
-// up: those of a third of their mass are among them, and are mostly hit by the rest.
-const hopeless = 8
+// hopeless is how many cells a third of the certificate's samples must find empty for it to be given up, beyond
+// hopelessTimes as many as chance leaves: those of a third of their mass are among them, and are mostly hit by
+// the rest.
+const (
+	hopeless      = 8
+	hopelessTimes = 2.
+)
 
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
 // the search may go on, a third of the samples is enough to give up heights that plainly
@@ -112,7 +116,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
-		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && float64(tally.empty()) >= tally.emptyUneven()+hopeless {
+		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && float64(tally.empty()) >= float64(hopelessTimes*tally.emptyUneven())+hopeless {
 			return failed()
 		}
 	}
