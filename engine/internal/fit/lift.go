@@ -135,9 +135,6 @@ func (t *target) liftRank(i, n int, share float64) int {
 // -u(x_b): its best cells at y_i are those samples that cell i wins first. Rounds of cells that are spread
 // over all search at the same time, then each takes the best of what it has found as they are when it is its
 // turn. nil: the device has no room for that map.
-//
-// On a million points on a torus in three dimensions, 424,000 of them empty, 8 million samples and two cores it
-// takes NNN s.
 func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
 	d, x, u := s.d, over.x, over.scores
 	below := make([]float32, len(u))

@@ -319,7 +319,7 @@ func (r *run) liftEmpty(t *tally, h []float32) error {
 // polish lifts the cells of heights that are to be certified which have less than thinShare of their mass, where the
 // energy is steep: the iterate of a narrow cell goes from too much mass to none and back, and at the average of
 // such heights it has too little. It is the last tenth of a percent of the cells that a certificate would find
-// empty.
+// empty. More rounds of it leave as many.
 func (r *run) polish(heights []float32) ([]float32, error) {
 	t, s := r.target, r.sampler
 	if r.steepness <= steepnessFree || t.cells < 2 {
