@@ -321,6 +321,32 @@ func BenchmarkFitDense(b *testing.B) {
 	}
 }
 
+// BenchmarkFitManyCells fits 100,000 points in space with 5 million samples, on a device that makes other maps and
+// on one that does not, so that the start is by features and cells are lifted one by one.
+//
+//	go test ./engine -run '^$' -bench FitManyCells -benchtime 1x
+func BenchmarkFitManyCells(b *testing.B) {
+	f := newFitBench(b, torus(rand.New(rand.NewPCG(1, 2)), 100_000), 3, nil)
+	for name, device := range map[string]fit.Device{
+		"multiscale": f.device.drawer(),
+		"features":   struct{ fit.Device }{f.device.drawer()},
+	} {
+		b.Run(name, func(b *testing.B) {
+			for range b.N {
+				r, err := fit.Solve(f.problem, device, fit.Options{
+					Tolerance: 0.05, SamplesMax: 5_000_000, Seed: 1, Parallel: f.pool.Share,
+				})
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(r.Report.ChiSquared, "chi2")
+				b.ReportMetric(float64(r.Report.Empty), "empty")
+				b.ReportMetric(float64(r.Report.Samples), "samples")
+			}
+		})
+	}
+}
+
 // BenchmarkFitAll runs the fits of all codes to 5e-2, or to 1e-3 on a device other than the CPU.
 //
 //	go test ./engine -run '^$' -bench FitAll -benchtime 1x -timeout 1h

@@ -346,18 +346,24 @@ func TestFit_many_dimensions(t *testing.T) {
 	}
 }
 
+// torus is n points about a torus in space, denser inside.
+func torus(random *rand.Rand, n int) []float32 {
+	points := make([]float32, 0, 3*n)
+	for range n {
+		around, across := 2*math.Pi*random.Float64(), 2*math.Pi*random.Float64()
+		out := 2 + 0.7*math.Cos(across)
+		for _, v := range []float64{out * math.Cos(around), out * math.Sin(around), 0.7 * math.Sin(across)} {
+			points = append(points, float32(v+0.05*random.NormFloat64()))
+		}
+	}
+	return points
+}
+
 // Many cells in few dimensions: a start by scales, cells lifted by searches, and narrow cells at the end.
 func TestFit_many_cells(t *testing.T) {
 	const n, d, tolerance = 6000, 3, 0.1
 	random := rand.New(rand.NewPCG(9, 9))
-	points := make([]float32, 0, n*d)
-	for range n { // a torus, denser inside
-		a, b := 2*math.Pi*random.Float64(), 2*math.Pi*random.Float64()
-		out, wide := 2+0.7*math.Cos(b), 0.05
-		for _, v := range []float64{out * math.Cos(a), out * math.Sin(a), 0.7 * math.Sin(b)} {
-			points = append(points, float32(v+wide*random.NormFloat64()))
-		}
-	}
+	points := torus(random, n)
 	var heights [][]float32
 	for _, threads := range []int{1, 2} {
 		m, err := newEngine(t, Config{Threads: threads}).Fit(points, d, nil, FitOptions{Tolerance: tolerance})

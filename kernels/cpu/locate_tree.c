@@ -8,6 +8,12 @@ static inline int64_t brenier_tree_parts(int64_t n) {
 	return (n + BRENIER_TREE_WIDTH - 1) / BRENIER_TREE_WIDTH;
 }
 
+// Those of n of a level that part `part` of the level above holds.
+static inline int brenier_tree_members(int64_t n, int64_t part) {
+	const int64_t left = n - part * BRENIER_TREE_WIDTH;
+	return left < BRENIER_TREE_WIDTH ? (int)left : BRENIER_TREE_WIDTH;
+}
+
 // The floats of a block.
 static inline int64_t brenier_tree_block(int64_t d) {
 	return (BRENIER_TREE_ROWS * d + 1) * BRENIER_TREE_WIDTH;

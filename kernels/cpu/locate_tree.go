@@ -27,10 +27,15 @@ func TreeUpper(p Path, n, d int, blocks, fits []float32) {
 }
 
 // TreeSearch writes the k best cells of x [rows,d] and their exact scores, of the first samples, and
-// returns of how many: as many as a budget of leaves and blocks suffices for. See locate_tree.h.
+// returns of how many: as many as a budget of leaves and blocks suffices for. beyond: it ended before a sample
+// for which the tree's bounds do not hold. See locate_tree.h.
 func TreeSearch(p Path, x []float32, d, n int, blocks, points, heights []float32, numbers []int32,
-	top, norm, reach, extent float64, k, budget int, cells []int32, scores []float64) int {
-	return int(C.brenier_tree_search(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), C.int64_t(n),
+	top, norm, reach, extent float64, k, budget int, cells []int32, scores []float64) (done int, beyond bool) {
+	done = int(C.brenier_tree_search(C.int(p), floats(x), C.int64_t(len(x)/d), C.int64_t(d), C.int64_t(n),
 		floats(blocks), floats(points), floats(heights), ints(numbers), C.double(top), C.double(norm),
 		C.double(reach), C.double(extent), C.int(k), C.int64_t(budget), ints(cells), doubles(scores)))
+	if done < 0 {
+		return -1 - done, true
+	}
+	return done, false
 }

@@ -51,7 +51,8 @@ void brenier_tree_upper(int path, int64_t N, int64_t d, float *blocks, const flo
 //   reach    at least the largest |h_i|, and top is one of them
 //   extent   at least the largest |centre| + |half|, over all parts
 // Writes cells [rows,k] and scores [rows,k] of samples x [rows,d] until it has looked at `budget` leaves
-// and blocks, and returns the number of samples done, the first ones.
+// and blocks, and returns the number of samples done, the first ones; -1 less that number where the next
+// sample, or the heights, are so large that the bounds do not hold.
 int64_t brenier_tree_search(int path, const float *x, int64_t rows, int64_t d, int64_t N,
                             const float *blocks, const float *points, const float *heights,
                             const int32_t *numbers, double top, double norm, double reach,

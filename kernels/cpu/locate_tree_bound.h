@@ -9,7 +9,6 @@
 //     less than one rounding of a_k half_k.
 //  2. a_k - bend_k u_k has an error of three roundings of a_k, and its product with u_k is at most a_k half_k.
 //  3. The sum starts at roof and has 2d terms; a term meets at most two roundings in each step.
-//
 //  4. A result that is subnormal is off by 2^-149 more, and may then be multiplied by a_k or half_k:
 //     in all by a = (4d+8) 2^-149 (the steepest slope + |x| + extent) at most.
 //

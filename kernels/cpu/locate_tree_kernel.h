@@ -8,16 +8,11 @@
 #undef vf_min
 #define vf_min(a, b) (-vf_max(-(a), -(b)))
 
-enum {
-	BRENIER_KERNEL(tree_vectors) = BRENIER_TREE_WIDTH / LANES,
-	BRENIER_KERNEL(tree_doubles) = BRENIER_TREE_WIDTH / DOUBLES,
-};
-
 // The bounds of a block's parts for x [d]; bit m of what it returns is set where that of part m is at
 // least cut. A part past the last one has the roof -infinity.
 BRENIER_INLINE unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, const int64_t d,
                                                     float cut, float bounds[BRENIER_TREE_WIDTH]) {
-	enum { V = BRENIER_KERNEL(tree_vectors), W = BRENIER_TREE_WIDTH };
+	enum { W = BRENIER_TREE_WIDTH, V = W / LANES };
 	vf sum[V];
 	for (int v = 0; v < V; v++) sum[v] = vf_load(block + BRENIER_TREE_ROWS * d * W + v * LANES);
 	for (int64_t k = 0; k < d; k++, block += BRENIER_TREE_ROWS * W) {
@@ -151,16 +146,16 @@ BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * 
 	enum { SIDE_BY_SIDE = 6 };
 	BRENIER_KERNEL(tree_query) queries[SIDE_BY_SIDE], *at_work[SIDE_BY_SIDE];
 	for (int a = 0; a < SIDE_BY_SIDE; a++) at_work[a] = &queries[a];
-	int active = 0;
+	int active = 0, beyond = 0;
 	int64_t next = 0;
 	for (;;) {
-		while (active < SIDE_BY_SIDE && next < rows && budget > 0) {
+		while (active < SIDE_BY_SIDE && next < rows && budget > 0 && !beyond) {
 			double square = 0;
 			for (int64_t i = 0; i < d; i++) square += (double)x[next * d + i] * x[next * d + i];
 			const double x_norm = sqrt(square) * (1 + 0x1p-20);  // above the rounding of the sum
 			const double slack = brenier_tree_slack(d, x_norm, norm, reach, extent);
 			if (slack < 0) {
-				budget = 0;
+				beyond = 1;
 				break;
 			}
 			BRENIER_KERNEL(tree_query) *q = at_work[active++];
@@ -173,7 +168,7 @@ BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * 
 			q->depth = 1;
 			next++;
 		}
-		if (active == 0) return next;
+		if (active == 0) return beyond ? -1 - next : next;
 		for (int a = 0; a < active;) {
 			budget--;
 			BRENIER_KERNEL(tree_query) *const q = at_work[a];
@@ -188,7 +183,13 @@ BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * 
 }
 
 #undef TREE_SEARCH
-#define TREE_SEARCH(D)                                                                                	static __attribute__((noinline)) int64_t BRENIER_KERNEL(tree_search_##D)(                         		const BRENIER_KERNEL(tree) * tree, int levels, const float *x, int64_t rows, double norm,     		double reach, double extent, int k, int64_t budget, int32_t *cells, double *scores) {         		return BRENIER_KERNEL(tree_search)(tree, levels, x, rows, D, norm, reach, extent, k, budget, 		                                   cells, scores);                                            	}
+#define TREE_SEARCH(D)                                                                               \
+	static __attribute__((noinline)) int64_t BRENIER_KERNEL(tree_search_##D)(                        \
+		const BRENIER_KERNEL(tree) * tree, int levels, const float *x, int64_t rows, double norm,    \
+		double reach, double extent, int k, int64_t budget, int32_t *cells, double *scores) {        \
+		return BRENIER_KERNEL(tree_search)(tree, levels, x, rows, D, norm, reach, extent, k, budget, \
+		                                   cells, scores);                                           \
+	}
 TREE_SEARCH(1)
 TREE_SEARCH(2)
 TREE_SEARCH(3)
@@ -220,8 +221,7 @@ int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_
 
 // Writes the slope of part m of a block, that of a plane through the heights of its members at [d][stride],
 // which it raises. A cell that nothing falls into may lie anywhere below the others, and what a bound is to
-// touch is the highest: so members below the plane are put on it, and another one is laid, a few times. With
-// an eighth of the cells far down a search then looks at half as many leaves.
+// touch is the highest: so members below the plane are put on it, and another one is laid, a few times.
 static void BRENIER_KERNEL(tree_slope)(float *block, int m, int64_t d, const float *fits, const float *at,
                                        int64_t stride, int members, double height[BRENIER_TREE_WIDTH]) {
 	enum { W = BRENIER_TREE_WIDTH, ROUNDS = 3 };
@@ -325,7 +325,7 @@ void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, do
 	const int64_t leaves = brenier_tree_parts(N), level = brenier_tree_parts(leaves);
 	for (int64_t b = first; b < end; b++) {
 		float *const block = blocks + b * brenier_tree_block(d);
-		const int parts = leaves - b * W < W ? (int)(leaves - b * W) : W;
+		const int parts = brenier_tree_members(leaves, b);
 		double height[W][W];
 		for (int m = 0; m < parts; m++) {
 			const int64_t leaf = b * W + m;
@@ -334,10 +334,10 @@ void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, do
 				heights[leaf * W + i] = cell >= 0 ? h[cell] : -INFINITY;
 				height[m][i] = cell >= 0 ? (double)h[cell] - top : 0;
 			}
-			const int members = N - leaf * W < W ? (int)(N - leaf * W) : W;
 			double rough[W];
 			memcpy(rough, height[m], sizeof rough);
-			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, points + leaf * d * W, W, members, rough);
+			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, points + leaf * d * W, W,
+			                           brenier_tree_members(N, leaf), rough);
 		}
 		const float *around = level > 1 ? fits + (level * W + b) * d * W : NULL;  // of this block as a part
 		for (int m = 0; m < parts; m++) BRENIER_KERNEL(tree_bend)(block, m, d, around, block);
@@ -345,7 +345,7 @@ void BRENIER_KERNEL(brenier_tree_lower)(int64_t N, int64_t d, const float *h, do
 			const int64_t leaf = b * W + m;
 			double straight[W];
 			BRENIER_KERNEL(tree_unbend)(block, m, d, points + leaf * d * W, W, height[m], straight);
-			const int members = N - leaf * W < W ? (int)(N - leaf * W) : W;
+			const int members = brenier_tree_members(N, leaf);
 			BRENIER_KERNEL(tree_slope)(block, m, d, fits + leaf * d * W, points + leaf * d * W, W, members, straight);
 			BRENIER_KERNEL(tree_cover)(block, m, d, height[m], members, points + leaf * d * W, NULL);
 		}
@@ -360,7 +360,7 @@ void BRENIER_KERNEL(brenier_tree_upper)(int64_t N, int64_t d, float *blocks, con
 		const float *lower = blocks + base * size;
 		base += level;
 		for (int64_t part = 0; part < level; part++, lower += size) {
-			const int members = below - part * W < W ? (int)(below - part * W) : W;
+			const int members = brenier_tree_members(below, part);
 			const float *fit = fits + (base * W + part) * d * W;
 			float *const block = blocks + (base + part / W) * size;
 			const int m = (int)(part % W);

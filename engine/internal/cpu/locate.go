@@ -131,10 +131,12 @@ func (s shareSearch) Do(part int) {
 		kernels.Noise(m.path, kernelSource(s.draws.source), x, m.d, s.draws.seed, s.draws.first+uint64(first), 0)
 	}
 	t := m.tree
-	done := kernels.TreeSearch(m.path, x, m.d, m.n, t.blocks, t.points, t.height, t.cells, t.top, m.norm, m.reach, t.extent,
+	done, beyond := kernels.TreeSearch(m.path, x, m.d, m.n, t.blocks, t.points, t.height, t.cells, t.top, m.norm, m.reach, t.extent,
 		k, t.budget(stop-first), s.cells[first*k:stop*k], s.scores[first*k:stop*k])
 	if done < stop-first {
-		t.useless.Store(true)
+		if !beyond {
+			t.useless.Store(true)
+		}
 		s.leave(first + done)
 	}
 }

@@ -31,7 +31,7 @@ type tree struct {
 	top    float64   // the highest height
 
 	// useless is set once a search at these heights took so long that a look at all cells is faster.
-	useless *atomic.Bool
+	useless atomic.Bool
 }
 
 // treeFits reports whether a map is of a kind that a tree serves.
@@ -54,12 +54,11 @@ func newTree(pool *Pool, points []float32, n, d int) *tree {
 	}
 	t := &tree{
 		n: n, d: d,
-		blocks:  alignedFloats(blocks * (treeRows*d + 1) * treeWidth),
-		fits:    alignedFloats(blocks * treeWidth * d * treeWidth),
-		cells:   make([]int32, leaves*treeWidth),
-		points:  alignedFloats(leaves * d * treeWidth),
-		height:  alignedFloats(leaves * treeWidth),
-		useless: new(atomic.Bool),
+		blocks: alignedFloats(blocks * (treeRows*d + 1) * treeWidth),
+		fits:   alignedFloats(blocks * treeWidth * d * treeWidth),
+		cells:  make([]int32, leaves*treeWidth),
+		points: alignedFloats(leaves * d * treeWidth),
+		height: alignedFloats(leaves * treeWidth),
 	}
 	for i := range t.cells {
 		t.cells[i] = -1
@@ -96,7 +95,7 @@ func newTree(pool *Pool, points []float32, n, d int) *tree {
 	return t
 }
 
-// block is what a block holds, all its parts [3d+1][16].
+// block is what a block holds, all its parts [5d+1][16].
 func (t *tree) block(number int) []float32 {
 	size := (treeRows*t.d + 1) * treeWidth
 	return t.blocks[number*size : (number+1)*size]

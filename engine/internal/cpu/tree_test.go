@@ -47,14 +47,19 @@ func stretchedCase(N, d, rows int) locateCase {
 	return c
 }
 
-// The bound of every part of a tree is at least the scores of its cells.
+// The bound of every part of a tree is at least the scores of its cells, and where heights are those of an optimal
+// map few leaves have one that reaches the best score.
 func TestTree_bounds(t *testing.T) {
 	pool := NewPool(2)
 	defer pool.Close()
-	for _, c := range []locateCase{
-		nearestCase(300, 1, 20), nearestCase(5003, 2, 20), nearestCase(9001, 3, 20),
-		stretchedCase(5003, 2, 20), stretchedCase(20000, 4, 20), randomCase(9001, 3, 20),
+	for _, v := range []struct {
+		locateCase
+		leaves float64 // that reach the best score, on average
+	}{
+		{nearestCase(300, 1, 20), 2.5}, {nearestCase(5003, 2, 20), 4}, {nearestCase(9001, 3, 20), 8},
+		{stretchedCase(5003, 2, 20), math.Inf(1)}, {stretchedCase(20000, 4, 20), math.Inf(1)}, {randomCase(9001, 3, 20), math.Inf(1)},
 	} {
+		c, reaching := v.locateCase, 0.0
 		t.Run(c.name, func(t *testing.T) {
 			d, n := c.d, len(c.heights)
 			m, err := NewMap(pool, kernels.Best(), c.points, c.heights, nil, n, d)
@@ -78,6 +83,7 @@ func TestTree_bounds(t *testing.T) {
 					}
 					scores = append(scores, s)
 				}
+				best := slices.Max(scores)
 				for base := 0; len(scores) > treeWidth; {
 					var highest []float64
 					for part := 0; part*treeWidth < len(scores); part++ {
@@ -86,12 +92,19 @@ func TestTree_bounds(t *testing.T) {
 						if slack := 1e-12 * (math.Abs(bound) + math.Abs(most)); bound < most-slack {
 							t.Fatalf("sample %d: the bound of part %d above block %d is %v, a score %v", row, part, base, bound, most)
 						}
+						if base == 0 && bound >= best {
+							reaching += 1. / 20
+						}
 						highest = append(highest, most)
 					}
 					base += treeParts(len(highest))
 					scores = highest
 				}
 			}
+			if reaching > v.leaves {
+				t.Errorf("%.1f leaves of %d reach the best score, want %v at most", reaching, treeParts(n), v.leaves)
+			}
+			t.Logf("%.1f leaves of %d reach the best score", reaching, treeParts(n))
 		})
 	}
 }
@@ -118,33 +131,45 @@ func (t *tree) bound(base, part int, x []float32) float64 {
 	return bound
 }
 
-// Where a search costs more than a look at all cells, that is what is done, with the same results.
+// Where a search costs more than a look at all cells that is what is done, with the same results, and until the
+// heights change; samples for which no bound holds are looked at so alone.
 func TestTree_useless(t *testing.T) {
 	pool := NewPool(2)
 	defer pool.Close()
-	c := randomCase(20000, 3, 1000) // heights without any order
-	m, err := NewMap(pool, kernels.Best(), c.points, c.heights, nil, 20000, 3)
-	if err != nil {
-		t.Fatal(err)
+	flat := randomCase(20000, 3, 1) // all points on the hull, and few others, count
+	for i := range flat.heights {
+		flat.heights[i] = -float32(i%3) * 1e-3
 	}
-	for i := range c.heights {
-		c.heights[i] = -float32(i%3) * 1e-3 // all points on the hull alone count
+	huge := nearestCase(20000, 3, 1000)
+	for i := 1500; i < 1503; i++ {
+		huge.x[i] = 1e36
 	}
-	for name, x := range map[string][]float32{"near_the_middle": normal(3000, 1e-4, 5), "huge": normal(3000, 1e36, 5)} {
-		t.Run(name, func(t *testing.T) {
-			m.SetHeights(c.heights)
-			cells, scores := make([]int32, 2000), make([]float64, 2000)
-			m.Locate(m.NewScratch(1000), x, 1000, 2, cells, scores)
-			if !m.tree.useless.Load() {
-				t.Error("the search went on for longer than a look at all cells takes")
+	for _, v := range []struct {
+		name    string
+		c       locateCase
+		x       []float32
+		useless bool
+	}{
+		{"near_the_middle", flat, normal(3000, 1e-4, 5), true},
+		{"one_huge_sample", huge, huge.x, false},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			m, err := NewMap(pool, kernels.Best(), v.c.points, v.c.heights, nil, 20000, 3)
+			if err != nil {
+				t.Fatal(err)
 			}
-			for row := 0; row < 1000; row += 20 { // of all parts
-				want, wantScores := reference.Locate(x[3*row:3*row+3], c.points, c.heights, 2)
+			cells, scores := make([]int32, 2000), make([]float64, 2000)
+			m.Locate(m.NewScratch(1000), v.x, 1000, 2, cells, scores)
+			if m.tree.useless.Load() != v.useless {
+				t.Errorf("the tree is useless: %v", !v.useless)
+			}
+			for row := 0; row < 1000; row += 20 { // of all parts, the huge one among them
+				want, wantScores := reference.Locate(v.x[3*row:3*row+3], v.c.points, v.c.heights, 2)
 				if !slices.Equal(cells[2*row:2*row+2], want) || !slices.Equal(scores[2*row:2*row+2], wantScores) {
 					t.Fatalf("sample %d: %v with %v, want %v with %v", row, cells[2*row:2*row+2], scores[2*row:2*row+2], want, wantScores)
 				}
 			}
-			m.SetHeights(c.heights)
+			m.SetHeights(v.c.heights)
 			if m.tree.useless.Load() {
 				t.Error("the tree is not tried again with other heights")
 			}

@@ -35,10 +35,7 @@ func (s *stock) counts(t *target) []int32 {
 
 // stock draws n samples of the curvature stream with heights h.
 func (s *sampler) stock(t *target, h []float64, n int) (*stock, error) {
-	stored := make([]float32, t.n)
-	t.stored(stored, h)
-	t.hide(stored)
-	if err := s.device.SetHeights(stored); err != nil {
+	if _, err := s.setHeights(t, h); err != nil {
 		return nil, err
 	}
 	out := &stock{x: make([]float32, 0, n*s.d), scores: make([]float64, 0, n), cells: make([]int32, 0, n)}

@@ -100,6 +100,14 @@ func evenly(batch, group int) int {
 	return group / parts
 }
 
+// setHeights has the device draw with heights h, and returns what of them it has: rounded, duplicates hidden.
+func (s *sampler) setHeights(t *target, h []float64) ([]float32, error) {
+	stored := make([]float32, t.n)
+	t.stored(stored, h)
+	t.hide(stored)
+	return stored, s.device.SetHeights(stored)
+}
+
 // drawn is a batch of draws with the k best cells of each. It is valid until the next call.
 type drawn struct {
 	n      int

@@ -14,10 +14,8 @@ type ties struct {
 // evaluate draws n samples of the curvature stream from first, with heights h. The same samples can
 // be had again with other heights, so that energies are compared without most of their noise.
 func (s *sampler) evaluate(t *target, h []float64, first uint64, n int) (*ties, error) {
-	stored := make([]float32, t.n)
-	t.stored(stored, h)
-	t.hide(stored)
-	if err := s.device.SetHeights(stored); err != nil {
+	stored, err := s.setHeights(t, h)
+	if err != nil {
 		return nil, err
 	}
 	out := &ties{best: make([]int32, 0, n), next: make([]int32, 0, n), gap: make([]float64, 0, n), counts: make([]int32, t.n)}

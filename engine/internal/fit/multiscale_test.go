@@ -110,8 +110,8 @@ func TestLift_many(t *testing.T) {
 }
 
 // A start by scales is near, where that of the distances is far off.
-func TestScales(t *testing.T) {
-	p := Problem{Points: ring(scalesFrom + 10), Dim: 3}
+func TestMultiscale(t *testing.T) {
+	p := Problem{Points: ring(multiscaleFrom + 10), Dim: 3}
 	copy(p.Points[30:60], p.Points[:30]) // ten duplicates
 	device := &mapping{newNaive(p, 2)}
 	start := func(device Device) (*run, []float64) {
@@ -123,12 +123,12 @@ func TestScales(t *testing.T) {
 		return r, h
 	}
 	r, h := start(device)
-	before := judged(t, r.target, device, r.target.start(), 4*scalesFrom)
-	after := judged(t, r.target, device, h, 4*scalesFrom)
+	before := judged(t, r.target, device, r.target.start(), 4*multiscaleFrom)
+	after := judged(t, r.target, device, h, 4*multiscaleFrom)
 	if before.chiSquared() < 500 || after.chiSquared() > 10 {
 		t.Errorf("chi-squared from %.3g to %.3g", before.chiSquared(), after.chiSquared())
 	}
-	if r.samples() < scalesFrom {
+	if r.samples() < multiscaleFrom {
 		t.Errorf("%d samples", r.samples())
 	}
 	_, again := start(&mapping{newNaive(p, 3)})
@@ -137,7 +137,7 @@ func TestScales(t *testing.T) {
 	}
 	r = newRun(p, &full{newNaive(p, 2)}, Options{Tolerance: 0.1, Seed: 5})
 	kept := slices.Clone(h)
-	if done, err := r.scales(h); done || err != nil || !slices.Equal(h, kept) {
+	if done, err := r.multiscale(h); done || err != nil || !slices.Equal(h, kept) {
 		t.Errorf("without room for another map: %v, error %v", done, err)
 	}
 }
