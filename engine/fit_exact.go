@@ -14,7 +14,10 @@ import (
 
 // FitMethod is how heights are found. An exact fit draws no samples to find them and keeps no state on
 // the way: FitExact refuses Checkpoint and SamplesMax, and where FitAuto comes to the exact method it does
-// without them. Its cells are never empty, so that Rebalance finds nothing to do.
+// without them. Its cells are never empty before heights are rounded to float32, as a model holds them, so that
+// Rebalance has nothing to do. Rounding moves the border of two points by some 3e-8 of their heights over their
+// distance: on the line, where points are near one another, it can take a whole cell (of 2000 normal ones 4); the
+// report's mass_error and mass_error_wide are the largest error of a mass after and before.
 type FitMethod string
 
 const (

@@ -529,9 +529,12 @@ func TestFit(t *testing.T) {
 		if report.Method != "exact" || !report.Met || report.MassError == nil || *report.MassError > 1e-5 || report.Samples != 0 {
 			t.Errorf("%+v", report)
 		}
+		if report.MassErrorWide == nil || *report.MassErrorWide > 1e-10 {
+			t.Errorf("mass error before rounding: %v", report.MassErrorWide)
+		}
 		out := filepath.Join(t.TempDir(), "exact.safetensors")
 		text, _ := cli(t, exitDone, "fit", points, "--out", out)
-		if !strings.Contains(text, "by exact integrals: the largest error of a mass is") {
+		if !strings.Contains(text, "by exact integrals: the largest error of a mass is") || !strings.Contains(text, " before the heights were rounded to float32") {
 			t.Error(text)
 		}
 	})

@@ -89,8 +89,9 @@ type report struct {
 	History        *history   `json:"history,omitempty"`
 	RelativeMasses *histogram `json:"relative_masses,omitempty"`
 
-	MassError *float64 `json:"mass_error,omitempty"` // of exact fits
-	Chi2Exact *float64 `json:"chi2_exact,omitempty"`
+	MassError     *float64 `json:"mass_error,omitempty"` // of exact fits
+	MassErrorWide *float64 `json:"mass_error_wide,omitempty"`
+	Chi2Exact     *float64 `json:"chi2_exact,omitempty"`
 }
 
 // history is how chi-squared fell: with the samples drawn, or with Newton's steps where there are none.
@@ -272,7 +273,11 @@ func printReport(c *console, r report) {
 	}
 	switch {
 	case r.MassError != nil:
-		more("by exact integrals: the largest error of a mass is %s", trim(*r.MassError))
+		before := ""
+		if r.MassErrorWide != nil {
+			before = ", " + trim(*r.MassErrorWide) + " before the heights were rounded to float32"
+		}
+		more("by exact integrals: the largest error of a mass is %s%s", trim(*r.MassError), before)
 	case r.Method != "":
 		more("by %s", r.Method)
 	}

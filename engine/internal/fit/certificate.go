@@ -78,8 +78,7 @@ const (
 
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
 // the search may go on, a third of the samples is enough to give up heights that plainly
-// miss the tolerance or leave cells empty; cells found empty, in a number of samples that no trial can
-// afford, are lifted; and the result is nil where the tolerance is not met.
+// miss the tolerance or leave cells empty; and the result is nil where the tolerance is not met.
 func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := r.sampler.device.SetHeights(heights); err != nil {
 		return nil, err
@@ -97,7 +96,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		centres.add,
 	}
 	samples := r.certificateSamples()
-	r.certificate, r.toTest = tally, samples
+	r.certificate, r.certified, r.toTest = tally, tally, samples
 	defer func() { r.certificate = nil }()
 	anglesFrom := s.next[anglesStream]
 	var planned func() planMeasures
@@ -109,7 +108,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	failed := func() (*Result, error) {
 		s.next[anglesStream] = anglesFrom // another certificate has the same plan on every device
 		r.observe(tally)
-		return nil, r.liftEmpty(tally, heights)
+		return nil, nil
 	}
 	if part := samples / 3; mayGoOn && part >= uint64(minGroups*s.group) {
 		if err := s.testEach(tally, part, centres.draw, visits...); err != nil {
@@ -148,12 +147,6 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, err
 		}
 		planned = func() planMeasures { return r.measurePlan(plan, heights) }
-	}
-	r.unhit = r.unhit[:0]
-	for i, nu := range t.mass {
-		if nu > 0 && tally.counts[i] == 0 {
-			r.unhit = append(r.unhit, i)
-		}
 	}
 	report := Report{
 		Method: r.method, Samples: r.found(), TestSamples: tally.samples, Group: tally.group,

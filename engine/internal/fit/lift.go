@@ -9,7 +9,8 @@ const (
 	liftWork    = 1 << 30      // multiply-adds of a lift one by one; more are lifted together
 	liftShare   = 0.5          // of its mass that a lifted cell is given
 	liftRank    = MapCells / 2 // the most samples that many lifted cells are given, each
-	liftRounds  = 32           // that many cells are lifted in
+	liftRounds  = 32           // that many cells are lifted in, where these are half of all or more, and
+	leastRounds = 4            // where they are few
 	fillRounds  = 3
 	fillHits    = 8 // samples that a cell expects of a round
 	// Share of the cells that must be without a sample for a round to pay: the descent fills fewer as
@@ -31,6 +32,23 @@ func (s *stock) counts(t *target) []int32 {
 		counts[c]++
 	}
 	return counts
+}
+
+// raise gives sample b to a cell that has this score there, if that is more than it has.
+func (s *stock) raise(b, cell int, score float64) {
+	if score > s.scores[b] {
+		s.scores[b], s.cells[b] = score, int32(cell)
+	}
+}
+
+// thin is the cells that have less than a share of the samples of their mass.
+func (s *stock) thin(t *target, share float64) (cells []int) {
+	for i, c := range s.counts(t) {
+		if float64(c) < float64(share*t.mass[i])*float64(len(s.cells)) {
+			cells = append(cells, i)
+		}
+	}
+	return cells
 }
 
 // stock draws n samples of the curvature stream with heights h.
@@ -93,7 +111,7 @@ func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, 
 				return lifted, err
 			}
 		}
-		over = &stock{x: over.x[:most*s.d], scores: over.scores[:most]}
+		over = &stock{x: over.x[:most*s.d], scores: over.scores[:most], cells: over.cells[:most]}
 	}
 	lifted := make([]float64, len(cells))
 	x, u := over.x, over.scores
@@ -117,7 +135,7 @@ func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, 
 			lifted[j] = max(lifted[j], from[j])
 		}
 		for b, dot := range dots {
-			u[b] = max(u[b], dot+lifted[j])
+			over.raise(b, i, dot+lifted[j])
 		}
 	}
 	return lifted, nil
@@ -141,12 +159,13 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 	}
 	defer samples.Close()
 	lifted := make([]float64, len(cells))
-	most := (len(cells) + liftRounds - 1) / liftRounds
+	rounds := max(leastRounds, min(liftRounds, 2*liftRounds*len(cells)/t.cells))
+	most := (len(cells) + rounds - 1) / rounds
 	points, found := make([]float32, 0, most*d), make([]int64, 0)
-	for round := range liftRounds {
+	for round := range rounds {
 		points = points[:0]
 		rank := 1
-		for j := round; j < len(cells); j += liftRounds {
+		for j := round; j < len(cells); j += rounds {
 			points = append(points, t.point(cells[j])...)
 			rank = max(rank, min(t.liftRank(cells[j], len(u), share), liftRank))
 		}
@@ -168,7 +187,7 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 			return nil, err
 		}
 		dots, differences := make([]float64, k), make([]float64, k)
-		for j, at := round, found; j < len(cells); j, at = j+liftRounds, at[k:] {
+		for j, at := round, found; j < len(cells); j, at = j+rounds, at[k:] {
 			i := cells[j]
 			for a, b := range at[:k] {
 				dots[a] = inner(x[int(b)*d:(int(b)+1)*d], t.point(i))
@@ -180,7 +199,7 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 				lifted[j] = max(lifted[j], from[j])
 			}
 			for a, b := range at[:k] {
-				u[b] = max(u[b], dots[a]+lifted[j])
+				over.raise(int(b), i, dots[a]+lifted[j])
 			}
 		}
 	}

@@ -107,7 +107,7 @@ func TestWarmStart(t *testing.T) {
 
 func TestRebalance(t *testing.T) {
 	p := clusters(300, 3, 3, 10, 1)
-	o := Options{Tolerance: 1e-3, SamplesMax: 60_000}
+	o := Options{Tolerance: 1e-3, SamplesMax: 35_000}
 	plain := solve(t, p, o)
 	o.Rebalance = true
 	nudged := solve(t, p, o)

@@ -24,8 +24,8 @@ type run struct {
 	measuring          bool    // the heights are given
 	empty              int     // of the latest trial
 	energy             float64 // of the latest trial
-	unhit              []int   // cells that the latest certificate found empty
 	certificate        *tally  // that is being drawn; nil: none
+	certified          *tally  // of the latest certificate
 	toTest             uint64  // samples that it takes
 	settle             func()  // waits for what is still at work meanwhile
 	trials             []Trial
@@ -96,10 +96,7 @@ func (r *run) solve() (*Result, error) {
 			if heights, err = r.polish(heights); err != nil {
 				return nil, err
 			}
-			result, err := r.certify(heights, !last)
-			if err == nil && last && !result.Report.Met && r.options.Rebalance {
-				result, err = r.rebalance(result)
-			}
+			result, err := r.certifyAndMend(&heights, last)
 			if err != nil || result != nil {
 				return result, err
 			}
@@ -243,7 +240,7 @@ func (r *run) firstOrder() error {
 	d, s := r.descent, r.sampler
 	d.steepness = max(1, r.steepness/steepnessFree)
 	batches := 1
-	if r.steepness <= steepnessFree {
+	if !r.steep() {
 		batches = s.toGroupEnd(trainStream, d.batches())
 	}
 	there, err := r.lend()

@@ -32,3 +32,6 @@ func (s *sampler) steepness(t *target, h []float64) (float64, error) {
 	}
 	return trace / model, nil
 }
+
+// steep reports whether cells are so narrow that steps must be short and the last cells be put right one by one.
+func (r *run) steep() bool { return r.steepness > steepnessFree }

@@ -30,6 +30,16 @@ func newTally(t *target) *tally {
 	return &tally{target: t, group: 1, parallel: alone, counts: make([]int64, t.n)}
 }
 
+// tallyOf is the tally of independent samples by cell [N].
+func tallyOf(target *target, counts []int32) *tally {
+	t := newTally(target)
+	for i, c := range counts {
+		t.counts[i] = int64(c)
+		t.samples += uint64(c)
+	}
+	return t
+}
+
 func (t *tally) add(cells []int64) {
 	counts, all := t.counts, t.cells
 	for _, c := range cells {
@@ -267,6 +277,24 @@ func (t *tally) emptyUneven() float64 {
 		}
 		return math.Exp(-hits)
 	})
+}
+
+// willMiss is how many cells n samples will miss, from those that these missed and those that they hit once. Where the
+// masses of light cells have a density like m^(a-1), B samples hit one of them c times for B^-a Gamma(a+c)/c!: a is
+// the ratio of the two counts, and the first goes down like B^-a.
+func (t *tally) willMiss(n float64) float64 {
+	missed, once := 0., 0.
+	for i, nu := range t.target.mass {
+		if nu > 0 && t.counts[i] == 0 {
+			missed++
+		} else if t.counts[i] == 1 {
+			once++
+		}
+	}
+	if missed == 0 {
+		return 0
+	}
+	return missed * math.Pow(float64(t.samples)/n, once/missed)
 }
 
 // missesTooMany reports whether more cells are empty than chance leaves empty: the number of missed

@@ -1,0 +1,101 @@
+package fit
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// begun is a fit of points on a ring that has begun, and heights that are near.
+func begun(t *testing.T, o Options) (*run, []float32) {
+	t.Helper()
+	p := Problem{Points: ring(400), Dim: 3}
+	near := solve(t, p, Options{Tolerance: 0.02, Seed: 7})
+	r := newRun(p, &mapping{newNaive(p, 2)}, o)
+	if err := r.begin(); err != nil {
+		t.Fatal(err)
+	}
+	return r, near.Heights
+}
+
+// A few cells without a sample are lifted until a certificate is met; what more is wrong is left to the search, or
+// at the end to rebalancing.
+func TestMend(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		lowered         int
+		last, rebalance bool
+		met, goesOn     bool
+	}{
+		{name: "a_few", lowered: 5, met: true},
+		{name: "too_many", lowered: 40, goesOn: true},
+		{name: "too_many_at_the_end", lowered: 40, last: true},
+		{name: "rebalanced_at_the_end", lowered: 40, last: true, rebalance: true, met: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r, h := begun(t, Options{Tolerance: 0.1, Seed: 3, Rebalance: c.rebalance})
+			h = slices.Clone(h)
+			for i := range c.lowered {
+				h[i*r.target.n/c.lowered] -= 1
+			}
+			before := judged(t, r.target, r.sampler.device, wide(h), 64*r.target.n)
+			if before.empty() != c.lowered {
+				t.Fatalf("%d cells are empty before, want %d", before.empty(), c.lowered)
+			}
+			heights := h
+			result, err := r.certifyAndMend(&heights, c.last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.goesOn {
+				if result != nil {
+					t.Fatalf("want the search to go on, got %+v", result.Report)
+				}
+				return
+			}
+			if result == nil {
+				t.Fatal("the search goes on")
+			}
+			if of := result.Report; of.Met != c.met || (of.Empty == 0) != c.met {
+				t.Fatalf("want it met: %v, got %+v", c.met, of)
+			}
+			after := judged(t, r.target, r.sampler.device, wide(result.Heights), 64*r.target.n)
+			if got := after.chiSquared(); c.met && (after.empty() > 0 || got > 0.1) {
+				t.Errorf("other samples find %d cells empty, chi-squared %.3f", after.empty(), got)
+			}
+		})
+	}
+}
+
+// Rounds of lifts leave no cell thin of heights that are so uneven that many are empty.
+func TestPolish(t *testing.T) {
+	r, h := begun(t, Options{Tolerance: 0.1, Seed: 3})
+	random := rand.New(rand.NewPCG(1, 2))
+	uneven := slices.Clone(h)
+	for i := range uneven {
+		uneven[i] += float32(0.02 * random.NormFloat64())
+	}
+	thin := func(h []float32) (thin int, of *tally) {
+		of = judged(t, r.target, r.sampler.device, wide(h), 200*r.target.n)
+		for _, c := range of.counts {
+			if c < 200/4 {
+				thin++
+			}
+		}
+		return thin, of
+	}
+	before, was := thin(uneven)
+	polished, err := r.polish(uneven)
+	if err != nil {
+		t.Fatal(err)
+	}
+	after, is := thin(polished)
+	if was.empty() < 20 || is.empty() > 0 || before < 60 || after > before/20 || is.chiSquared() > was.chiSquared()/2 {
+		t.Errorf("cells of less than a quarter of their mass: %d, then %d; empty %d, %d; chi-squared %.3f, %.3f",
+			before, after, was.empty(), is.empty(), was.chiSquared(), is.chiSquared())
+	}
+	r.steepness = steepnessFree
+	if kept, err := r.polish(uneven); err != nil || &kept[0] != &uneven[0] {
+		t.Errorf("where the energy is not steep heights stay as they are: error %v", err)
+	}
+}
