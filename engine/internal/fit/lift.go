@@ -10,7 +10,7 @@ const (
 	liftShare   = 0.5          // of its mass that a lifted cell is given
 	liftRank    = MapCells / 2 // the most samples that many lifted cells are given, each
 	liftRounds  = 32           // that many cells are lifted in, where these are half of all or more, and
-	leastRounds = 4            // where they are few
+	leastRounds = 2            // where they are few
 	fillRounds  = 3
 	fillHits    = 8 // samples that a cell expects of a round
 	// Share of the cells that must be without a sample for a round to pay: the descent fills fewer as
@@ -23,6 +23,16 @@ type stock struct {
 	x      []float32 // [n,d]
 	scores []float64 // [n]
 	cells  []int32   // [n], owners
+
+	keeps  bool // the map of the samples, for lifts to come; close must follow
+	device Map  // nil: not made yet
+}
+
+func (s *stock) close() (err error) {
+	if s.device != nil {
+		err = s.device.Close()
+	}
+	return err
 }
 
 // counts is the samples by cell [N].
@@ -153,11 +163,18 @@ func (t *target) liftRank(i, n int, share float64) int {
 func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
 	d, x, u := s.d, over.x, over.scores
 	below := make([]float32, len(u))
-	samples, err := s.mapper.NewMap(x)
-	if samples == nil || err != nil {
-		return nil, err
+	samples := over.device
+	if samples == nil {
+		var err error
+		if samples, err = s.mapper.NewMap(x); samples == nil || err != nil {
+			return nil, err
+		}
+		if over.keeps {
+			over.device = samples
+		} else {
+			defer samples.Close()
+		}
 	}
-	defer samples.Close()
 	lifted := make([]float64, len(cells))
 	rounds := max(leastRounds, min(liftRounds, 2*liftRounds*len(cells)/t.cells))
 	most := (len(cells) + rounds - 1) / rounds

@@ -1,6 +1,7 @@
 package fit
 
 import (
+	"errors"
 	"maps"
 	"math"
 	"slices"
@@ -107,15 +108,17 @@ func (r *run) stock(h []float64) (*stock, error) {
 }
 
 // raise lifts the cells of heights h that lack mass in the samples of h, then those that lack it because of that, and
-// so on as long as these become fewer: what a part of space lacks comes to it from outside. The descent has them lifted
-// too. It is the heights as they are stored.
-func (r *run) raise(h []float64, samples *stock, by raising) ([]float32, error) {
+// so on as long as each time leaves less than half as many: what a part of space lacks comes to it from outside. The
+// descent has them lifted too. It is the heights as they are stored.
+func (r *run) raise(h []float64, samples *stock, by raising) (stored []float32, err error) {
 	t := r.target
+	samples.keeps = true
+	defer func() { err = errors.Join(err, samples.close()) }()
 	mean, before := t.meanHeight(h), 2*t.cells // the samples' scores are over that mean, whatever is lifted
 	raised := map[int]bool{}
 	for range raiseTimes {
 		cells := samples.thin(t, by.below)
-		if len(cells) == 0 || len(cells) > before-before/8 {
+		if len(cells) == 0 || len(cells) > before/2 {
 			break
 		}
 		before = len(cells)
@@ -137,7 +140,7 @@ func (r *run) raise(h []float64, samples *stock, by raising) ([]float32, error) 
 		over[j] = h[i] - mean
 	}
 	r.descent.set(cells, over)
-	stored := make([]float32, t.n)
+	stored = make([]float32, t.n)
 	t.stored(stored, h)
 	return stored, nil
 }

@@ -124,3 +124,28 @@ func TestEmpty_masses_that_are_off(t *testing.T) {
 		t.Errorf("%d cells that are empty are not said to be too many", tally.empty())
 	}
 }
+
+// Masses of a gamma law of shape a are missed by B samples a cell (1 + B/a)^-a of the time, whatever comes of it with
+// more samples: what a simulated tally foretells is held against that.
+func TestWillMiss(t *testing.T) {
+	const cells, hits = 100_000, 16
+	for _, shape := range []float64{1, 2, 5} {
+		source := rand.NewPCG(5, 6)
+		law := distuv.Gamma{Alpha: shape, Beta: shape, Src: source}
+		counts := make([]int32, cells)
+		for i := range counts {
+			counts[i] = int32(distuv.Poisson{Lambda: hits * law.Rand(), Src: source}.Rand())
+		}
+		tally := tallyOf(bareTarget(equalMasses(cells)), counts)
+		for _, times := range []float64{1, 2, 4} {
+			got := tally.willMiss(times * float64(tally.samples))
+			want := cells * math.Pow(1+times*hits/shape, -shape)
+			if math.Abs(got-want) > 0.15*want*math.Sqrt(times)+3*math.Sqrt(want) {
+				t.Errorf("shape %v, %v times the samples: %.0f cells missed, want %.0f", shape, times, got, want)
+			}
+		}
+	}
+	if got := tallyOf(bareTarget(equalMasses(2)), []int32{1, 3}).willMiss(100); got != 0 {
+		t.Errorf("nothing was missed: want 0, got %v", got)
+	}
+}
