@@ -13,7 +13,7 @@ const (
 	polishRounds = 8   // of such samples, before a certificate
 	polishMissed = 0.1 // cells that the certificate is expected to find empty for these to end
 	raiseTimes   = 8
-	raiseFew     = 32  // cells, which cost little to lift
+	raiseFew     = 32 // cells, which cost little to lift
 	mendTimes    = 8
 	mendMost     = 64 // one of so many cells may be empty for heights to be mended
 )
