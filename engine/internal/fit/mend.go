@@ -160,7 +160,7 @@ func (r *run) certifyAndMend(heights *[]float32, last bool) (best *Result, err e
 		if err != nil {
 			return nil, err
 		}
-		if best == nil || result != nil && result.Report.Empty < best.Report.Empty {
+		if best == nil || result != nil && (result.Report.Met || result.Report.Empty < best.Report.Empty) {
 			best = result
 		}
 		if best != nil && best.Report.Met {
