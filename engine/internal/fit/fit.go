@@ -13,7 +13,7 @@
 //	multiscale   or a fit of some of the points, where there are many      multiscale.go
 //	descent      averaged stochastic gradient descent on fresh samples     descent.go
 //	newton       in low dimension instead: Newton on the cells' graph      newton.go
-//	lift         cells that stay empty, put where they are hit             lift.go, mend.go
+//	lift         cells that are empty or thin, put where they are hit      lift.go, mend.go, thin.go
 //	certificate  on samples that nothing before has seen                   certificate.go
 //
 // and what extension needs comes out of the last: mass centres (centroids.go) and the angles between

@@ -51,16 +51,6 @@ func (s *stock) raise(b, cell int, score float64) {
 	}
 }
 
-// thin is the cells that have less than a share of the samples of their mass.
-func (s *stock) thin(t *target, share float64) (cells []int) {
-	for i, c := range s.counts(t) {
-		if float64(c) < float64(share*t.mass[i])*float64(len(s.cells)) {
-			cells = append(cells, i)
-		}
-	}
-	return cells
-}
-
 // stock draws n samples of the curvature stream with heights h.
 func (s *sampler) stock(t *target, h []float64, n int) (*stock, error) {
 	if _, err := s.setHeights(t, h); err != nil {
@@ -114,13 +104,18 @@ func (t *target) overMean(h []float64, cells []int) []float64 {
 // liftOver lifts cells to a share of their mass, over the scores of some samples, which it raises. No cell comes
 // to lie below where it is (over the mean); nil: none is anywhere yet.
 func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
-	if most := max(liftWork/(s.d*len(cells)), 4*s.batch); len(over.scores) > most {
-		if s.mapper != nil {
-			lifted, err := s.liftMany(t, from, cells, over, share)
-			if lifted != nil || err != nil {
-				return lifted, err
-			}
+	most := func(work int) int { return max(work/(s.d*len(cells)), 4*s.batch) }
+	together := liftWork
+	if over.keeps { // the map of the samples is made once for many lifts
+		together /= 32
+	}
+	if s.mapper != nil && len(over.scores) > most(together) {
+		lifted, err := s.liftMany(t, from, cells, over, share)
+		if lifted != nil || err != nil {
+			return lifted, err
 		}
+	}
+	if most := most(liftWork); len(over.scores) > most {
 		over = &stock{x: over.x[:most*s.d], scores: over.scores[:most], cells: over.cells[:most]}
 	}
 	lifted := make([]float64, len(cells))

@@ -94,6 +94,14 @@ func TestPolish(t *testing.T) {
 		t.Errorf("cells of less than a quarter of their mass: %d, then %d; empty %d, %d; chi-squared %.3f, %.3f",
 			before, after, was.empty(), is.empty(), was.chiSquared(), is.chiSquared())
 	}
+	kept, err := r.polish(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, near := thin(h)
+	if _, still := thin(kept); still.chiSquared() > near.chiSquared()+0.005 {
+		t.Errorf("chi-squared of heights that leave no cell thin goes from %.4f to %.4f", near.chiSquared(), still.chiSquared())
+	}
 	r.steepness = steepnessFree
 	if kept, err := r.polish(uneven); err != nil || &kept[0] != &uneven[0] {
 		t.Errorf("where the energy is not steep heights stay as they are: error %v", err)
