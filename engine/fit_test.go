@@ -405,6 +405,17 @@ func TestFit_many_cells(t *testing.T) {
 	}
 }
 
+// In space, where thin cells are lifted before a certificate, a small chi-squared is met as well.
+func TestFit_fine_in_space(t *testing.T) {
+	m, err := newEngine(t, Config{}).Fit(torus(rand.New(rand.NewPCG(9, 9)), 2000), 3, nil, FitOptions{Tolerance: 1e-3, SamplesMax: 6_000_000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := readReport(t, m); !r.Met || r.Empty != 0 {
+		t.Errorf("report %+v", r)
+	}
+}
+
 func TestFitCheckpoint(t *testing.T) {
 	points := gaussians(rand.New(rand.NewPCG(7, 7)), 400, 1)
 	e := newEngine(t, Config{})

@@ -430,19 +430,3 @@ func TestDeviceErrors(t *testing.T) {
 		}
 	}
 }
-
-// In space, where cells are narrow and lifted before a certificate, a small chi-squared is met as well.
-func TestFineInSpace(t *testing.T) {
-	p := Problem{Points: ring(400), Dim: 3}
-	r, err := Solve(p, &mapping{newNaive(p, 2)}, Options{Tolerance: 2e-3, SamplesMax: 3_000_000, Seed: 2})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !r.Report.Met || r.Report.Empty > 0 {
-		t.Errorf("%+v", r.Report)
-	}
-	fresh := judged(t, newTarget(p, alone), newNaive(p, 2), wide(r.Heights), 400*400)
-	if chi, sd := fresh.estimate(); chi > 2e-3+4*sd || fresh.empty() > 0 {
-		t.Errorf("other samples: chi-squared %.5f +- %.5f, %d cells empty", chi, sd, fresh.empty())
-	}
-}

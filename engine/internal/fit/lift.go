@@ -6,7 +6,8 @@ const (
 	liftSamples = 8            // a cell, that a lift looks at
 	liftLeast   = 2            // a cell, where many cells are lifted
 	liftFloats  = 1 << 26      // values of these samples, at most
-	liftWork    = 1 << 30      // multiply-adds of a lift one by one; more are lifted together
+	liftWork    = 1 << 30      // multiply-adds of a lift one by one; more are lifted together,
+	keptWork    = 1 << 25      // and so are these where the map of the samples is made once for many lifts
 	liftShare   = 0.5          // of its mass that a lifted cell is given
 	liftRank    = MapCells / 2 // the most samples that many lifted cells are given, each
 	liftRounds  = 32           // that many cells are lifted in, where these are half of all or more, and
@@ -44,8 +45,8 @@ func (s *stock) counts(t *target) []int32 {
 	return counts
 }
 
-// raise gives sample b to a cell that has this score there, if that is more than it has.
-func (s *stock) raise(b, cell int, score float64) {
+// give gives sample b to a cell that has this score there, if that is more than it has.
+func (s *stock) give(b, cell int, score float64) {
 	if score > s.scores[b] {
 		s.scores[b], s.cells[b] = score, int32(cell)
 	}
@@ -104,18 +105,18 @@ func (t *target) overMean(h []float64, cells []int) []float64 {
 // liftOver lifts cells to a share of their mass, over the scores of some samples, which it raises. No cell comes
 // to lie below where it is (over the mean); nil: none is anywhere yet.
 func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
-	most := func(work int) int { return max(work/(s.d*len(cells)), 4*s.batch) }
-	together := liftWork
-	if over.keeps { // the map of the samples is made once for many lifts
-		together /= 32
+	samplesFor := func(work int) int { return max(work/(s.d*len(cells)), 4*s.batch) }
+	work := liftWork
+	if over.keeps {
+		work = keptWork
 	}
-	if s.mapper != nil && len(over.scores) > most(together) {
+	if s.mapper != nil && len(over.scores) > samplesFor(work) {
 		lifted, err := s.liftMany(t, from, cells, over, share)
 		if lifted != nil || err != nil {
 			return lifted, err
 		}
 	}
-	if most := most(liftWork); len(over.scores) > most {
+	if most := samplesFor(liftWork); len(over.scores) > most {
 		over = &stock{x: over.x[:most*s.d], scores: over.scores[:most], cells: over.cells[:most]}
 	}
 	lifted := make([]float64, len(cells))
@@ -140,7 +141,7 @@ func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, 
 			lifted[j] = max(lifted[j], from[j])
 		}
 		for b, dot := range dots {
-			over.raise(b, i, dot+lifted[j])
+			over.give(b, i, dot+lifted[j])
 		}
 	}
 	return lifted, nil
@@ -211,7 +212,7 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 				lifted[j] = max(lifted[j], from[j])
 			}
 			for a, b := range at[:k] {
-				over.raise(int(b), i, dots[a]+lifted[j])
+				over.give(int(b), i, dots[a]+lifted[j])
 			}
 		}
 	}

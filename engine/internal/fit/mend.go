@@ -76,11 +76,10 @@ func (r *run) liftEmpty(t *tally, h []float32) error {
 // that lack mass (thin.go), first many by a little, then the lightest, until so few samples miss a cell that the
 // certificate's will not.
 //
-// Measured on 100,000 points in a cube, cells that 16 samples a cell leave empty, and chi-squared: 681 and 0.207 when
-// the descent hands over, 134 and 0.137, 22 and 0.126 after two rounds; after the third 32 samples a cell leave none.
-// Rounds that lift once, to 0.75 of its mass what has less than half, leave 58, 17 and 16 of 252 cells empty. A lift
-// that takes from no neighbour that has less leaves as many empty as it finds, for thin cells lie together; Newton's
-// step on the same samples (newton.go) goes away, to 300.
+// Tried without gain: rounds that lift once what has less than half of its mass, to 0.75; lifts that take from no
+// neighbour that has less, which leave as many cells empty as they find, for thin cells lie together; Newton's step on
+// the same samples (newton.go), which goes away. A hundred thousand points in space take three to eight rounds
+// (docs/fit.md).
 func (r *run) polish(heights []float32) ([]float32, error) {
 	if !r.steep() || r.target.cells < 2 {
 		return heights, nil
@@ -155,39 +154,39 @@ func (r *run) raise(h []float64, samples *stock, by raising) (stored []float32, 
 // certifyAndMend certifies heights. Where all that is wrong with them is a few cells that the certificate found
 // empty, or at the end by [Options.Rebalance] whatever is wrong, the lightest cells are lifted and the heights, which
 // change little, are certified anew, on samples of their own, as long as that leaves fewer empty: a descent that went
-// on would empty as many as it fills. nil: the search goes on, from the heights as they are then.
-func (r *run) certifyAndMend(heights *[]float32, last bool) (best *Result, err error) {
+// on would empty as many as it fills. Without a result the search goes on, from the heights as they are then.
+func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended []float32, err error) {
 	before := math.Inf(1)
 	for range mendTimes {
-		result, err := r.certify(*heights, !last)
+		result, err := r.certify(heights, !last)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if best == nil || result != nil && (result.Report.Met || result.Report.Empty < best.Report.Empty) {
 			best = result
 		}
 		if best != nil && best.Report.Met {
-			return best, nil
+			return best, heights, nil
 		}
 		found := r.certified
 		empty := float64(found.empty())
 		if empty == 0 || empty >= before || !r.mendable(found) && !(last && r.options.Rebalance) {
 			if best == nil {
-				err = r.liftEmpty(found, *heights)
+				err = r.liftEmpty(found, heights)
 			}
-			return best, err
+			return best, heights, err
 		}
 		before = empty
-		h := wide(*heights)
+		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if *heights, err = r.raise(h, samples, mending); err != nil {
-			return nil, err
+		if heights, err = r.raise(h, samples, mending); err != nil {
+			return nil, nil, err
 		}
 	}
-	return best, nil
+	return best, heights, nil
 }
 
 // mendable reports whether a few empty cells are all that is wrong with heights that were measured.

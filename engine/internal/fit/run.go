@@ -96,10 +96,11 @@ func (r *run) solve() (*Result, error) {
 			if heights, err = r.polish(heights); err != nil {
 				return nil, err
 			}
-			result, err := r.certifyAndMend(&heights, last)
+			result, mended, err := r.certifyAndMend(heights, last)
 			if err != nil || result != nil {
 				return result, err
 			}
+			heights = mended
 		}
 		r.choose(heights)
 		r.until = r.nextJudgement()

@@ -7,8 +7,12 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// falseShare is the share of the cells called thin that may be so by chance alone.
-const falseShare = 0.55
+// falseShare is the share of the cells called thin that may be so by chance alone, where they are many. Where they are
+// few they must be more than chance gives by surplus standard deviations of its number.
+const (
+	falseShare = 0.55
+	surplus    = 4.
+)
 
 // thinness tells cells that lack mass from those that chance gives few samples.
 type thinness struct {
@@ -21,10 +25,11 @@ type thinness struct {
 }
 
 // thinOf is such that of the cells below a share of their mass in these samples those are thin whose counts are so
-// unlikely that a falseShare of them at most has its mass (the step-up procedure of Benjamini and Hochberg 1995).
+// unlikely that a falseShare of them at most has its mass (the step-up procedure of Benjamini and Hochberg 1995,
+// which alone would call a single cell thin in half of all cases where none is).
 // Without it a fit to a small chi-squared would have cells lifted for what 16 samples say of them.
 func thinOf(t *target, counts []int32, share float64) *thinness {
-	k := &thinness{share: share, chance: 1, mass: math.NaN()}
+	k := &thinness{share: share, chance: -1, mass: math.NaN()} // none is
 	for _, c := range counts {
 		k.samples += float64(c)
 	}
@@ -35,9 +40,9 @@ func thinOf(t *target, counts []int32, share float64) *thinness {
 		}
 	}
 	slices.Sort(chances)
-	k.chance = -1 // none
 	for j, p := range slices.Backward(chances) {
-		if float64(float64(t.cells)*p) <= float64(falseShare*float64(j+1)) {
+		seen, expected := float64(j+1), float64(t.cells)*p
+		if expected <= float64(falseShare*seen) && expected+float64(surplus*math.Sqrt(expected)) <= seen {
 			k.chance = p
 			break
 		}
