@@ -3,6 +3,7 @@ package fit
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -177,5 +178,67 @@ func TestLightCellsForget(t *testing.T) {
 	got, forgets, keeps := relative(first, 0), relative(late, 0), relative(kept, 0)
 	if forgets <= keeps || math.Abs(got-forgets) > 0.1*(forgets-keeps) {
 		t.Errorf("a cell that was empty: want the height of the average that forgets, %v (the other: %v), got %v", forgets, keeps, got)
+	}
+}
+
+// uneven is a device whose cells have given masses, whatever the heights.
+type uneven []float64 // running totals
+
+func (u uneven) SetHeights([]float32) error { return nil }
+
+func (u uneven) Draw(n int, seed, first uint64, k int, cells []int64, scores []float64, x []float32) error {
+	clear(scores)
+	for b := range n {
+		at := rand.New(rand.NewPCG(seed, first+uint64(b))).Float64() * u[len(u)-1]
+		cell, _ := slices.BinarySearch(u, at)
+		for j := range k {
+			cells[b*k+j] = int64(min(cell+j, len(u)-1))
+		}
+	}
+	return nil
+}
+
+// Where 32 samples a cell miss one of few that have a tenth of their mass, which chance may do, a certificate is not
+// content with that: twice as many mostly hit it.
+func TestCertificate_looks_longer(t *testing.T) {
+	const n, light = 4096, 8
+	var masses uneven
+	sum := 0.0
+	for i := range n {
+		switch {
+		case i < light:
+			sum += 0.1
+		case i%2 == 0:
+			sum += 1.5
+		default:
+			sum += 0.5
+		}
+		masses = append(masses, sum)
+	}
+	p := Problem{Points: randomPoints(n, 3), Dim: 3}
+	missed, mended := 0, 0
+	for seed := range uint64(8) {
+		r := newRun(p, masses, Options{Tolerance: 0.4, Seed: seed})
+		usual := r.certificateSamples()
+		result, err := r.certify(make([]float32, n), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		of := result.Report
+		if of.Empty > 0 && of.TestSamples == usual {
+			t.Errorf("seed %d: %d cells are empty, met %v, and it has looked at %d samples only", seed, of.Empty, of.Met, usual)
+		}
+		if of.TestSamples > usual {
+			missed++
+			if of.Empty == 0 && of.Met {
+				mended++
+			}
+		}
+		if of.TestSamples != usual && of.TestSamples != 2*usual {
+			t.Errorf("seed %d: %d samples, want %d or twice that", seed, of.TestSamples, usual)
+		}
+	}
+	if missed == 0 || missed == 8 || mended == 0 {
+		t.Errorf("of 8 certificates %d looked again, and %d then missed none: nothing is shown", missed, mended)
 	}
 }

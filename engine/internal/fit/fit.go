@@ -256,10 +256,10 @@ type Stopped struct{}
 func (Stopped) Error() string { return "the fit was stopped" }
 
 // DefaultSamples is when a fit of n points gives up: 10 times the n/tolerance samples below which
-// no method on independent samples can be within the tolerance, 100 a point where that is more, as cells are
+// no method on independent samples can be within the tolerance, 250 a point where that is more, as cells are
 // to be filled too, and 4 million at least, which low dimensions may need and where they cost little.
 func DefaultSamples(n int, tolerance float64) uint64 {
-	return max(1<<22, uint64(min(10*float64(n)/min(tolerance, 0.1), 1<<53)))
+	return max(1<<22, uint64(min(10*float64(n)/min(tolerance, 0.04), 1<<53)))
 }
 
 // Solve finds the heights.

@@ -8,9 +8,9 @@ import (
 )
 
 const (
-	stuckHits    = 12. // expected hits without one after which a cell is lifted
 	polishHits   = 16  // samples that a cell expects of those that say which cells lack mass
-	polishRounds = 8   // of such samples, before a certificate
+	polishRounds = 8   // of such samples, before a certificate,
+	usualRounds  = 4   // and how many of them are foretold
 	polishMissed = 0.1 // cells that the certificate is expected to find empty for these to end
 	raiseTimes   = 8
 	raiseFew     = 32 // cells, which cost little to lift
@@ -39,14 +39,7 @@ func (r *run) liftStuck() error {
 			stuck = append(stuck, i)
 		}
 	}
-	if len(stuck) == 0 {
-		return nil
-	}
-	lifted, err := r.sampler.lift(r.target, r.descent.Averages[0], stuck, r.liftSamples())
-	if err == nil {
-		r.descent.set(stuck, lifted)
-	}
-	return err
+	return r.lift(r.descent.Averages[0], stuck)
 }
 
 // liftEmpty lifts cells that a test did not hit although it should have.
@@ -54,19 +47,17 @@ func (r *run) liftEmpty(t *tally, h []float32) error {
 	if r.target.cells < 2 || !t.missesTooMany() {
 		return nil
 	}
-	worth := t.worth()
-	var empty []int
-	for i, nu := range r.target.mass {
-		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
-			empty = append(empty, i)
-		}
-	}
-	if len(empty) == 0 {
+	return r.lift(wide(h), t.stuck())
+}
+
+// lift lifts cells that are empty at heights h; the descent has them lifted.
+func (r *run) lift(h []float64, cells []int) error {
+	if len(cells) == 0 {
 		return nil
 	}
-	lifted, err := r.sampler.lift(r.target, wide(h), empty, r.liftSamples())
+	lifted, err := r.sampler.lift(r.target, h, cells, r.liftSamples())
 	if err == nil {
-		r.descent.set(empty, lifted)
+		r.descent.set(cells, lifted)
 	}
 	return err
 }
@@ -88,6 +79,7 @@ func (r *run) polish(heights []float32) ([]float32, error) {
 		if round > 0 && r.samples() >= r.options.SamplesMax {
 			break
 		}
+		r.polished = round
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
@@ -100,14 +92,30 @@ func (r *run) polish(heights []float32) ([]float32, error) {
 		if heights, err = r.raise(h, samples, raisings[min(round, len(raisings)-1)]); err != nil {
 			return nil, err
 		}
+		if err := r.checkpoint(); err != nil { // the descent has them lifted
+			return nil, err
+		}
 	}
+	r.polished = usualRounds
 	return heights, nil
 }
 
-// stock is samples at heights h of which a cell expects polishHits.
+// toPolish is how many samples it should still take to make heights ready.
+func (r *run) toPolish() uint64 {
+	if !r.steep() {
+		return 0
+	}
+	return uint64(max(0, usualRounds-r.polished) * r.stockSamples())
+}
+
+// stock is samples at heights h.
 func (r *run) stock(h []float64) (*stock, error) {
-	t, s := r.target, r.sampler
-	return s.stock(t, h, min(max(polishHits*t.cells, s.batch), liftFloats/s.d))
+	return r.sampler.stock(r.target, h, r.stockSamples())
+}
+
+// stockSamples is how many samples give a cell polishHits.
+func (r *run) stockSamples() int {
+	return min(max(polishHits*r.target.cells, r.sampler.batch), liftFloats/r.sampler.d)
 }
 
 // raise lifts the cells of heights h that lack mass in the samples of h, then those that lack it because of that, and

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 )
 
 // begun is a fit of points on a ring that has begun, and heights that are near.
@@ -68,12 +69,17 @@ func TestMend(t *testing.T) {
 
 // Rounds of lifts leave no cell thin of heights that are so uneven that many are empty.
 func TestPolish(t *testing.T) {
-	r, h := begun(t, Options{Tolerance: 0.1, Seed: 3})
+	var saved []byte
+	o := Options{Tolerance: 0.1, Seed: 3, Now: ticking(), Every: time.Millisecond}
+	o.Checkpoint = func(state []byte) error { saved = state; return nil }
+	r, h := begun(t, o)
 	random := rand.New(rand.NewPCG(1, 2))
-	uneven := slices.Clone(h)
+	uneven, all := slices.Clone(h), make([]int, len(h))
 	for i := range uneven {
 		uneven[i] += float32(0.02 * random.NormFloat64())
+		all[i] = i
 	}
+	r.descent.set(all, r.target.overMean(wide(uneven), all))
 	thin := func(h []float32) (thin int, of *tally) {
 		of = judged(t, r.target, r.sampler.device, wide(h), 200*r.target.n)
 		for _, c := range of.counts {
@@ -92,6 +98,14 @@ func TestPolish(t *testing.T) {
 	if was.empty() < 20 || is.empty() > 0 || before < 60 || after > before/20 || is.chiSquared() > was.chiSquared()/2 {
 		t.Errorf("cells of less than a quarter of their mass: %d, then %d; empty %d, %d; chi-squared %.3f, %.3f",
 			before, after, was.empty(), is.empty(), was.chiSquared(), is.chiSquared())
+	}
+	o.Resume = saved
+	resumed := newRun(r.target.problem, r.sampler.device, o)
+	if err := resumed.begin(); err != nil {
+		t.Fatal(err)
+	}
+	if left, of := thin(resumed.candidates()[0]); left > after || of.empty() > 0 {
+		t.Errorf("a run that is taken up has %d thin cells and %d empty ones, want the %d that were left", left, of.empty(), after)
 	}
 	kept, err := r.polish(h)
 	if err != nil {

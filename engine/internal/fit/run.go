@@ -27,6 +27,7 @@ type run struct {
 	certificate        *tally  // that is being drawn; nil: none
 	certified          *tally  // of the latest certificate
 	toTest             uint64  // samples that it takes
+	polished           int     // rounds of the latest polish, for the time left
 	settle             func()  // waits for what is still at work meanwhile
 	trials             []Trial
 
@@ -100,7 +101,7 @@ func (r *run) solve() (*Result, error) {
 			if err != nil || result != nil {
 				return result, err
 			}
-			heights = mended
+			heights, r.polished = mended, 0
 		}
 		r.choose(heights)
 		r.until = r.nextJudgement()
@@ -287,7 +288,7 @@ func (r *run) tick() error {
 		Samples: r.samples(), SamplesMax: r.options.SamplesMax, ChiSquared: r.chiSquared, Empty: r.empty,
 		Seconds: seconds, Energy: r.energy, SecondsLeft: math.NaN(),
 	}
-	need, have := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)+r.certificateSamples(), p.Samples
+	need, have := min(r.samplesFor(r.options.Tolerance), r.options.SamplesMax)+r.toPolish()+r.certificateSamples(), p.Samples
 	if r.descent == nil && !r.measuring { // at the start, which nothing foretells, there is at least the way to go
 		need += uint64(min(float64(r.target.cells)/r.options.Tolerance, float64(r.options.SamplesMax)))
 	}

@@ -239,6 +239,20 @@ func (t *tally) empty() int {
 	return empty
 }
 
+// stuckHits is how many hits a cell must expect without one to be taken for stuck: chance leaves 6e-6 of such.
+const stuckHits = 12.
+
+// stuck are the cells that have no sample although they should have, many times.
+func (t *tally) stuck() (cells []int) {
+	worth := t.worth()
+	for i, nu := range t.target.mass {
+		if nu > 0 && t.counts[i] == 0 && float64(worth*nu) >= stuckHits {
+			cells = append(cells, i)
+		}
+	}
+	return cells
+}
+
 // emptyExpected is the number of cells that as many samples would miss if every mass were exact.
 func (t *tally) emptyExpected() float64 {
 	return t.missed(func(hits float64) float64 { return math.Exp(-hits) })
