@@ -14,8 +14,10 @@ import (
 // with the same samples to the same heights. In little-endian order:
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
-//	hits int64 [N], h float64 [N], averages float64 [sgd.Averages,N], trials [History], SHA-256 of all before [32]
-const checkpointMagic = "brnfit04"
+//	hits int64 [N], h float64 [N], averages float64 [sgd.Averages,N], trials [History],
+//	heights float32 [N] where they are being polished,
+//	from float64 [N], move float64 [N] where a step of Newton's is on trial, SHA-256 of all before [32]
+const checkpointMagic = "brnfit05"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
@@ -26,11 +28,13 @@ type saved struct {
 	Totals                       [sgd.Averages]float64
 	Until, Begun                 uint64
 	Preferred                    uint64
+	Empty, Polished              int64
 	ChiSquared                   float64
 	Dependence, Steepness        float64
 	Centre                       float64
 	Constant, ConstantError      float64
 	SecondOrder, Restless        bool
+	GoingWrong, OnTrial          bool // of the second order
 	Worth, Size, Refused, Trials uint64
 	Error, Began                 float64
 	Seconds                      float64
@@ -74,6 +78,7 @@ func (r *run) encode() []byte {
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
 		Until: r.until, Begun: r.begun, Preferred: uint64(r.preferred),
+		Empty: int64(r.empty), Polished: int64(r.polished),
 		ChiSquared: r.chiSquared, Dependence: r.dependence,
 		Steepness: r.steepness, Centre: r.descent.centre, Constant: r.forecast.constant, ConstantError: r.forecast.error,
 		Restless: r.restless, Seconds: r.seconds(),
@@ -84,6 +89,7 @@ func (r *run) encode() []byte {
 	}
 	if r.newton != nil {
 		s.SecondOrder, s.Worth, s.Size = true, r.newton.worth, uint64(r.newton.size)
+		s.GoingWrong, s.OnTrial = r.newton.restless, r.newton.from != nil
 		s.Refused, s.Trials, s.Error, s.Began = uint64(r.newton.refused), uint64(r.newton.trials), r.newton.error, r.newton.began
 	}
 	problem := r.fingerprint()
@@ -102,6 +108,11 @@ func (r *run) encode() []byte {
 		write(mean)
 	}
 	write(r.trials)
+	write(r.polishing)
+	if s.OnTrial {
+		write(r.newton.from)
+		write(r.newton.move)
+	}
 	sum := sha256.Sum256(b.Bytes())
 	b.Write(sum[:])
 	return b.Bytes()
@@ -123,6 +134,12 @@ func (r *run) resume(data []byte) error {
 	if fixed := head + binary.Size(s); len(data) >= fixed {
 		decode(data[head:], &s)
 		want += binary.Size(Trial{}) * int(min(s.History, uint64(len(data))))
+		if s.Polished > 0 {
+			want += 4 * n
+		}
+		if s.OnTrial {
+			want += 2 * 8 * n
+		}
 	}
 	if len(data) != want {
 		return fault.Invalid("checkpoint: want %d bytes for %d points, got %d; remove it to start anew", want, n, len(data))
@@ -136,6 +153,7 @@ func (r *run) resume(data []byte) error {
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
 	r.until, r.preferred = s.Until, int(s.Preferred)
+	r.empty, r.polished = int(s.Empty), int(s.Polished)
 	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
 	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
 	r.restless, r.before = s.Restless, s.Seconds
@@ -150,13 +168,25 @@ func (r *run) resume(data []byte) error {
 	}
 	r.trials = make([]Trial, s.History)
 	read(r.trials)
+	if r.polished > 0 {
+		r.polishing = make([]float32, n)
+		read(r.polishing)
+	}
 	for _, v := range d.H {
 		if math.IsNaN(v) || math.IsInf(v, 0) {
 			return fault.Invalid("checkpoint: a height is %v; remove it to start anew", v)
 		}
 	}
 	if s.SecondOrder {
-		r.newton = &newton{newtonState: newtonState{worth: s.Worth, size: int(s.Size), refused: int(s.Refused), trials: int(s.Trials), error: s.Error, began: s.Began}}
+		r.newton = &newton{newtonState: newtonState{
+			worth: s.Worth, size: int(s.Size), refused: int(s.Refused), restless: s.GoingWrong,
+			trials: int(s.Trials), error: s.Error, began: s.Began,
+		}}
+		if s.OnTrial {
+			r.newton.from, r.newton.move = make([]float64, n), make([]float64, n)
+			read(r.newton.from)
+			read(r.newton.move)
+		}
 	}
 	if r.until > 0 { // a smaller tolerance or more samples may be asked for than before
 		r.until = min(max(r.until, r.samples()), r.options.SamplesMax)

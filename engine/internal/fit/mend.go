@@ -75,28 +75,25 @@ func (r *run) polish(heights []float32) ([]float32, error) {
 	if !r.steep() || r.target.cells < 2 {
 		return heights, nil
 	}
-	for round := range polishRounds {
-		if round > 0 && r.samples() >= r.options.SamplesMax {
-			break
-		}
-		r.polished = round
+	for r.polished < polishRounds && (r.polished == 0 || r.samples() < r.options.SamplesMax) {
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
 			return nil, err
 		}
 		seen := tallyOf(r.target, samples.counts(r.target))
-		if round > 0 && seen.willMiss(float64(r.certificateSamples())) < polishMissed {
+		if r.polished > 0 && seen.willMiss(float64(r.certificateSamples())) < polishMissed {
 			break
 		}
-		if heights, err = r.raise(h, samples, raisings[min(round, len(raisings)-1)]); err != nil {
+		if heights, err = r.raise(h, samples, raisings[min(r.polished, len(raisings)-1)]); err != nil {
 			return nil, err
 		}
-		if err := r.checkpoint(); err != nil { // the descent has them lifted
+		r.polishing = heights
+		r.polished++
+		if err := r.checkpoint(); err != nil {
 			return nil, err
 		}
 	}
-	r.polished = usualRounds
 	return heights, nil
 }
 

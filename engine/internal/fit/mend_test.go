@@ -104,9 +104,13 @@ func TestPolish(t *testing.T) {
 	if err := resumed.begin(); err != nil {
 		t.Fatal(err)
 	}
-	if left, of := thin(resumed.candidates()[0]); left > after || of.empty() > 0 {
-		t.Errorf("a run that is taken up has %d thin cells and %d empty ones, want the %d that were left", left, of.empty(), after)
+	if again, err := resumed.polish(resumed.polishing); err != nil || !slices.Equal(again, polished) {
+		t.Errorf("a run that is taken up comes to other heights, error %v", err)
 	}
+	if left, of := thin(resumed.candidates()[0]); left > after || of.empty() > 0 {
+		t.Errorf("its descent has %d thin cells and %d empty ones, want the %d that were left", left, of.empty(), after)
+	}
+	r.polishing, r.polished = nil, 0
 	kept, err := r.polish(h)
 	if err != nil {
 		t.Fatal(err)
@@ -115,7 +119,7 @@ func TestPolish(t *testing.T) {
 	if _, still := thin(kept); still.chiSquared() > near.chiSquared()+0.001 {
 		t.Errorf("chi-squared of heights that leave no cell thin goes from %.4f to %.4f", near.chiSquared(), still.chiSquared())
 	}
-	r.steepness = steepnessFree
+	r.polishing, r.polished, r.steepness = nil, 0, steepnessFree
 	if kept, err := r.polish(uneven); err != nil || &kept[0] != &uneven[0] {
 		t.Errorf("where the energy is not steep heights stay as they are: error %v", err)
 	}

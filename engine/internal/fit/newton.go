@@ -158,8 +158,7 @@ type newton struct {
 	move []float64 // the last step [N]
 }
 
-// newtonState is what a checkpoint keeps; a step on trial is taken for good by the run that takes
-// it up.
+// newtonState is what a checkpoint keeps besides a step on trial.
 type newtonState struct {
 	worth    uint64  // n
 	size     int     // samples of the next set

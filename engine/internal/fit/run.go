@@ -22,12 +22,10 @@ type run struct {
 	start, told, saved time.Time
 	before             float64 // seconds of the runs that this one resumes
 	measuring          bool    // the heights are given
-	empty              int     // of the latest trial
 	energy             float64 // of the latest trial
 	certificate        *tally  // that is being drawn; nil: none
 	certified          *tally  // of the latest certificate
 	toTest             uint64  // samples that it takes
-	polished           int     // rounds of the latest polish, for the time left
 	settle             func()  // waits for what is still at work meanwhile
 	trials             []Trial
 
@@ -46,7 +44,10 @@ type progressState struct {
 	preferred  int     // the average of the descent that it chose
 	forecast   forecast
 	steepness  float64
-	restless   bool // the second-order engine has been given up
+	restless   bool      // the second-order engine has been given up
+	empty      int       // of the latest trial
+	polishing  []float32 // heights that [run.polish] is at work on; nil: none
+	polished   int       // rounds of that
 }
 
 func newRun(p Problem, device Device, o Options) *run {
@@ -65,10 +66,10 @@ func newRun(p Problem, device Device, o Options) *run {
 	}
 	r := &run{
 		target: t, options: o, sampler: newSampler(device, t, o.Seed),
-		start: o.Now(), empty: -1, energy: math.NaN(), settle: func() {},
+		start: o.Now(), energy: math.NaN(), settle: func() {},
 	}
 	r.saved = r.start
-	r.chiSquared, r.dependence = math.NaN(), 1
+	r.chiSquared, r.dependence, r.empty = math.NaN(), 1, -1
 	r.forecast = newForecast(r.dependence, 1)
 	r.sampler.tick, r.sampler.parallel = r.tick, o.Parallel
 	return r
@@ -80,33 +81,42 @@ func (r *run) solve() (*Result, error) {
 		return nil, err
 	}
 	for {
-		if err := r.descend(); err != nil {
-			return nil, err
-		}
-		last := r.samples() >= r.options.SamplesMax
-		candidates := r.candidates()
-		heights, ready := candidates[min(r.preferred, len(candidates)-1)], r.foreseen()
-		if !ready {
+		heights, done := r.polishing, true // of a run that is taken up
+		if heights == nil {
 			var err error
-			if heights, ready, err = r.try(candidates); err != nil {
+			if heights, done, err = r.search(); err != nil {
 				return nil, err
 			}
 		}
-		if ready || last {
-			var err error
-			if heights, err = r.polish(heights); err != nil {
+		if done {
+			polished, err := r.polish(heights)
+			if err != nil {
 				return nil, err
 			}
-			result, mended, err := r.certifyAndMend(heights, last)
+			result, mended, err := r.certifyAndMend(polished, r.samples() >= r.options.SamplesMax)
 			if err != nil || result != nil {
 				return result, err
 			}
-			heights, r.polished = mended, 0
+			heights, r.polishing, r.polished = mended, nil, 0
 		}
 		r.choose(heights)
 		r.until = r.nextJudgement()
 		r.descent.recentre()
 	}
+}
+
+// search goes down for a stretch, to heights that are done: likely to be met, or the best of the samples that there are.
+func (r *run) search() (heights []float32, done bool, err error) {
+	if err := r.descend(); err != nil {
+		return nil, false, err
+	}
+	last := r.samples() >= r.options.SamplesMax
+	candidates := r.candidates()
+	if r.foreseen() {
+		return candidates[min(r.preferred, len(candidates)-1)], true, nil
+	}
+	heights, passed, err := r.try(candidates)
+	return heights, passed || last, err
 }
 
 // begin makes the heights that the engines start from, or takes up a checkpoint.
