@@ -26,9 +26,9 @@ const (
 	FitExact   FitMethod = "exact"   // integrals over the cells themselves, for d = 1 and 2
 )
 
-// mostExact is the points up to which the plane is solved exactly unless asked otherwise: some
-// seconds on one core.
-const mostExact = 20_000
+// mostExact is the points up to which the plane is solved exactly unless asked otherwise: some half a
+// minute for 100,000 on two cores, and a few GB for a million.
+const mostExact = 1_000_000
 
 // tellEvery is the least time between two calls of the progress function of an exact fit.
 const tellEvery = 250 * time.Millisecond
@@ -61,17 +61,21 @@ func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.Device, o FitOptions, options fit.Options) (*fit.Result, *modelfile.Fit, error) {
 	start := time.Now()
 	wide := exact.Problem{Points: widen(model.Points.Data), Dim: p.Dim, Masses: p.Masses, Source: model.Source}
-	settings := exact.Options{Heights: widen(o.Start)}
+	settings := exact.Options{Heights: widen(o.Start), Parallel: exact.Parallel(options.Parallel)}
 	if o.Progress != nil {
 		var told time.Time
-		settings.Progress = func(exact.Progress) bool {
+		settings.Progress = func(at exact.Progress) bool {
 			now := time.Now()
 			if now.Sub(told) < tellEvery {
 				return true
 			}
 			told = now
+			empty := -1
+			if !math.IsNaN(at.ChiSquared) { // there is a start, and no step leaves a cell empty
+				empty = 0
+			}
 			return o.Progress(FitProgress{
-				ChiSquared: math.NaN(), Empty: -1, Seconds: now.Sub(start).Seconds(), Energy: math.NaN(), SecondsLeft: math.NaN(),
+				ChiSquared: at.ChiSquared, Empty: empty, Seconds: now.Sub(start).Seconds(), Energy: math.NaN(), SecondsLeft: math.NaN(),
 			})
 		}
 	}
@@ -83,7 +87,7 @@ func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.De
 	for i, h := range solved.Heights {
 		heights[i] = float32(h)
 	}
-	stored, err := exact.Measure(wide, widen(heights))
+	stored, err := exact.Measure(wide, widen(heights), settings.Parallel)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -131,7 +131,7 @@ func TestFit_exact_and_sampled(t *testing.T) {
 				defer fitted.Close()
 				problem := exact.Problem{Points: widen(points), Dim: 2, Source: c.kind}
 				measure := func(h []float64) *exact.Result {
-					r, err := exact.Measure(problem, h)
+					r, err := exact.Measure(problem, h, nil)
 					if err != nil {
 						t.Fatal(err)
 					}

@@ -12,7 +12,7 @@ func BenchmarkDiagram(b *testing.B) {
 				target, c := newTest(b, Problem{Points: draw(n, swissRoll), Dim: 2, Source: source})
 				h := start(c.tree.points, target.mass, target.source)
 				for b.Loop() {
-					c.before.reset() // as if it were the first
+					c.before.reset(0) // as if it were the first
 					c.diagram(h, 0)
 				}
 			})

@@ -43,8 +43,10 @@ func Cells(p Problem, heights []float64, low, high [2]float64) ([]Cell, error) {
 	if from.x >= to.x || from.y >= to.y {
 		return cells, nil
 	}
-	c := t.newCutter()
-	c.setHeights(t.within(heights))
+	s := t.newSolver(nil)
+	s.tree.setHeights(t.within(heights), s.parallel)
+	c := s.cutters.Get().(*cutter)
+	c.made = &rings{}
 	index := t.indices()
 	for i, place := range t.place {
 		if !t.first[i] {

@@ -1,5 +1,12 @@
 package exact
 
+import (
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
 // diagram is the power diagram of points and heights within a source's domain, measured.
 type diagram struct {
 	mass   []float64 // m [n]
@@ -12,7 +19,134 @@ type diagram struct {
 	weights    []float64
 }
 
-// cutter makes the cells of a diagram one after the other.
+// solver makes diagrams of one tree's points, and goes from one to the next.
+type solver struct {
+	tree   *tree
+	source source
+	before rings // of the latest whole diagram: the first cuts to try
+	spare  rings // for the next one
+	blocks []block
+
+	parallel Parallel
+	cutters  sync.Pool
+
+	progress func(Progress) (goOn bool) // may be nil
+	at       Progress
+	stopped  bool // it said no
+}
+
+// newSolver puts the target's points into the order of a tree.
+func (t *target) newSolver(parallel Parallel) *solver {
+	tree, order := newTree(t.points)
+	t.reorder(order)
+	if parallel == nil {
+		parallel = alone
+	}
+	s := &solver{tree: tree, source: t.source, parallel: parallel}
+	s.cutters.New = func() any {
+		return &cutter{search: search{tree: tree, marks: make([]int32, len(tree.points))}, before: &s.before}
+	}
+	return s
+}
+
+// goOn tells the caller how far it is, and whether that may go on.
+func (s *solver) goOn() bool {
+	if s.progress != nil && !s.stopped {
+		s.stopped = !s.progress(s.at)
+	}
+	return !s.stopped
+}
+
+const (
+	blockCells  = 256 // that one thread makes in a row, whatever their number; they share what they know of their corners
+	roundBlocks = 16  // between two calls of the caller's progress function, some milliseconds
+)
+
+// block is what is known of the cells of a block besides their masses and moments.
+type block struct {
+	rings      rings
+	starts     []int32 // as those of a diagram
+	neighbours []int32
+	weights    []float64
+}
+
+// diagram measures the cells of heights h [n]. It stops after a cell with a mass below least, or
+// when the caller wants it to, and returns nil then.
+func (s *solver) diagram(h []float64, least float64) *diagram {
+	n := len(h)
+	d := &diagram{mass: make([]float64, n), moment: make([]vector, n)}
+	s.tree.setHeights(h, s.parallel)
+	count := (n + blockCells - 1) / blockCells
+	s.blocks = slices.Grow(s.blocks[:0], count)[:count]
+	var light atomic.Bool // a mass is below least
+	for from := 0; from < count; from += roundBlocks {
+		if from > 0 && !s.goOn() {
+			return nil
+		}
+		s.parallel(min(roundBlocks, count-from), func(first, end int) {
+			c := s.cutters.Get().(*cutter)
+			defer s.cutters.Put(c)
+			for k := from + first; k < from+end && !light.Load(); k++ {
+				if !s.measure(d, c, k, least) {
+					light.Store(true)
+				}
+			}
+		})
+		if light.Load() {
+			return nil
+		}
+	}
+	s.join(d)
+	return d
+}
+
+// measure makes the cells of block k, and reports whether no mass is below least.
+func (s *solver) measure(d *diagram, c *cutter, k int, least float64) bool {
+	b, r := &s.blocks[k], s.source.domain()
+	first := int32(k * blockCells)
+	b.starts, b.neighbours, b.weights = append(b.starts[:0], 0), b.neighbours[:0], b.weights[:0]
+	b.rings.reset(first)
+	c.made = &b.rings
+	for i := first; i < min(first+blockCells, int32(len(d.mass))); i++ {
+		cell := c.cut(i, vector{-r, -r}, vector{r, r})
+		d.mass[i], d.moment[i] = integrals(s.source, cell)
+		if d.mass[i] < least {
+			return false
+		}
+		b.rings.add(cell)
+		for k, corner := range cell {
+			if j := corner.side; j != outside {
+				length := s.source.segment(corner.at, cell[(k+1)%len(cell)].at)
+				b.neighbours = append(b.neighbours, j)
+				b.weights = append(b.weights, length/c.tree.points[i].minus(c.tree.points[j]).length())
+			}
+		}
+		b.starts = append(b.starts, int32(len(b.neighbours)))
+	}
+	return true
+}
+
+// join puts the blocks of a whole diagram together.
+func (s *solver) join(d *diagram) {
+	total := 0
+	for k := range s.blocks {
+		total += len(s.blocks[k].neighbours)
+	}
+	d.starts = append(make([]int32, 0, len(d.mass)+1), 0)
+	d.neighbours, d.weights = make([]int32, 0, total), make([]float64, 0, total)
+	s.spare.reset(0)
+	for k := range s.blocks {
+		b := &s.blocks[k]
+		for _, start := range b.starts[1:] {
+			d.starts = append(d.starts, int32(len(d.neighbours))+start)
+		}
+		d.neighbours, d.weights = append(d.neighbours, b.neighbours...), append(d.weights, b.weights...)
+		s.spare.join(&b.rings)
+	}
+	s.spare, s.before = s.before, s.spare
+}
+
+// cutter makes cells one after the other, on one thread.
 //
 // A cell starts as the whole domain. At a corner that has not been looked at, the tree is asked for
 // the highest score: if another cell is higher there than this one, the cell is cut by the plane where
@@ -27,70 +161,13 @@ type diagram struct {
 // where cells are thin.
 //
 // To ask takes O(log N). In the first diagram ten to twenty corners of a cell are asked about, in the
-// next ones two: the latest neighbours cut first, and cells that share a corner ask once.
+// next ones two or three: the latest neighbours cut first, and cells of a block that share a corner ask once.
 type cutter struct {
-	tree   *tree
-	source source
+	search        // marked are the points that have cut the latest cell
+	before *rings // the first cuts to try
+	made   *rings // of the block's cells so far
 	knife  knife
 	cell   polygon
-	used   []int32 // the latest cell, plus 1, that was cut by this one [n]
-	rings  rings   // of the cells made so far
-	before rings   // of the latest whole diagram: the first cuts to try
-
-	progress func(Progress) (goOn bool) // may be nil
-	at       Progress
-	stopped  bool // it said no
-}
-
-// goOn tells the caller how far it is, and whether that may go on.
-func (c *cutter) goOn() bool {
-	if c.progress != nil && !c.stopped {
-		c.stopped = !c.progress(c.at)
-	}
-	return !c.stopped
-}
-
-// askEvery is the cells between two calls of the caller's progress function, some milliseconds.
-const askEvery = 1024
-
-// newCutter puts the target's points into the order of a tree.
-func (t *target) newCutter() *cutter {
-	tree, order := newTree(t.points)
-	t.reorder(order)
-	return &cutter{tree: tree, source: t.source, used: make([]int32, len(t.points))}
-}
-
-// diagram measures the cells of heights h [n]. It stops at the first cell with a mass below least, or
-// when the caller wants it to, and returns nil then.
-func (c *cutter) diagram(h []float64, least float64) *diagram {
-	n := len(h)
-	d := &diagram{
-		mass: make([]float64, n), moment: make([]vector, n), starts: make([]int32, n+1),
-		neighbours: make([]int32, 0, len(c.before.sides)+64), weights: make([]float64, 0, len(c.before.sides)+64),
-	}
-	c.setHeights(h)
-	r := c.source.domain()
-	for i := range int32(n) {
-		if i%askEvery == askEvery-1 && !c.goOn() {
-			return nil
-		}
-		cell := c.cut(i, vector{-r, -r}, vector{r, r})
-		d.mass[i], d.moment[i] = integrals(c.source, cell)
-		if d.mass[i] < least {
-			return nil
-		}
-		c.rings.add(cell)
-		for k, corner := range cell {
-			if j := corner.side; j != outside {
-				length := c.source.segment(corner.at, cell[(k+1)%len(cell)].at)
-				d.neighbours = append(d.neighbours, j)
-				d.weights = append(d.weights, length/c.tree.points[i].minus(c.tree.points[j]).length())
-			}
-		}
-		d.starts[i+1] = int32(len(d.neighbours))
-	}
-	c.rings, c.before = c.before, c.rings
-	return d
 }
 
 // integrals are those of 1 and x over a cell, of which there may be so little that rounding has made the
@@ -106,17 +183,16 @@ func integrals(s source, p polygon) (mass float64, moment vector) {
 	return mass, moment
 }
 
-func (c *cutter) setHeights(h []float64) {
-	c.tree.setHeights(h)
-	clear(c.used)
-	c.rings.reset()
-}
-
 // cut is the part of the box from low to high that belongs to cell i. It is valid until the next
 // call.
 func (c *cutter) cut(i int32, low, high vector) polygon {
 	c.cell = rectangle(c.cell, low, high)
-	c.used[i] = i + 1
+	if c.mark == math.MaxInt32 {
+		clear(c.marks)
+		c.mark = 0
+	}
+	c.mark++
+	c.marks[i] = c.mark
 	if ring := c.before.of(i); len(ring) > 0 {
 		for _, j := range ring {
 			if j != outside {
@@ -136,7 +212,7 @@ func (c *cutter) cut(i int32, low, high vector) polygon {
 			k++
 			continue
 		}
-		j := c.tree.highest(corner.at, i, c.used, i+1)
+		j := c.highest(corner.at, i)
 		if j < 0 {
 			corner.sure = true
 			k++
@@ -154,15 +230,15 @@ func (c *cutter) known(i int32, k int) bool {
 	if a == outside || b == outside {
 		return false
 	}
-	return c.rings.meet(min(a, b), i, max(a, b))
+	return c.made.meet(min(a, b), i, max(a, b))
 }
 
 // by cuts the cell of i where j is higher, unless that was done.
 func (c *cutter) by(i, j int32) {
-	if c.used[j] == i+1 {
+	if c.marks[j] == c.mark {
 		return
 	}
-	c.used[j] = i + 1
+	c.marks[j] = c.mark
 	t := c.tree
 	c.cell = c.knife.cut(c.cell, t.points[j].minus(t.points[i]), t.heights[i]-t.heights[j], j)
 }

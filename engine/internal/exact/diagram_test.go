@@ -9,14 +9,14 @@ import (
 	"brenier/engine/internal/backend"
 )
 
-// newTest is a cutter for a problem and the target that belongs to it.
-func newTest(t testing.TB, p Problem) (*target, *cutter) {
+// newTest is a solver of a problem and the target that belongs to it.
+func newTest(t testing.TB, p Problem) (*target, *solver) {
 	t.Helper()
 	target, err := newTarget(p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return target, target.newCutter()
+	return target, target.newSolver(split)
 }
 
 // naive is the plain way to make a cell: a cut by every other point.
@@ -47,13 +47,14 @@ func TestTree(t *testing.T) {
 			_, c := newTest(t, Problem{Points: draw(300, target), Dim: 2})
 			r := random()
 			marks := make([]int32, len(c.tree.points))
+			search := search{tree: c.tree, marks: marks, mark: 7}
 			for _, noise := range []float64{0, 1e-3, 1} {
-				c.setHeights(someHeights(c.tree.points, noise))
+				c.tree.setHeights(someHeights(c.tree.points, noise), split)
 				for range 200 {
 					v := vector{r.NormFloat64(), r.NormFloat64()}
 					i := int32(r.IntN(len(c.tree.points)))
 					marks[r.IntN(len(marks))] = 7
-					got, want, best := c.tree.highest(v, i, marks, 7), int32(-1), 0.0
+					got, want, best := search.highest(v, i), int32(-1), 0.0
 					excess := func(j int32) float64 {
 						return v.dot(c.tree.points[j].minus(c.tree.points[i])) + (c.tree.heights[j] - c.tree.heights[i])
 					}
@@ -75,7 +76,7 @@ func TestDiagram(t *testing.T) {
 	for name, source := range sources {
 		for target, point := range targets {
 			t.Run(fmt.Sprintf("cells_are_those_of_all_cuts/%s/%s", name, target), func(t *testing.T) {
-				_, c := newTest(t, Problem{Points: draw(200, point), Dim: 2, Source: source})
+				_, c := newTest(t, Problem{Points: draw(600, point), Dim: 2, Source: source}) // three blocks
 				for _, noise := range []float64{0, 1e-2, 1} {
 					// Twice: the second time the first cuts tried are those of the diagram before.
 					for range 2 {

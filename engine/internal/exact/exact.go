@@ -14,7 +14,7 @@
 // by cell, and a tree over the points (tree.go) says which cuts matter: slower than a triangulation by
 // a constant, but with no degenerate cases.
 //
-// All is float64 and runs on the caller's goroutine. Neither the place nor the scale of the points
+// All is float64, and the result has the same bits for any number of threads. Neither the place nor the scale of the points
 // matters (target.go). What limits the accuracy is that heights are float64: where two points are much
 // closer to each other than to the others, the last place of a height moves mass between them.
 // [Result.Rounding] says how much.
@@ -44,13 +44,15 @@ type Options struct {
 	// 0: DefaultTolerance.
 	Tolerance float64
 	Heights   []float64                  // h [N] to begin with, as far as they leave no cell empty; may be nil
-	Progress  func(Progress) (goOn bool) // called before every step, and every thousand cells; may be nil
+	Parallel  Parallel                   // the threads to share work out to; nil: the caller's alone
+	Progress  func(Progress) (goOn bool) // called before every step, and every few thousand cells; may be nil
 }
 
 // Progress is where Newton's method stands.
 type Progress struct {
-	Steps    int
-	MaxError float64 // max_i |m_i - nu_i|; NaN before the first diagram
+	Steps      int
+	MaxError   float64 // max_i |m_i - nu_i|; NaN before the first diagram
+	ChiSquared float64 // sum_i (m_i - nu_i)^2 / nu_i; NaN as well
 }
 
 var errStopped = fault.New(fault.ErrCancelled, "the fit was stopped by its progress function")
@@ -112,18 +114,18 @@ func Solve(p Problem, o Options) (*Result, error) {
 		centre(h, t.mass)
 		return t.result(h, lineDiagram(t.points, h, t.source), 0, o.Tolerance), nil
 	}
-	c := t.newCutter()
-	c.progress, c.at.MaxError = o.Progress, math.NaN()
-	h, d := c.begin(t.mass, t.within(o.Heights))
+	s := t.newSolver(o.Parallel)
+	s.progress, s.at.MaxError, s.at.ChiSquared = o.Progress, math.NaN(), math.NaN()
+	h, d := s.begin(t.mass, t.within(o.Heights))
 	if d == nil {
 		return nil, errStopped
 	}
-	path, err := c.newton(h, t.mass, d, o.Tolerance)
+	path, err := s.newton(h, t.mass, d, o.Tolerance)
 	if err != nil {
 		return nil, err
 	}
 	centre(h, t.mass)
-	if d = c.diagram(h, 0); d == nil {
+	if d = s.diagram(h, 0); d == nil {
 		return nil, errStopped
 	}
 	r := t.result(h, d, len(path)-1, o.Tolerance)
@@ -132,8 +134,8 @@ func Solve(p Problem, o Options) (*Result, error) {
 }
 
 // Measure is the result for heights h [N] that are known, held to the default tolerance. Those of
-// duplicates are not looked at.
-func Measure(p Problem, heights []float64) (*Result, error) {
+// duplicates are not looked at. parallel is the threads to share work out to; nil: the caller's alone.
+func Measure(p Problem, heights []float64, parallel Parallel) (*Result, error) {
 	t, err := newTarget(p)
 	if err != nil {
 		return nil, err
@@ -145,8 +147,8 @@ func Measure(p Problem, heights []float64) (*Result, error) {
 	if t.dim == 1 {
 		measure = func(h []float64) *diagram { return lineDiagram(t.points, h, t.source) }
 	} else {
-		c := t.newCutter()
-		measure = func(h []float64) *diagram { return c.diagram(h, 0) }
+		s := t.newSolver(parallel)
+		measure = func(h []float64) *diagram { return s.diagram(h, 0) }
 	}
 	h := t.within(heights)
 	centre(h, t.mass)

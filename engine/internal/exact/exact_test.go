@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"testing"
 
 	"brenier/engine/internal/backend"
@@ -239,9 +240,20 @@ func TestSolve(t *testing.T) {
 			t.Errorf("got %v after %d calls", err, calls)
 		}
 	})
+	t.Run("has_the_same_bits_for_any_number_of_threads", func(t *testing.T) {
+		for name, source := range sources {
+			p := Problem{Points: draw(3000, swissRoll), Dim: 2, Source: source}
+			want := solveWith(t, p, Options{Parallel: alone})
+			for _, threads := range []int{2, 3, 16} {
+				if got := solveWith(t, p, Options{Parallel: splitIn(threads)}); !reflect.DeepEqual(got, want) {
+					t.Errorf("%s: %d threads come to another result", name, threads)
+				}
+			}
+		}
+	})
 	t.Run("stops_within_any_diagram", func(t *testing.T) {
 		// The start has one of its own, and every step one more at least.
-		p := Problem{Points: draw(3000, swissRoll), Dim: 2}
+		p := Problem{Points: draw(5000, swissRoll), Dim: 2}
 		var all []Progress
 		solveWith(t, p, Options{Progress: func(at Progress) bool { all = append(all, at); return true }})
 		if first := all[0]; first.Steps != 0 || !math.IsNaN(first.MaxError) {
@@ -298,10 +310,10 @@ func TestBadInput(t *testing.T) {
 		})
 	}
 	t.Run("measure", func(t *testing.T) {
-		if _, err := Measure(Problem{Points: two, Dim: 2}, []float64{0}); !errors.Is(err, fault.ErrInvalidArgument) {
+		if _, err := Measure(Problem{Points: two, Dim: 2}, []float64{0}, nil); !errors.Is(err, fault.ErrInvalidArgument) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := Measure(Problem{Points: two, Dim: 3}, []float64{0, 0}); !errors.Is(err, fault.ErrInvalidArgument) {
+		if _, err := Measure(Problem{Points: two, Dim: 3}, []float64{0, 0}, nil); !errors.Is(err, fault.ErrInvalidArgument) {
 			t.Errorf("got %v", err)
 		}
 	})

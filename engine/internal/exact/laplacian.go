@@ -1,6 +1,10 @@
 package exact
 
-import "math"
+import (
+	"math"
+	"slices"
+	"sync"
+)
 
 // laplacian solves with the Hessian of the energy, d m_i / d h_j: for neighbours i and j minus the
 // diagram's weight, on the diagonal the sum of the row's weights (Aurenhammer, Hoffmann and Aronov,
@@ -21,51 +25,76 @@ type laplacian struct {
 	rows     []int32
 	values   []float64 // L below its diagonal of ones
 	diagonal []float64 // D
+
+	// Rows that may be factored at the same time, once those of the depths below are: whole parts of the plane at
+	// the greatest depth, what separates two of them above it.
+	levels [levels][]stretch
 }
 
+// levels are the depths of the tree that are told apart: 16 parts of the plane are enough for as many threads.
+const levels = 5
+
+// stretch is the rows first .. end-1.
+type stretch struct{ first, end int32 }
+
 // newLaplacian factors the Hessian of a diagram whose points are in the tree's order.
-func newLaplacian(t *tree, d *diagram) *laplacian {
+func newLaplacian(t *tree, d *diagram, parallel Parallel) *laplacian {
 	l := &laplacian{row: make([]int32, len(d.mass))}
 	for i := range l.row {
 		l.row[i] = -1
 	}
-	l.dissect(t, d, 0)
+	l.dissect(t, d, 0, 0)
 	l.count(d)
-	l.factor(d)
+	l.factor(d, parallel)
 	return l
 }
 
-// dissect gives rows to the cells of node k that have none: first to each half without those that
-// touch the other, then to these.
-func (l *laplacian) dissect(t *tree, d *diagram, k int32) {
+// dissect gives rows to the cells of node k, at a depth, that have none: first to each half without those that
+// touch the other, then to these. Rounding may let a cell touch one that does not touch it.
+func (l *laplacian) dissect(t *tree, d *diagram, k int32, depth int) {
 	n := &t.nodes[k]
+	whole := int32(len(l.order))
 	if n.left == 0 {
 		for i := n.first; i < n.end; i++ {
 			if l.row[i] == -1 {
 				l.append(i)
 			}
 		}
+		if depth < levels {
+			l.levels[depth] = append(l.levels[depth], stretch{whole, int32(len(l.order))})
+		}
 		return
 	}
 	const separates = -2
 	middle := t.nodes[n.left].end
 	var separator []int32
-	for i := n.first; i < middle; i++ {
-		if l.row[i] != -1 {
-			continue
-		}
-		for _, j := range d.neighbours[d.starts[i]:d.starts[i+1]] {
-			if j >= middle && j < n.end && l.row[j] == -1 {
-				l.row[i] = separates
-				separator = append(separator, i)
-				break
+	collect := func(first, end, otherFirst, otherEnd int32) {
+		for i := first; i < end; i++ {
+			if l.row[i] != -1 {
+				continue
+			}
+			for _, j := range d.neighbours[d.starts[i]:d.starts[i+1]] {
+				if j >= otherFirst && j < otherEnd && l.row[j] == -1 {
+					l.row[i] = separates
+					separator = append(separator, i)
+					break
+				}
 			}
 		}
 	}
-	l.dissect(t, d, n.left)
-	l.dissect(t, d, n.right)
+	collect(n.first, middle, middle, n.end)
+	collect(middle, n.end, n.first, middle)
+	l.dissect(t, d, n.left, depth+1)
+	l.dissect(t, d, n.right, depth+1)
+	first := int32(len(l.order))
 	for _, i := range separator {
 		l.append(i)
+	}
+	switch end := int32(len(l.order)); {
+	case depth < levels-1:
+		l.levels[depth] = append(l.levels[depth], stretch{first, end})
+	case depth == levels-1:
+		l.levels[depth] = append(l.levels[depth], stretch{whole, end})
 	}
 }
 
@@ -109,52 +138,80 @@ func (l *laplacian) each(d *diagram, k int32, visit func(i int32, weight float64
 }
 
 // factor computes L and D row by row: row k of L D solves a triangular system with the rows before it
-// (Davis, "Algorithm 849: a concise sparse Cholesky factorization package", ACM TOMS 31, 2005).
-func (l *laplacian) factor(d *diagram) {
+// (Davis, "Algorithm 849: a concise sparse Cholesky factorization package", ACM TOMS 31, 2005). A part of the plane
+// has no entries in the columns of another, so that parts are factored at the same time.
+func (l *laplacian) factor(d *diagram, parallel Parallel) {
 	n := int32(len(l.parent))
 	l.rows, l.values = make([]int32, l.starts[n]), make([]float64, l.starts[n])
 	l.diagonal = make([]float64, n)
-	ends := append([]int32(nil), l.starts[:n]...) // of the columns so far
-	dense := make([]float64, n)                   // row k of L D
-	seen := make([]int32, n)
-	path, pattern := make([]int32, n), make([]int32, n) // the row's columns, in an order that the tree allows
-	for k := range n {
-		seen[k] = k
-		top := n
-		l.each(d, k, func(i int32, weight float64) {
-			dense[i] -= weight
-			length := 0
-			for ; seen[i] != k; i = l.parent[i] {
-				path[length] = i
-				length++
-				seen[i] = k
-			}
-			for length > 0 {
-				top--
-				length--
-				pattern[top] = path[length]
+	ends := slices.Clone(l.starts[:n]) // of the columns so far
+	factors := sync.Pool{New: func() any {
+		return &rowFactor{
+			laplacian: l, diagram: d, ends: ends, dense: make([]float64, n), seen: make([]int32, n),
+			path: make([]int32, n), pattern: make([]int32, n),
+		}
+	}}
+	for _, stretches := range slices.Backward(l.levels[:]) {
+		parallel(len(stretches), func(first, end int) {
+			f := factors.Get().(*rowFactor)
+			defer factors.Put(f)
+			for _, s := range stretches[first:end] {
+				for k := s.first; k < min(s.end, n); k++ {
+					f.row(k)
+				}
 			}
 		})
-		total := 0.0
-		cell := l.order[k]
-		for _, weight := range d.weights[d.starts[cell]:d.starts[cell+1]] {
-			total += weight
-		}
-		pivot := total
-		for _, i := range pattern[top:n] {
-			v := dense[i]
-			dense[i] = 0
-			for at := l.starts[i]; at < ends[i]; at++ {
-				dense[l.rows[at]] -= l.values[at] * v
-			}
-			entry := v / l.diagonal[i]
-			pivot -= entry * v
-			l.rows[ends[i]], l.values[ends[i]] = k, entry
-			ends[i]++
-		}
-		// Rounding may eat the pivot of cells that hardly touch the others.
-		l.diagonal[k] = max(pivot, 0x1p-52*total, math.SmallestNonzeroFloat64)
 	}
+}
+
+// rowFactor factors rows, on one thread.
+type rowFactor struct {
+	*laplacian
+	diagram       *diagram
+	ends          []int32
+	dense         []float64 // row k of L D
+	seen          []int32
+	path, pattern []int32 // the row's columns, in an order that the tree allows
+}
+
+func (f *rowFactor) row(k int32) {
+	l, d, dense, ends := f.laplacian, f.diagram, f.dense, f.ends
+	n := int32(len(l.parent))
+	f.seen[k] = k
+	top := n
+	l.each(d, k, func(i int32, weight float64) {
+		dense[i] -= weight
+		length := 0
+		for ; f.seen[i] != k; i = l.parent[i] {
+			f.path[length] = i
+			length++
+			f.seen[i] = k
+		}
+		for length > 0 {
+			top--
+			length--
+			f.pattern[top] = f.path[length]
+		}
+	})
+	total := 0.0
+	cell := l.order[k]
+	for _, weight := range d.weights[d.starts[cell]:d.starts[cell+1]] {
+		total += weight
+	}
+	pivot := total
+	for _, i := range f.pattern[top:n] {
+		v := dense[i]
+		dense[i] = 0
+		for at := l.starts[i]; at < ends[i]; at++ {
+			dense[l.rows[at]] -= l.values[at] * v
+		}
+		entry := v / l.diagonal[i]
+		pivot -= entry * v
+		l.rows[ends[i]], l.values[ends[i]] = k, entry
+		ends[i]++
+	}
+	// Rounding may eat the pivot of cells that hardly touch the others.
+	l.diagonal[k] = max(pivot, 0x1p-52*total, math.SmallestNonzeroFloat64)
 }
 
 // solve finds v [n] with H v = g, for a g [n] of sum 0, but for a constant.

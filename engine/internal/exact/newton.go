@@ -18,7 +18,7 @@ const stepLeast = 0x1p-30
 // every mass is within the tolerance, which for masses below the mean one shrinks with them, or within
 // what rounding the heights does to it, or no step is found. Within the tolerance one more step is
 // taken, as it doubles the digits.
-func (c *cutter) newton(h, nu []float64, d *diagram, tolerance float64) (path []float64, err error) {
+func (s *solver) newton(h, nu []float64, d *diagram, tolerance float64) (path []float64, err error) {
 	n := len(h)
 	least := math.Inf(1)
 	for i, m := range d.mass {
@@ -28,9 +28,10 @@ func (c *cutter) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 	g, v, trial := make([]float64, n), make([]float64, n), make([]float64, n)
 	for last := false; ; {
 		worst := d.errors(g, nu)
-		c.at = Progress{Steps: len(path), MaxError: worst}
-		path = append(path, chiSquared(g, nu))
-		if !c.goOn() {
+		chi := chiSquared(g, nu)
+		s.at = Progress{Steps: len(path), MaxError: worst, ChiSquared: chi}
+		path = append(path, chi)
+		if !s.goOn() {
 			return nil, errStopped
 		}
 		if last || d.within(g, h, nu, 0) {
@@ -40,11 +41,11 @@ func (c *cutter) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 		if last = d.within(g, h, nu, tolerance); last {
 			shortest = 1
 		}
-		newLaplacian(c.tree, d).solve(v, g)
+		newLaplacian(s.tree, d, s.parallel).solve(v, g)
 		centre(v, nu)
-		next := c.step(trial, h, v, nu, norm(g), least, shortest)
+		next := s.step(trial, h, v, nu, norm(g), least, shortest)
 		switch {
-		case c.stopped:
+		case s.stopped:
 			return nil, errStopped
 		case next == nil:
 			return path, nil
@@ -56,13 +57,13 @@ func (c *cutter) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 
 // step finds a step from h along -v, not below the shortest: trial [n] becomes the heights there. It
 // returns nil if there is none, or the caller stops it.
-func (c *cutter) step(trial, h, v, nu []float64, before, least, shortest float64) *diagram {
+func (s *solver) step(trial, h, v, nu []float64, before, least, shortest float64) *diagram {
 	g := make([]float64, len(h))
-	for length := 1.0; length >= shortest && !c.stopped; length /= 2 {
+	for length := 1.0; length >= shortest && !s.stopped; length /= 2 {
 		for i := range trial {
 			trial[i] = h[i] - length*v[i]
 		}
-		d := c.diagram(trial, least)
+		d := s.diagram(trial, least)
 		if d == nil {
 			continue
 		}

@@ -1,13 +1,14 @@
 package exact
 
-// rings are the cells of a diagram without their coordinates: what lies behind each side.
+// rings are cells of a diagram in a row without their coordinates: what lies behind each side.
 type rings struct {
+	first  int32   // cell
 	starts []int32 // [cells so far + 1]
-	sides  []int32 // of cell i, counter-clockwise: sides[starts[i]:starts[i+1]]
+	sides  []int32 // of cell first+i, counter-clockwise: sides[starts[i]:starts[i+1]]
 }
 
-func (r *rings) reset() {
-	r.starts, r.sides = append(r.starts[:0], 0), r.sides[:0]
+func (r *rings) reset(first int32) {
+	r.first, r.starts, r.sides = first, append(r.starts[:0], 0), r.sides[:0]
 }
 
 func (r *rings) add(p polygon) {
@@ -17,9 +18,19 @@ func (r *rings) add(p polygon) {
 	r.starts = append(r.starts, int32(len(r.sides)))
 }
 
+// join adds the cells that follow.
+func (r *rings) join(next *rings) {
+	so := int32(len(r.sides))
+	for _, start := range next.starts[1:] {
+		r.starts = append(r.starts, so+start)
+	}
+	r.sides = append(r.sides, next.sides...)
+}
+
 // of is the ring of cell i, or nil.
 func (r *rings) of(i int32) []int32 {
-	if int(i)+1 >= len(r.starts) {
+	i -= r.first
+	if i < 0 || int(i)+1 >= len(r.starts) {
 		return nil
 	}
 	return r.sides[r.starts[i]:r.starts[i+1]]

@@ -11,8 +11,8 @@ const startShare = 0.1
 // begin is the heights that Newton's method starts with, and their diagram: those of the caller if
 // every cell has a mass that is not much less than in the start, or as much of them as that allows. The
 // diagram is nil if the caller stops it.
-func (c *cutter) begin(nu, wanted []float64) ([]float64, *diagram) {
-	h := start(c.tree.points, nu, c.source)
+func (s *solver) begin(nu, wanted []float64) ([]float64, *diagram) {
+	h := start(s.tree.points, nu, s.source)
 	if wanted != nil {
 		centre(wanted, nu)
 		share := startShare / float64(len(h))
@@ -21,12 +21,12 @@ func (c *cutter) begin(nu, wanted []float64) ([]float64, *diagram) {
 			for i := range mixed {
 				mixed[i] = part*wanted[i] + (1-part)*h[i]
 			}
-			if d := c.diagram(mixed, share*share/2); d != nil {
+			if d := s.diagram(mixed, share*share/2); d != nil {
 				return mixed, d
 			}
 		}
 	}
-	return h, c.diagram(h, 0)
+	return h, s.diagram(h, 0)
 }
 
 // start is heights for which no cell is empty, which Newton's method has to begin with.

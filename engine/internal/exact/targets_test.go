@@ -3,6 +3,7 @@ package exact
 import (
 	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 
 	"brenier/engine/internal/backend"
@@ -86,6 +87,19 @@ func zipf(n int) []float64 {
 	return nu
 }
 
+// split does work in four stretches at the same time.
+func split(n int, work func(first, end int)) { splitIn(4)(n, work) }
+
+func splitIn(parts int) Parallel {
+	return func(n int, work func(first, end int)) {
+		var all sync.WaitGroup
+		for k := range min(parts, n) {
+			all.Go(func() { work(k*n/min(parts, n), (k+1)*n/min(parts, n)) })
+		}
+		all.Wait()
+	}
+}
+
 func solve(t testing.TB, p Problem) *Result {
 	t.Helper()
 	return solveWith(t, p, Options{})
@@ -93,6 +107,9 @@ func solve(t testing.TB, p Problem) *Result {
 
 func solveWith(t testing.TB, p Problem, o Options) *Result {
 	t.Helper()
+	if o.Parallel == nil {
+		o.Parallel = split
+	}
 	r, err := Solve(p, o)
 	if err != nil {
 		t.Fatal(err)
@@ -102,7 +119,7 @@ func solveWith(t testing.TB, p Problem, o Options) *Result {
 
 func measure(t testing.TB, p Problem, h []float64) *Result {
 	t.Helper()
-	r, err := Measure(p, h)
+	r, err := Measure(p, h, split)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,6 @@ type tree struct {
 	points  []vector // y, in the order of the leaves [n]
 	heights []float64
 	nodes   []node
-	todo    []visit
 }
 
 type node struct {
@@ -114,20 +113,26 @@ func (n *node) inBox(v vector) vector {
 }
 
 // setHeights [n] bounds them in every node.
-func (t *tree) setHeights(h []float64) {
+func (t *tree) setHeights(h []float64, parallel Parallel) {
 	copy(t.heights, h)
-	for k := range t.nodes {
-		n := &t.nodes[k]
-		n.slope = t.fit(n)
-		n.top = math.Inf(-1)
-		largest := 0.0
-		for i := n.first; i < n.end; i++ {
-			plane := n.slope.dot(t.points[i].minus(n.centre))
-			n.top = max(n.top, h[i]-plane)
-			largest = max(largest, math.Abs(h[i])+math.Abs(plane))
+	parallel(len(t.nodes), func(first, end int) {
+		for k := first; k < end; k++ {
+			t.limit(&t.nodes[k])
 		}
-		n.top += roundings * largest
+	})
+}
+
+// limit bounds the heights in a node.
+func (t *tree) limit(n *node) {
+	n.slope = t.fit(n)
+	n.top = math.Inf(-1)
+	largest := 0.0
+	for i := n.first; i < n.end; i++ {
+		plane := n.slope.dot(t.points[i].minus(n.centre))
+		n.top = max(n.top, t.heights[i]-plane)
+		largest = max(largest, math.Abs(t.heights[i])+math.Abs(plane))
 	}
+	n.top += roundings * largest
 }
 
 // fit is the slope of the plane through the node's heights by least squares, in the axes of the box,
@@ -166,23 +171,31 @@ func (t *tree) bound(k, i int32, v vector) float64 {
 	return between + (n.top - t.heights[i]) + within + roundings*(math.Abs(between)+within)
 }
 
-// highest is the point whose score at v exceeds that of i the most, or -1. Points that are marked are
-// passed over.
-func (t *tree) highest(v vector, i int32, marks []int32, mark int32) int32 {
+// search looks for high scores, on one thread.
+type search struct {
+	tree  *tree
+	marks []int32 // points that are passed over have the mark [n]
+	mark  int32
+	todo  []visit
+}
+
+// highest is the point whose score at v exceeds that of i the most, or -1.
+func (s *search) highest(v vector, i int32) int32 {
+	t := s.tree
 	best, excess := int32(-1), 0.0
 	y, h := t.points[i], t.heights[i]
-	t.todo = append(t.todo[:0], visit{0, math.Inf(1)})
-	for len(t.todo) > 0 {
-		next := t.todo[len(t.todo)-1]
-		t.todo = t.todo[:len(t.todo)-1]
+	s.todo = append(s.todo[:0], visit{0, math.Inf(1)})
+	for len(s.todo) > 0 {
+		next := s.todo[len(s.todo)-1]
+		s.todo = s.todo[:len(s.todo)-1]
 		if next.bound <= excess {
 			continue
 		}
 		n := &t.nodes[next.node]
 		if n.left == 0 {
 			for j := n.first; j < n.end; j++ {
-				if s := v.dot(t.points[j].minus(y)) + (t.heights[j] - h); s > excess && marks[j] != mark {
-					best, excess = j, s
+				if e := v.dot(t.points[j].minus(y)) + (t.heights[j] - h); e > excess && s.marks[j] != s.mark {
+					best, excess = j, e
 				}
 			}
 			continue
@@ -192,10 +205,10 @@ func (t *tree) highest(v vector, i int32, marks []int32, mark int32) int32 {
 			near, far = far, near
 		}
 		if far.bound > excess {
-			t.todo = append(t.todo, far)
+			s.todo = append(s.todo, far)
 		}
 		if near.bound > excess {
-			t.todo = append(t.todo, near)
+			s.todo = append(s.todo, near)
 		}
 	}
 	return best

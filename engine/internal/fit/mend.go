@@ -24,8 +24,8 @@ type raising struct{ below, to float64 }
 // raisings are those of the rounds before a certificate; every round after them is the last again.
 var raisings = [...]raising{{0.8, 0.8}, {0.5, 0.6}, mending}
 
-// mending lifts few cells, well above what chance may leave empty.
-var mending = raising{0.35, 0.65}
+// mending lifts the lightest cells well above what chance may leave empty.
+var mending = raising{0.5, 0.65}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
 func (r *run) liftStuck() error {
