@@ -547,7 +547,7 @@ typedef int (*brenier_progress_callback)(void *user, const brenier_fit_progress 
 /* How heights are found. */
 typedef int32_t brenier_fit_method;
 enum {
-    BRENIER_FIT_AUTO = 0,    /* exact on the line and, up to 20,000 points, in the plane; else sampled */
+    BRENIER_FIT_AUTO = 0,    /* exact on the line and, up to 200,000 points, in the plane; else sampled */
     BRENIER_FIT_SAMPLED = 1, /* descent on fresh samples, in any dimension */
     BRENIER_FIT_EXACT = 2    /* integrals over the cells themselves; dimensions 1 and 2 only, and no
                                 samples_max and checkpoint, which AUTO does without where it is exact */

@@ -21,14 +21,13 @@ import (
 type FitMethod string
 
 const (
-	FitAuto    FitMethod = ""        // exact on the line and, for up to 20,000 points, in the plane; else sampled
+	FitAuto    FitMethod = ""        // exact on the line and, for up to 200,000 points, in the plane; else sampled
 	FitSampled FitMethod = "sampled" // descent on fresh samples, in any dimension
 	FitExact   FitMethod = "exact"   // integrals over the cells themselves, for d = 1 and 2
 )
 
-// mostExact is the points up to which the plane is solved exactly unless asked otherwise: some half a
-// minute for 100,000 on two cores, and a few GB for a million.
-const mostExact = 1_000_000
+// mostExact is the points up to which the plane is solved exactly unless asked otherwise: a minute or two on two cores.
+const mostExact = 200_000
 
 // tellEvery is the least time between two calls of the progress function of an exact fit.
 const tellEvery = 250 * time.Millisecond
@@ -61,7 +60,7 @@ func (o FitOptions) solvesExactly(n, d int) (bool, error) {
 func (e *Engine) fitExactly(model *modelfile.Model, p fit.Problem, device fit.Device, o FitOptions, options fit.Options) (*fit.Result, *modelfile.Fit, error) {
 	start := time.Now()
 	wide := exact.Problem{Points: widen(model.Points.Data), Dim: p.Dim, Masses: p.Masses, Source: model.Source}
-	settings := exact.Options{Heights: widen(o.Start), Parallel: exact.Parallel(options.Parallel)}
+	settings := exact.Options{Heights: widen(o.Start), Parallel: options.Parallel}
 	if o.Progress != nil {
 		var told time.Time
 		settings.Progress = func(at exact.Progress) bool {

@@ -219,6 +219,18 @@ func TestFit_method(t *testing.T) {
 		m.Close()
 	}
 	for _, c := range []struct {
+		method FitMethod
+		n, d   int
+		want   bool
+	}{
+		{FitAuto, 5_000_000, 1, true}, {FitAuto, 200_000, 2, true}, {FitAuto, 200_001, 2, false}, {FitAuto, 3, 3, false},
+		{FitExact, 5_000_000, 2, true}, {FitSampled, 3, 1, false},
+	} {
+		if got, err := (FitOptions{Method: c.method}).solvesExactly(c.n, c.d); err != nil || got != c.want {
+			t.Errorf("method %q, %d points in %d dimensions: exact %v, want %v; error %v", c.method, c.n, c.d, got, c.want, err)
+		}
+	}
+	for _, c := range []struct {
 		o    FitOptions
 		d    int
 		want string
@@ -244,7 +256,7 @@ func TestFit_method(t *testing.T) {
 		t.Errorf("a checkpoint of an exact fit: %v", err)
 	}
 	m.Close()
-	for _, n := range []int{50, 3000} { // without and with a call from within the start
+	for _, n := range []int{50, 5000} { // without and with a call from within the start
 		calls := 0
 		stop := func(FitProgress) bool { calls++; return false }
 		if _, err := e.Fit(planeTargets(n)["swiss roll"], 2, nil, FitOptions{Progress: stop}); !errors.Is(err, ErrCancelled) || calls != 1 {

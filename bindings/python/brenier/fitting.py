@@ -171,7 +171,7 @@ def fit(
         Where the samples run out first, lift the cells that are still empty.
     method : {"auto", "sampled", "exact"}
         Descent on fresh samples, in any dimension, or, in one and two, integrals over the cells
-        themselves. "auto" takes the exact one on the line and, up to 20,000 points, in the plane.
+        themselves. "auto" takes the exact one on the line and, up to 200,000 points, in the plane.
         An exact fit draws no samples to find heights and keeps no state: "exact" refuses
         ``samples_max`` and ``checkpoint``, "auto" does without them where it is exact.
         The report of an exact fit has "mass_error", the largest error of a mass, integrated.

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"brenier/engine/internal/threads"
 )
 
 // diagram is the power diagram of points and heights within a source's domain, measured.
@@ -27,7 +29,7 @@ type solver struct {
 	spare  rings // for the next one
 	blocks []block
 
-	parallel Parallel
+	parallel threads.Share
 	cutters  sync.Pool
 
 	progress func(Progress) (goOn bool) // may be nil
@@ -36,11 +38,11 @@ type solver struct {
 }
 
 // newSolver puts the target's points into the order of a tree.
-func (t *target) newSolver(parallel Parallel) *solver {
+func (t *target) newSolver(parallel threads.Share) *solver {
 	tree, order := newTree(t.points)
 	t.reorder(order)
 	if parallel == nil {
-		parallel = alone
+		parallel = threads.Alone
 	}
 	s := &solver{tree: tree, source: t.source, parallel: parallel}
 	s.cutters.New = func() any {

@@ -25,6 +25,7 @@ import (
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
+	"brenier/engine/internal/threads"
 )
 
 // DefaultTolerance is the error of the masses at which Newton's method stops unless told otherwise.
@@ -44,7 +45,7 @@ type Options struct {
 	// 0: DefaultTolerance.
 	Tolerance float64
 	Heights   []float64                  // h [N] to begin with, as far as they leave no cell empty; may be nil
-	Parallel  Parallel                   // the threads to share work out to; nil: the caller's alone
+	Parallel  threads.Share              // the threads to share work out to; nil: the caller's alone
 	Progress  func(Progress) (goOn bool) // called before every step, and every few thousand cells; may be nil
 }
 
@@ -135,7 +136,7 @@ func Solve(p Problem, o Options) (*Result, error) {
 
 // Measure is the result for heights h [N] that are known, held to the default tolerance. Those of
 // duplicates are not looked at. parallel is the threads to share work out to; nil: the caller's alone.
-func Measure(p Problem, heights []float64, parallel Parallel) (*Result, error) {
+func Measure(p Problem, heights []float64, parallel threads.Share) (*Result, error) {
 	t, err := newTarget(p)
 	if err != nil {
 		return nil, err

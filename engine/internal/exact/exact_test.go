@@ -9,6 +9,7 @@ import (
 
 	"brenier/engine/internal/backend"
 	"brenier/engine/internal/fault"
+	"brenier/engine/internal/threads"
 )
 
 // grid is the product of two lists of values and of their masses.
@@ -243,7 +244,7 @@ func TestSolve(t *testing.T) {
 	t.Run("has_the_same_bits_for_any_number_of_threads", func(t *testing.T) {
 		for name, source := range sources {
 			p := Problem{Points: draw(3000, swissRoll), Dim: 2, Source: source}
-			want := solveWith(t, p, Options{Parallel: alone})
+			want := solveWith(t, p, Options{Parallel: threads.Alone})
 			for _, threads := range []int{2, 3, 16} {
 				if got := solveWith(t, p, Options{Parallel: splitIn(threads)}); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: %d threads come to another result", name, threads)

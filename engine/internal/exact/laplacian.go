@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"brenier/engine/internal/threads"
 )
 
 // laplacian solves with the Hessian of the energy, d m_i / d h_j: for neighbours i and j minus the
@@ -38,7 +40,7 @@ const levels = 5
 type stretch struct{ first, end int32 }
 
 // newLaplacian factors the Hessian of a diagram whose points are in the tree's order.
-func newLaplacian(t *tree, d *diagram, parallel Parallel) *laplacian {
+func newLaplacian(t *tree, d *diagram, parallel threads.Share) *laplacian {
 	l := &laplacian{row: make([]int32, len(d.mass))}
 	for i := range l.row {
 		l.row[i] = -1
@@ -140,7 +142,7 @@ func (l *laplacian) each(d *diagram, k int32, visit func(i int32, weight float64
 // factor computes L and D row by row: row k of L D solves a triangular system with the rows before it
 // (Davis, "Algorithm 849: a concise sparse Cholesky factorization package", ACM TOMS 31, 2005). A part of the plane
 // has no entries in the columns of another, so that parts are factored at the same time.
-func (l *laplacian) factor(d *diagram, parallel Parallel) {
+func (l *laplacian) factor(d *diagram, parallel threads.Share) {
 	n := int32(len(l.parent))
 	l.rows, l.values = make([]int32, l.starts[n]), make([]float64, l.starts[n])
 	l.diagonal = make([]float64, n)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/threads"
 )
 
 var sources = map[string]backend.Source{"gaussian": backend.Gaussian, "uniform": backend.Uniform}
@@ -90,7 +91,7 @@ func zipf(n int) []float64 {
 // split does work in four stretches at the same time.
 func split(n int, work func(first, end int)) { splitIn(4)(n, work) }
 
-func splitIn(parts int) Parallel {
+func splitIn(parts int) threads.Share {
 	return func(n int, work func(first, end int)) {
 		var all sync.WaitGroup
 		for k := range min(parts, n) {

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"brenier/engine/internal/threads"
 )
 
 // tree finds the highest score at a position without looking at every point: a k-d tree over the
@@ -113,7 +115,7 @@ func (n *node) inBox(v vector) vector {
 }
 
 // setHeights [n] bounds them in every node.
-func (t *tree) setHeights(h []float64, parallel Parallel) {
+func (t *tree) setHeights(h []float64, parallel threads.Share) {
 	copy(t.heights, h)
 	parallel(len(t.nodes), func(first, end int) {
 		for k := first; k < end; k++ {

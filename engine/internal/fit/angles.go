@@ -3,6 +3,7 @@ package fit
 import (
 	"math"
 
+	"brenier/engine/internal/threads"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -13,7 +14,7 @@ const (
 
 // cosines are those of the angles between the planes of a sample's cell and of its best neighbours, over the
 // samples of the plan [n,k-1]; none where there is a single cell.
-func (p *plan) cosines(parallel Parallel) []float64 {
+func (p *plan) cosines(parallel threads.Share) []float64 {
 	const atOnce = 256
 	t, k, path := p.target, p.k, kernels.Best()
 	points, d := t.problem.given(), t.problem.Dim
@@ -38,7 +39,7 @@ func (p *plan) cosines(parallel Parallel) []float64 {
 //
 // The error of the quantile q is half the angle between the quantiles q -+ sqrt(q (1-q)/n): the angles
 // of one sample depend on one another, and count once.
-func angleTable(cosines []float64, n int, parallel Parallel) (table []float64, standardError float64) {
+func angleTable(cosines []float64, n int, parallel threads.Share) (table []float64, standardError float64) {
 	if len(cosines) == 0 {
 		return nil, 0
 	}

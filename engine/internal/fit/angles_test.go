@@ -3,6 +3,8 @@ package fit
 import (
 	"math"
 	"testing"
+
+	"brenier/engine/internal/threads"
 )
 
 // Three atoms on a line: the best cell's neighbours are known for every x, and so are the angles.
@@ -12,7 +14,7 @@ func TestAngles(t *testing.T) {
 	if err := device.SetHeights([]float32{-0.5, 0, -0.5}); err != nil {
 		t.Fatal(err)
 	}
-	s := newSampler(device, newTarget(p, alone), 0)
+	s := newSampler(device, newTarget(p, threads.Alone), 0)
 	plan, err := s.plan()
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +69,7 @@ func TestAngles_of_shifted_points(t *testing.T) {
 	if err := device.SetHeights(make([]float32, n)); err != nil {
 		t.Fatal(err)
 	}
-	plan, err := newSampler(device, newTarget(p, alone), 0).plan()
+	plan, err := newSampler(device, newTarget(p, threads.Alone), 0).plan()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"math"
 
 	"brenier/engine/internal/rotated"
+	"brenier/engine/internal/threads"
 	kernels "brenier/kernels/cpu"
 )
 
@@ -17,7 +18,7 @@ const samplesPerCell = 32
 type centres struct {
 	target   *target
 	sampler  *sampler
-	parallel Parallel
+	parallel threads.Share
 	exponent int       // of the units: 2^-exponent
 	sums     []int64   // [N,d]; of a device's, after total
 	squares  []float64 // of the norms, by cell [N]
@@ -28,7 +29,7 @@ type centres struct {
 	along, square []float64 // of a batch, here
 }
 
-func newCentres(t *target, s *sampler, parallel Parallel) (*centres, error) {
+func newCentres(t *target, s *sampler, parallel threads.Share) (*centres, error) {
 	c := &centres{
 		target: t, sampler: s, parallel: parallel, exponent: t.problem.sumExponent(),
 		squares: make([]float64, t.n),

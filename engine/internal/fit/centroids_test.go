@@ -5,6 +5,8 @@ import (
 	"math"
 	"reflect"
 	"testing"
+
+	"brenier/engine/internal/threads"
 )
 
 func TestCentroids(t *testing.T) {
@@ -20,7 +22,7 @@ func TestCentroids(t *testing.T) {
 	})
 	t.Run("a_cell_without_samples_gets_the_model's_mean", func(t *testing.T) {
 		p := Problem{Points: []float32{-3, 0, 3, 0, 0, 4, 0, -4}, Dim: 2, Uniform: true}
-		target := newTarget(p, alone)
+		target := newTarget(p, threads.Alone)
 		c, err := newCentres(target, newSampler(newNaive(p, 1), target, 1), inTwo)
 		if err != nil {
 			t.Fatal(err)

@@ -162,7 +162,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	result := &Result{Heights: heights, Trials: r.trials, Masses: tally.relativeMasses()}
 	var plan planMeasures
 	fixed := 0.0
-	r.options.Parallel.together(
+	r.options.Parallel.Together(
 		func() { plan = planned() },
 		func() { fixed = r.bounds(&report, wide(heights), u) },
 		func() { result.Centroids, report.CentroidError = centres.means(tally.counts) },
@@ -184,7 +184,7 @@ type planMeasures struct {
 
 func (r *run) measurePlan(p *plan, heights []float32) (m planMeasures) {
 	d := r.target.problem.Dim
-	r.options.Parallel.together( // each on one thread for the most part
+	r.options.Parallel.Together( // each on one thread for the most part
 		func() {
 			moved := &meanOf{block: p.block, square: r.target.problem.meanSquare()}
 			along, square := make([]float64, p.samples()), make([]float64, p.samples())

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"brenier/engine/internal/threads"
 )
 
 // wasserstein is W2^2 between N(0,1) and masses nu at ascending y, whose cells are intervals: the
@@ -33,7 +35,7 @@ func TestCertificate(t *testing.T) {
 	certify := func(t *testing.T, p Problem, h []float64) Report {
 		t.Helper()
 		stored := make([]float32, len(h))
-		newTarget(p, alone).stored(stored, h)
+		newTarget(p, threads.Alone).stored(stored, h)
 		r, err := Certify(p, stored, newNaive(p, 2), Options{Tolerance: 1e-3})
 		if err != nil {
 			t.Fatal(err)
@@ -156,7 +158,7 @@ func TestCertificateIsGivenUp(t *testing.T) {
 
 func TestLightCellsForget(t *testing.T) {
 	p := mixture(200, 8)
-	target := newTarget(p, alone)
+	target := newTarget(p, threads.Alone)
 	s := newDescent(target, target.start(), 0, 1000)
 	counts := make([]int32, target.n)
 	for i := range counts {

@@ -48,6 +48,7 @@ import (
 	"time"
 
 	"brenier/engine/internal/backend"
+	"brenier/engine/internal/threads"
 )
 
 // Device draws samples from the source and finds their cells. One goroutine at a time.
@@ -195,7 +196,7 @@ type Options struct {
 	Tolerance  float64 // stop at this chi-squared
 	SamplesMax uint64  // give up after this many samples; 0: see DefaultSamples
 	Seed       uint64
-	Parallel   Parallel                   // the threads to share work out to; nil: the caller's alone
+	Parallel   threads.Share              // the threads to share work out to; nil: the caller's alone
 	Start      []float32                  // heights to start from [N]; nil: the solver's own
 	Rebalance  bool                       // at the end, lift cells that the certificate found empty, and certify anew
 	Progress   func(Progress) (goOn bool) // called a few times a second; may be nil
@@ -205,23 +206,6 @@ type Options struct {
 	Resume     []byte                   // a checkpoint of the same problem; nil: from the start
 	Every      time.Duration            // between checkpoints; 0: 20 s
 }
-
-// Parallel does work on 0 .. n-1, cut into stretches [first,end) for some threads, and returns when all is
-// done. What work writes hangs on the index alone. Where threads draw the samples, they should be
-// these: they spin for a while before others get their processors. Several goroutines may call it at once.
-type Parallel func(n int, work func(first, end int))
-
-// together does some things at the same time.
-func (p Parallel) together(things ...func()) {
-	p(len(things), func(first, end int) {
-		for _, do := range things[first:end] {
-			do()
-		}
-	})
-}
-
-// alone is the caller's thread.
-func alone(n int, work func(first, end int)) { work(0, n) }
 
 // Progress is where a fit stands.
 type Progress struct {

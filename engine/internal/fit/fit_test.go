@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"brenier/engine/internal/threads"
 )
 
 func solve(t *testing.T, p Problem, o Options) *Result {
@@ -189,7 +191,7 @@ func TestUnequalMasses(t *testing.T) {
 	if !r.Report.Met || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	fresh := newTally(newTarget(p, alone))
+	fresh := newTally(newTarget(p, threads.Alone))
 	s := newSampler(newNaive(p, 2), fresh.target, 4321)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"brenier/engine/internal/threads"
 )
 
 // TestGroups simulates samples that depend on one another within a group: a group draws from one of
@@ -121,7 +123,7 @@ func TestRotated(t *testing.T) {
 	if r.Report.Group != 512 || r.Report.Empty != 0 {
 		t.Errorf("report %+v", r.Report)
 	}
-	dense := newTally(newTarget(p, alone))
+	dense := newTally(newTarget(p, threads.Alone))
 	s := newSampler(newNaive(p, 2), dense.target, 77)
 	if err := s.device.SetHeights(r.Heights); err != nil {
 		t.Fatal(err)
@@ -135,7 +137,7 @@ func TestRotated(t *testing.T) {
 	}
 	p.Uniform = true
 	device = &rotating{naive: newNaive(p, 1), group: 512, axes: 8}
-	if s := newSampler(device, newTarget(p, alone), 0); s.group != 1 {
+	if s := newSampler(device, newTarget(p, threads.Alone), 0); s.group != 1 {
 		t.Error("a uniform source has no rotated draws")
 	}
 }
@@ -156,7 +158,7 @@ func TestPlan_groups(t *testing.T) {
 		if r.Report.Group != group || !(r.Report.W2UpperError > 0 && r.Report.W2UpperError < 0.05*r.Report.W2Upper) {
 			t.Errorf("groups of %d: report %+v", group, r.Report)
 		}
-		s := newSampler(device, newTarget(p, alone), 0)
+		s := newSampler(device, newTarget(p, threads.Alone), 0)
 		plan, err := s.plan()
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"brenier/engine/internal/threads"
 )
 
 // mapping is a naive Mapper, and a Map.
@@ -63,7 +65,7 @@ func TestLift_many(t *testing.T) {
 	const n, share = 300, 0.5
 	p := Problem{Points: ring(n), Dim: 3}
 	device := &mapping{newNaive(p, 2)}
-	target := newTarget(p, alone)
+	target := newTarget(p, threads.Alone)
 	r, err := Solve(p, device, Options{Tolerance: 0.05})
 	if err != nil {
 		t.Fatal(err)

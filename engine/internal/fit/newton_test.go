@@ -7,6 +7,8 @@ import (
 
 	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"brenier/engine/internal/threads"
 )
 
 // On the line the Hessian is known: w between neighbours i, i+1 is the source's density at their
@@ -15,7 +17,7 @@ func TestGraph(t *testing.T) {
 	y := []float32{-2, -0.5, 0.25, 1, 3}
 	nu := []float64{0.15, 0.25, 0.25, 0.2, 0.15}
 	p := Problem{Points: y, Dim: 1, Masses: nu}
-	target := newTarget(p, alone)
+	target := newTarget(p, threads.Alone)
 	h := onTheLine(y, nu, distuv.UnitNormal.Quantile)
 	s := newSampler(newNaive(p, 2), target, 0)
 	const samples = 400_000
@@ -106,7 +108,7 @@ func TestGraph(t *testing.T) {
 
 func TestCoarse(t *testing.T) {
 	p := clusters(400, 6, 4, 6, 3)
-	target := newTarget(p, alone)
+	target := newTarget(p, threads.Alone)
 	s := newSampler(newNaive(p, 2), target, 1)
 	chi := func(h []float64) float64 {
 		at, err := s.evaluate(target, h, 1<<40, 20_000)
@@ -138,7 +140,7 @@ func TestCoarse(t *testing.T) {
 			y = append(y, float32(v[0])+far, float32(v[1]), float32(v[2]))
 		}
 		p := Problem{Points: y, Dim: 3}
-		target := newTarget(p, alone)
+		target := newTarget(p, threads.Alone)
 		h := target.start()
 		if _, err := newSampler(newNaive(p, 2), target, 1).coarse(target, h); err != nil {
 			t.Fatal(err)
@@ -157,7 +159,7 @@ func TestLift(t *testing.T) {
 	y := []float32{-1, 0, 1}
 	nu := []float64{0.3, 0.4, 0.3}
 	p := Problem{Points: y, Dim: 1, Masses: nu}
-	target := newTarget(p, alone)
+	target := newTarget(p, threads.Alone)
 	s := newSampler(newNaive(p, 2), target, 0)
 	h := []float64{0, -5, 0}
 	lifted, err := s.lift(target, h, []int{1}, planMost)

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"math"
 	"slices"
+
+	"brenier/engine/internal/threads"
 )
 
 const (
@@ -97,7 +99,7 @@ func (p *plan) samples() int { return len(p.scores) / p.k }
 // twice the mean score, so that what a move costs is the gap of the scores. Moves are greedy: the
 // smallest gaps to cells in need first, and what then is left over goes to the best of a few cells
 // that still are.
-func (p *plan) rebalance(parallel Parallel, h []float64) []float64 {
+func (p *plan) rebalance(parallel threads.Share, h []float64) []float64 {
 	t, n := p.target, p.samples()
 	over := make([]float64, t.n) // mass beyond nu_i, in samples
 	for i, nu := range t.mass {
@@ -154,7 +156,7 @@ func (p *plan) rebalance(parallel Parallel, h []float64) []float64 {
 // moveRest offers samples that are left over to some cells in need, a round of samples after another: each
 // goes to the best of its own that still are when it is its turn, and waits for a later round with what it
 // has left then.
-func (p *plan) moveRest(parallel Parallel, h, over, left []float64, shift func(b int, to int, gap float64)) {
+func (p *plan) moveRest(parallel threads.Share, h, over, left []float64, shift func(b int, to int, gap float64)) {
 	const dust = 1e-9 // of a sample, from rounding
 	t, d := p.target, p.target.problem.Dim
 	inNeed := func(i int) bool { return over[i] < -dust }

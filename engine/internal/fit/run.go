@@ -3,6 +3,8 @@ package fit
 import (
 	"math"
 	"time"
+
+	"brenier/engine/internal/threads"
 )
 
 const (
@@ -52,7 +54,7 @@ type progressState struct {
 
 func newRun(p Problem, device Device, o Options) *run {
 	if o.Parallel == nil {
-		o.Parallel = alone
+		o.Parallel = threads.Alone
 	}
 	t := newTarget(p, o.Parallel)
 	if o.SamplesMax == 0 {

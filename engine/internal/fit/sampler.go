@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"brenier/engine/internal/sgd"
+	"brenier/engine/internal/threads"
 )
 
 // The seed's streams. None of them is the noise of the same seed that a model's user sees.
@@ -38,7 +39,7 @@ type sampler struct {
 	descender sgd.Descender // nil: steps are taken here
 	mapper    Mapper        // nil: cells are lifted one by one
 	tick      func() error  // called after every batch
-	parallel  Parallel
+	parallel  threads.Share
 	seed      uint64
 	d         int
 	batch     int // draws of a step at least
@@ -61,7 +62,7 @@ func newSampler(device Device, t *target, seed uint64) *sampler {
 	p := t.problem
 	batch := BatchFor(t.n, p.Dim)
 	s := &sampler{
-		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: alone,
+		device: device, seed: seed, d: p.Dim, batch: batch, group: 1, tick: func() error { return nil }, parallel: threads.Alone,
 	}
 	if s.counter, _ = device.(Counter); s.counter != nil {
 		s.descender, _ = device.(sgd.Descender)
@@ -289,7 +290,7 @@ func (s *sampler) testEach(t *tally, n uint64, draw func(left int) (drawn, error
 		for _, visit := range visits {
 			things = append(things, func() { visit(b) })
 		}
-		s.parallel.together(things...)
+		s.parallel.Together(things...)
 	}
 	return nil
 }

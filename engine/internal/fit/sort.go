@@ -5,6 +5,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"brenier/engine/internal/threads"
 )
 
 // sortBucket is how many items a bucket of [sortByKey] has where keys are spread evenly.
@@ -13,7 +15,7 @@ const sortBucket = 4
 // sortByKey returns the items in the order of their keys, finite numbers, and those of equal keys in
 // that of ties: spread into buckets, which are shared out to be sorted. Keys far from even make it a
 // plain sort, no worse.
-func sortByKey[T any](parallel Parallel, items []T, key func(T) float64, ties func(a, b T) int) []T {
+func sortByKey[T any](parallel threads.Share, items []T, key func(T) float64, ties func(a, b T) int) []T {
 	low, high := math.Inf(1), math.Inf(-1)
 	var known sync.Mutex // what is known of all keys
 	parallel(len(items), func(first, end int) {

@@ -1,6 +1,10 @@
 package fit
 
-import "math"
+import (
+	"math"
+
+	"brenier/engine/internal/threads"
+)
 
 // tally counts the samples of a test by cell; a duplicate's count for its owner.
 //
@@ -15,7 +19,7 @@ import "math"
 type tally struct {
 	target   *target
 	group    int // P
-	parallel Parallel
+	parallel threads.Share
 	counts   []int64 // [N]
 	samples  uint64
 	scores   float64 // sum of the best scores; of trials
@@ -27,7 +31,7 @@ type tally struct {
 }
 
 func newTally(t *target) *tally {
-	return &tally{target: t, group: 1, parallel: alone, counts: make([]int64, t.n)}
+	return &tally{target: t, group: 1, parallel: threads.Alone, counts: make([]int64, t.n)}
 }
 
 // tallyOf is the tally of independent samples by cell [N].

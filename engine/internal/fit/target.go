@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"brenier/engine/internal/threads"
 )
 
 // target is the problem and the scales that its points set.
@@ -41,7 +43,7 @@ const minQuantile = 0.5
 // none of its own, and its step would be 0.
 const minScale = 0.1
 
-func newTarget(p Problem, parallel Parallel) *target {
+func newTarget(p Problem, parallel threads.Share) *target {
 	n := len(p.Points) / p.Dim
 	t := &target{
 		problem: p, n: n, owner: make([]int, n), mass: make([]float64, n),
@@ -95,7 +97,7 @@ func (t *target) point(i int) []float32 {
 
 // merge finds the duplicates, as neighbours in the points' order, and gives their mass to their
 // owners.
-func (t *target) merge(parallel Parallel) {
+func (t *target) merge(parallel threads.Share) {
 	order := make([]int, t.n)
 	for i := range order {
 		order[i] = i
