@@ -27,8 +27,8 @@ type saved struct {
 	Samples, Credit, Steps       uint64
 	Totals                       [sgd.Averages]float64
 	Until, Begun                 uint64
-	Preferred                    uint64
-	Empty, Polished              int64
+	Preferred, Polished          uint64
+	Empty                        int64
 	ChiSquared                   float64
 	Dependence, Steepness        float64
 	Centre                       float64
@@ -78,7 +78,7 @@ func (r *run) encode() []byte {
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
 		Until: r.until, Begun: r.begun, Preferred: uint64(r.preferred),
-		Empty: int64(r.empty), Polished: int64(r.polished),
+		Empty: int64(r.empty), Polished: uint64(r.polished),
 		ChiSquared: r.chiSquared, Dependence: r.dependence,
 		Steepness: r.steepness, Centre: r.descent.centre, Constant: r.forecast.constant, ConstantError: r.forecast.error,
 		Restless: r.restless, Seconds: r.seconds(),
@@ -153,7 +153,7 @@ func (r *run) resume(data []byte) error {
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
 	r.until, r.preferred = s.Until, int(s.Preferred)
-	r.empty, r.polished = int(s.Empty), int(s.Polished)
+	r.empty, r.polished = int(s.Empty), int(min(s.Polished, uint64(len(raisings))))
 	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
 	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
 	r.restless, r.before = s.Restless, s.Seconds

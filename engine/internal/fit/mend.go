@@ -9,9 +9,7 @@ import (
 
 const (
 	polishHits   = 16  // samples that a cell expects of those that say which cells lack mass
-	polishRounds = 8   // of such samples, before a certificate,
-	usualRounds  = 4   // and how many of them are foretold
-	polishMissed = 0.1 // cells that the certificate is expected to find empty for these to end
+	polishMissed = 0.1 // cells that the certificate is expected to find empty for rounds to end
 	raiseTimes   = 8
 	raiseFew     = 32 // cells, which cost little to lift
 	mendTimes    = 8
@@ -21,11 +19,12 @@ const (
 // A raising lifts cells of less than a share of their mass to a share of it.
 type raising struct{ below, to float64 }
 
-// raisings are those of the rounds before a certificate; every round after them is the last again.
-var raisings = [...]raising{{0.8, 0.8}, {0.5, 0.6}, mending}
+// raisings are those of the rounds before a certificate. Of the many cells that the first ones lift some are robbed by
+// others and left empty; the last ones lift few.
+var raisings = [...]raising{{0.8, 0.8}, {0.5, 0.65}, {0.5, 0.65}, {0.3, 0.6}, mending}
 
-// mending lifts the lightest cells well above what chance may leave empty.
-var mending = raising{0.5, 0.65}
+// mending lifts the lightest cells alone.
+var mending = raising{0.2, 0.5}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
 func (r *run) liftStuck() error {
@@ -69,13 +68,12 @@ func (r *run) lift(h []float64, cells []int) error {
 //
 // Tried without gain: rounds that lift once what has less than half of its mass, to 0.75; lifts that take from no
 // neighbour that has less, which leave as many cells empty as they find, for thin cells lie together; Newton's step on
-// the same samples (newton.go), which goes away. A hundred thousand points in space take three to eight rounds
-// (docs/fit.md).
+// the same samples (newton.go), which goes away.
 func (r *run) polish(heights []float32) ([]float32, error) {
 	if !r.steep() || r.target.cells < 2 {
 		return heights, nil
 	}
-	for r.polished < polishRounds && (r.polished == 0 || r.samples() < r.options.SamplesMax) {
+	for r.polished < len(raisings) && (r.polished == 0 || r.samples() < r.options.SamplesMax) {
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
@@ -85,7 +83,7 @@ func (r *run) polish(heights []float32) ([]float32, error) {
 		if r.polished > 0 && seen.willMiss(float64(r.certificateSamples())) < polishMissed {
 			break
 		}
-		if heights, err = r.raise(h, samples, raisings[min(r.polished, len(raisings)-1)]); err != nil {
+		if heights, err = r.raise(h, samples, raisings[r.polished]); err != nil {
 			return nil, err
 		}
 		r.polishing = heights
@@ -102,7 +100,7 @@ func (r *run) toPolish() uint64 {
 	if !r.steep() {
 		return 0
 	}
-	return uint64(max(0, usualRounds-r.polished) * r.stockSamples())
+	return uint64(max(0, len(raisings)-r.polished) * r.stockSamples())
 }
 
 // stock is samples at heights h.
