@@ -69,13 +69,18 @@ func (r *run) certificateSamples() uint64 {
 // begin another. Of a million cells, of chi-squared 0.1, 32 samples a cell miss 0.6 that have a mass, 64 none.
 const looks = 2
 
-// hopeless is how many cells a third of the certificate's samples must find empty for it to be given up, beyond
+// hopeless is how many cells a part of the certificate's samples must find empty for it to be given up, beyond
 // hopelessTimes as many as chance leaves: those of a third of their mass are among them, and are mostly hit by
 // the rest.
 const (
 	hopeless      = 8
 	hopelessTimes = 2.
 )
+
+// missesForGood reports whether so many cells are empty that more samples are not likely to hit them.
+func (t *tally) missesForGood() bool {
+	return t.missesTooMany() && float64(t.empty()) >= float64(hopelessTimes*t.emptyUneven())+hopeless
+}
 
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
 // the search may go on, a third of the samples is enough to give up heights that plainly
@@ -116,7 +121,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
-		if chi-3*sd > r.options.Tolerance || tally.missesTooMany() && float64(tally.empty()) >= float64(hopelessTimes*tally.emptyUneven())+hopeless {
+		if chi-3*sd > r.options.Tolerance || tally.missesForGood() {
 			return failed()
 		}
 	}
@@ -129,7 +134,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		chi, sd = tally.estimate()
 		off := float64(confidence * sd)
 		within = chi+off <= r.options.Tolerance
-		plain := within && len(tally.stuck()) == 0 || chi+off/2 > r.options.Tolerance || tally.missesTooMany()
+		plain := within && len(tally.stuck()) == 0 || chi+off/2 > r.options.Tolerance || tally.missesForGood()
 		if plain || look == looks || r.measuring {
 			break
 		}

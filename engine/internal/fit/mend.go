@@ -19,11 +19,10 @@ const (
 // A raising lifts cells of less than a share of their mass to a share of it.
 type raising struct{ below, to float64 }
 
-// raisings are those of the rounds before a certificate. Of the many cells that the first ones lift some are robbed by
-// others and left empty; the last ones lift few.
-var raisings = [...]raising{{0.8, 0.8}, {0.5, 0.65}, {0.5, 0.65}, {0.3, 0.6}, mending}
+// raisings are those of the rounds before a certificate.
+var raisings = [...]raising{{0.8, 0.8}, {0.6, 0.7}, {0.5, 0.65}, {0.4, 0.65}, {0.3, 0.6}}
 
-// mending lifts the lightest cells alone.
+// mending lifts the lightest cells alone: of many that are lifted at once some are robbed by others.
 var mending = raising{0.2, 0.5}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
@@ -120,28 +119,29 @@ func (r *run) raise(h []float64, samples *stock, by raising) (stored []float32, 
 	t := r.target
 	samples.keeps = true
 	defer func() { err = errors.Join(err, samples.close()) }()
-	mean, before := t.meanHeight(h), 2*t.cells // the samples' scores are over that mean, whatever is lifted
+	mean := t.meanHeight(h) // the samples' scores are over that, whatever is lifted
 	raised := map[int]bool{}
-	counts := samples.counts(t)
-	thin := thinOf(t, counts, by.below)
-	for range raiseTimes {
-		cells := thin.cells(t, counts)
-		if len(cells) == 0 || len(cells) > max(raiseFew, before/2) {
-			break
+	for _, by := range []raising{by, mending} {
+		before := 2 * t.cells
+		for range raiseTimes {
+			counts := samples.counts(t)
+			cells := thinOf(t, counts, by.below).cells(t, counts)
+			if len(cells) == 0 || len(cells) > max(raiseFew, before/2) {
+				break
+			}
+			before = len(cells)
+			over := make([]float64, len(cells))
+			for j, i := range cells {
+				over[j], raised[i] = h[i]-mean, true
+			}
+			lifted, err := r.sampler.liftOver(t, over, cells, samples, by.to)
+			if err != nil {
+				return nil, err
+			}
+			for j, i := range cells {
+				h[i] = lifted[j] + mean
+			}
 		}
-		before = len(cells)
-		over := make([]float64, len(cells))
-		for j, i := range cells {
-			over[j], raised[i] = h[i]-mean, true
-		}
-		lifted, err := r.sampler.liftOver(t, over, cells, samples, by.to)
-		if err != nil {
-			return nil, err
-		}
-		for j, i := range cells {
-			h[i] = lifted[j] + mean
-		}
-		counts = samples.counts(t)
 	}
 	cells := slices.Sorted(maps.Keys(raised))
 	over := make([]float64, len(cells))
