@@ -22,7 +22,7 @@ type raising struct{ below, to float64 }
 // raisings are those of the rounds before a certificate.
 var raisings = [...]raising{{0.8, 0.8}, {0.6, 0.7}, {0.5, 0.65}, {0.4, 0.65}, {0.3, 0.6}}
 
-// mending lifts the lightest cells alone: of many that are lifted at once some are robbed by others.
+// mending lifts the lightest cells alone.
 var mending = raising{0.2, 0.5}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
@@ -114,7 +114,8 @@ func (r *run) stockSamples() int {
 
 // raise lifts the cells of heights h that lack mass in the samples of h, then those that lack it because of that, and
 // so on as long as each time leaves less than half as many, or few: what a part of space lacks comes to it from
-// outside. The descent has them lifted too. It is the heights as they are stored.
+// outside. Then it mends: of many cells that are lifted at once some are robbed by others. The descent has them lifted
+// too. It is the heights as they are stored.
 func (r *run) raise(h []float64, samples *stock, by raising) (stored []float32, err error) {
 	t := r.target
 	samples.keeps = true
