@@ -26,7 +26,8 @@ const (
 	FitExact   FitMethod = "exact"   // integrals over the cells themselves, for d = 1 and 2
 )
 
-// mostExact is the points up to which the plane is solved exactly unless asked otherwise: a minute or two on two cores.
+// mostExact is the points up to which the plane is solved exactly unless asked otherwise: two minutes on two cores
+// (docs/fit.md).
 const mostExact = 200_000
 
 // tellEvery is the least time between two calls of the progress function of an exact fit.

@@ -14,10 +14,10 @@
 // by cell, and a tree over the points (tree.go) says which cuts matter: slower than a triangulation by
 // a constant, but with no degenerate cases.
 //
-// All is float64, and the result has the same bits for any number of threads. Neither the place nor the scale of the points
-// matters (target.go). What limits the accuracy is that heights are float64: where two points are much
-// closer to each other than to the others, the last place of a height moves mass between them.
-// [Result.Rounding] says how much.
+// All is float64, and the result has the same bits for any number of threads. Neither the place nor the
+// scale of the points matters (target.go). What limits the accuracy is that heights are float64: where two
+// points are much closer to each other than to the others, the last place of a height moves mass between
+// them. [Result.Rounding] says how much.
 package exact
 
 import (

@@ -65,8 +65,9 @@ func (r *run) certificateSamples() uint64 {
 }
 
 // looks are how often a certificate is looked at: one that just fails to tell that the tolerance is met, or that
-// missed a cell which it may have missed by chance, is made of twice the samples, which is cheaper than to go on and to
-// begin another. Of a million cells, of chi-squared 0.1, 32 samples a cell miss 0.6 that have a mass, 64 none.
+// missed a few cells which it may have missed by chance, is made of twice the samples, which is cheaper than to go on
+// and to begin another. Of a million cells, of chi-squared 0.1, 32 samples a cell are expected to miss 0.6 that have a
+// mass, 64 hardly any ([tally.emptyUneven]).
 const looks = 2
 
 // hopeless is how many cells a part of the certificate's samples must find empty for it to be given up, beyond
