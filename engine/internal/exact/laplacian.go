@@ -39,16 +39,17 @@ const levels = 5
 // stretch is the rows first .. end-1.
 type stretch struct{ first, end int32 }
 
-// newLaplacian factors the Hessian of a diagram whose points are in the tree's order.
-func newLaplacian(t *tree, d *diagram, parallel threads.Share) *laplacian {
-	l := &laplacian{row: make([]int32, len(d.mass))}
+// of makes it the Hessian of a diagram whose points are in the tree's order, factored. At a million points L is more
+// than a gigabyte, so its room is that of the step before.
+func (l *laplacian) of(t *tree, d *diagram, parallel threads.Share) {
+	l.order, l.levels = l.order[:0], [levels][]stretch{}
+	l.row = slices.Grow(l.row[:0], len(d.mass))[:len(d.mass)]
 	for i := range l.row {
 		l.row[i] = -1
 	}
 	l.dissect(t, d, 0, 0)
 	l.count(d)
 	l.factor(d, parallel)
-	return l
 }
 
 // dissect gives rows to the cells of node k, at a depth, that have none: first to each half without those that
@@ -110,7 +111,8 @@ func (l *laplacian) append(i int32) {
 // factorization", SIAM J. Matrix Anal. Appl. 11, 1990).
 func (l *laplacian) count(d *diagram) {
 	n := int32(len(l.order)) - 1
-	l.parent, l.starts = make([]int32, n), make([]int32, n+1)
+	l.parent, l.starts = slices.Grow(l.parent[:0], int(n))[:n], slices.Grow(l.starts[:0], int(n)+1)[:n+1]
+	clear(l.starts)
 	seen := make([]int32, n) // the latest row that came by
 	for k := range n {
 		l.parent[k], seen[k] = -1, k
@@ -144,8 +146,9 @@ func (l *laplacian) each(d *diagram, k int32, visit func(i int32, weight float64
 // has no entries in the columns of another, so that parts are factored at the same time.
 func (l *laplacian) factor(d *diagram, parallel threads.Share) {
 	n := int32(len(l.parent))
-	l.rows, l.values = make([]int32, l.starts[n]), make([]float64, l.starts[n])
-	l.diagonal = make([]float64, n)
+	entries := int(l.starts[n])
+	l.rows, l.values = slices.Grow(l.rows[:0], entries)[:entries], slices.Grow(l.values[:0], entries)[:entries]
+	l.diagonal = slices.Grow(l.diagonal[:0], int(n))[:n]
 	ends := slices.Clone(l.starts[:n]) // of the columns so far
 	factors := sync.Pool{New: func() any {
 		return &rowFactor{

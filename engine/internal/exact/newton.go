@@ -26,6 +26,7 @@ func (s *solver) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 	}
 	least /= 2
 	g, v, trial := make([]float64, n), make([]float64, n), make([]float64, n)
+	var hessian laplacian
 	for last := false; ; {
 		worst := d.errors(g, nu)
 		chi := chiSquared(g, nu)
@@ -41,7 +42,8 @@ func (s *solver) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 		if last = d.within(g, h, nu, tolerance); last {
 			shortest = 1
 		}
-		newLaplacian(s.tree, d, s.parallel).solve(v, g)
+		hessian.of(s.tree, d, s.parallel)
+		hessian.solve(v, g)
 		centre(v, nu)
 		next := s.step(trial, h, v, nu, norm(g), least, shortest)
 		switch {

@@ -89,12 +89,16 @@ func (s *sampler) lift(t *target, h []float64, cells []int, most int) ([]float64
 	if err != nil {
 		return nil, err
 	}
-	return s.liftOver(t, t.overMean(h, cells), cells, samples, liftShare)
+	return s.liftOver(t, t.overMean(h, cells), cells, samples, t.samplesOf(liftShare))
 }
 
 // overMean is the heights of some cells over the mean by mass of all.
 func (t *target) overMean(h []float64, cells []int) []float64 {
-	mean := t.meanHeight(h)
+	return heightsOver(t.meanHeight(h), h, cells)
+}
+
+// heightsOver is the heights h of some cells over mean.
+func heightsOver(mean float64, h []float64, cells []int) []float64 {
 	over := make([]float64, len(cells))
 	for j, i := range cells {
 		over[j] = h[i] - mean
@@ -102,16 +106,16 @@ func (t *target) overMean(h []float64, cells []int) []float64 {
 	return over
 }
 
-// liftOver lifts cells to a share of their mass, over the scores of some samples, which it raises. No cell comes
-// to lie below where it is (over the mean); nil: none is anywhere yet.
-func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
+// liftOver lifts cells until each has as many of some samples as it is to have, over their scores, which it raises. No
+// cell comes to lie below where it is (over the mean); nil: none is anywhere yet.
+func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, wanted samplesOf) ([]float64, error) {
 	samplesFor := func(work int) int { return max(work/(s.d*len(cells)), 4*s.batch) }
 	work := liftWork
 	if over.keeps {
 		work = keptWork
 	}
 	if s.mapper != nil && len(over.scores) > samplesFor(work) {
-		lifted, err := s.liftMany(t, from, cells, over, share)
+		lifted, err := s.liftMany(t, from, cells, over, wanted)
 		if lifted != nil || err != nil {
 			return lifted, err
 		}
@@ -123,18 +127,18 @@ func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, 
 	x, u := over.x, over.scores
 	dots := make([]float64, len(u))
 	for j, i := range cells {
-		wanted := t.liftRank(i, len(u), share)
+		rank := wanted(i, len(u))
 		var least []float64 // the smallest differences, ascending
 		for b := range u {
 			dot := inner(x[b*s.d:(b+1)*s.d], t.point(i))
 			dots[b] = dot
 			below := u[b] - dot
-			if len(least) == wanted && below >= least[wanted-1] {
+			if len(least) == rank && below >= least[rank-1] {
 				continue
 			}
 			place, _ := slices.BinarySearch(least, below)
 			least = slices.Insert(least, place, below)
-			least = least[:min(len(least), wanted)]
+			least = least[:min(len(least), rank)]
 		}
 		lifted[j] = least[len(least)-1]
 		if from != nil {
@@ -147,16 +151,19 @@ func (s *sampler) liftOver(t *target, from []float64, cells []int, over *stock, 
 	return lifted, nil
 }
 
-// liftRank is how many of n samples a cell is given that is lifted to a share of its mass.
-func (t *target) liftRank(i, n int, share float64) int {
-	return 1 + int(float64(share*t.mass[i])*float64(n))
+// samplesOf is how many of n samples a cell is to have, one at least.
+type samplesOf func(cell, n int) int
+
+// samplesOf is those of a share of its mass.
+func (t *target) samplesOf(share float64) samplesOf {
+	return func(i, n int) int { return 1 + int(float64(share*t.mass[i])*float64(n)) }
 }
 
 // liftMany lifts many cells by searches. The samples x_b are themselves the points of a map, with heights
 // -u(x_b): its best cells at y_i are those samples that cell i wins first. Rounds of cells that are spread
 // over all search at the same time, then each takes the best of what it has found as they are when it is its
 // turn. nil: the device has no room for that map.
-func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, share float64) ([]float64, error) {
+func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, wanted samplesOf) ([]float64, error) {
 	d, x, u := s.d, over.x, over.scores
 	below := make([]float32, len(u))
 	samples := over.device
@@ -180,7 +187,7 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 		rank := 1
 		for j := round; j < len(cells); j += rounds {
 			points = append(points, t.point(cells[j])...)
-			rank = max(rank, min(t.liftRank(cells[j], len(u), share), liftRank))
+			rank = max(rank, min(wanted(cells[j], len(u)), liftRank))
 		}
 		if len(points) == 0 {
 			break
@@ -207,7 +214,7 @@ func (s *sampler) liftMany(t *target, from []float64, cells []int, over *stock, 
 				differences[a] = u[b] - dots[a]
 			}
 			slices.Sort(differences)
-			lifted[j] = differences[min(t.liftRank(i, len(u), share), liftRank)-1]
+			lifted[j] = differences[min(wanted(i, len(u)), liftRank)-1]
 			if from != nil {
 				lifted[j] = max(lifted[j], from[j])
 			}
@@ -249,7 +256,7 @@ func (s *sampler) fill(t *target, h []float64) error {
 		if t.unhit(counts) < fillFrom || len(empty) == 0 {
 			return nil
 		}
-		lifted, err := s.liftOver(t, t.overMean(h, empty), empty, samples, liftShare)
+		lifted, err := s.liftOver(t, t.overMean(h, empty), empty, samples, t.samplesOf(liftShare))
 		if err != nil {
 			return err
 		}

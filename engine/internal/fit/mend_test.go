@@ -67,6 +67,51 @@ func TestMend(t *testing.T) {
 	}
 }
 
+// What lacks mass by many samples is lifted over few, which cannot tell what does, and little else is.
+func TestRaise_by_a_tally(t *testing.T) {
+	const lowered, hits = 20, 4
+	r, stored := begun(t, Options{Tolerance: 0.1, Seed: 3})
+	h := wide(stored)
+	many := func() *tally { return judged(t, r.target, r.sampler.device, h, 200*r.target.n) }
+	low := map[int]bool{}
+	for k := range lowered {
+		low[k*r.target.n/lowered] = true
+	}
+	seen := many()
+	for heavy := lowered; heavy > 0; seen = many() { // until each has a tenth of its mass, or nothing
+		heavy = 0
+		for i := range low {
+			if seen.counts[i] > 200/10 {
+				h[i] -= 0.02
+				heavy++
+			}
+		}
+	}
+	samples, err := r.sampler.stock(r.target, h, hits*r.target.n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := slices.Clone(h)
+	if _, err := r.raise(h, samples, seen, mending); err != nil {
+		t.Fatal(err)
+	}
+	others := 0
+	for i := range h {
+		if h[i] != before[i] && !low[i] {
+			others++
+		}
+	}
+	after, thin := many(), 0
+	for _, c := range after.counts {
+		if float64(c) < 200*mending.below {
+			thin++
+		}
+	}
+	if was := len(seen.thin(mending.below)); was < lowered || thin > lowered/10 || others > lowered/2 {
+		t.Errorf("%d cells were thin, %d are; %d that were not were lifted", was, thin, others)
+	}
+}
+
 // Rounds of lifts leave no cell thin of heights that are so uneven that many are empty.
 func TestPolish(t *testing.T) {
 	var saved []byte

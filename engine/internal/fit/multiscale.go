@@ -71,7 +71,7 @@ func (r *run) multiscale(h []float64) (done bool, err error) {
 			rest = append(rest, some[j])
 		}
 	}
-	lifted, err := s.liftOver(t, nil, rest, samples, liftShare)
+	lifted, err := s.liftOver(t, nil, rest, samples, t.samplesOf(liftShare))
 	if err != nil {
 		return false, err
 	}

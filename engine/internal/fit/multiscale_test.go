@@ -77,8 +77,12 @@ func TestLift_many(t *testing.T) {
 		low = append(low, i)
 	}
 	for name, lift := range map[string]func(s *sampler, over *stock) ([]float64, error){
-		"together":   func(s *sampler, over *stock) ([]float64, error) { return s.liftMany(target, nil, low, over, share) },
-		"one_by_one": func(s *sampler, over *stock) ([]float64, error) { return s.liftOver(target, nil, low, over, share) },
+		"together": func(s *sampler, over *stock) ([]float64, error) {
+			return s.liftMany(target, nil, low, over, target.samplesOf(share))
+		},
+		"one_by_one": func(s *sampler, over *stock) ([]float64, error) {
+			return s.liftOver(target, nil, low, over, target.samplesOf(share))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSampler(device, target, 99)

@@ -11,65 +11,52 @@ import (
 // few they must be more than chance gives by surplus standard deviations of its number.
 const (
 	falseShare = 0.55
-	surplus    = 4.
+	surplus    = 8.
 )
 
-// thinness tells cells that lack mass from those that chance gives few samples.
-type thinness struct {
-	share   float64 // of its mass, below which a cell is thin
-	chance  float64 // and above which the chance of its count must not be
-	samples float64
-
-	mass    float64   // of the latest cell, for masses are mostly equal
-	chances []float64 // P(count <= c) of a cell that has its mass, by c
-}
-
-// thinOf is such that of the cells below a share of their mass in these samples those are thin whose counts are so
-// unlikely that a falseShare of them at most has its mass (the step-up procedure of Benjamini and Hochberg 1995,
-// which alone would call a single cell thin in half of all cases where none is).
+// thin are the cells below a share of their mass in these samples whose counts are so unlikely that a falseShare of them
+// at most has its mass (the step-up procedure of Benjamini and Hochberg 1995, which alone would call a single cell thin
+// in half of all cases where none is).
 // Without it a fit to a small chi-squared would have cells lifted for what 16 samples say of them.
-func thinOf(t *target, counts []int32, share float64) *thinness {
-	k := &thinness{share: share, chance: -1, mass: math.NaN()} // none is
-	for _, c := range counts {
-		k.samples += float64(c)
-	}
+func (t *tally) thin(share float64) (cells []int) {
+	k := &rarity{samples: float64(t.samples), mass: math.NaN()}
 	var chances []float64
-	for i, c := range counts {
-		if nu := t.mass[i]; nu > 0 && k.below(nu, c) {
-			chances = append(chances, k.chanceOf(nu, c))
+	for i, c := range t.counts {
+		if nu := t.target.mass[i]; nu > 0 && float64(c) < float64(float64(share*nu)*k.samples) {
+			cells, chances = append(cells, i), append(chances, k.of(nu, int(c)))
 		}
 	}
-	slices.Sort(chances)
-	for j, p := range slices.Backward(chances) {
-		seen, expected := float64(j+1), float64(t.cells)*p
+	most := -1. // chance that a thin one's count has
+	sorted := slices.Sorted(slices.Values(chances))
+	for j, p := range slices.Backward(sorted) {
+		seen, expected := float64(j+1), float64(t.target.cells)*p
 		if expected <= float64(falseShare*seen) && expected+float64(surplus*math.Sqrt(expected)) <= seen {
-			k.chance = p
+			most = p
 			break
 		}
 	}
-	return k
-}
-
-// cells are the thin ones.
-func (k *thinness) cells(t *target, counts []int32) (cells []int) {
-	for i, c := range counts {
-		if nu := t.mass[i]; nu > 0 && k.below(nu, c) && k.chanceOf(nu, c) <= k.chance {
-			cells = append(cells, i)
+	thin := cells[:0]
+	for j, i := range cells {
+		if chances[j] <= most {
+			thin = append(thin, i)
 		}
 	}
-	return cells
+	return thin
 }
 
-func (k *thinness) below(nu float64, count int32) bool {
-	return float64(count) < float64(float64(k.share*nu)*k.samples)
+// rarity is the probability that a cell is hit as seldom as it was.
+type rarity struct {
+	samples float64
+	mass    float64   // of the latest cell, for masses are mostly equal
+	chances []float64 // by its count; NaN: not asked for yet
 }
 
-// chanceOf is the probability that a cell of mass nu is hit so seldom.
-func (k *thinness) chanceOf(nu float64, count int32) float64 {
+// of is that of a cell of mass nu.
+func (k *rarity) of(nu float64, count int) float64 {
 	if nu != k.mass {
 		k.mass, k.chances = nu, k.chances[:0]
 	}
-	for int(count) >= len(k.chances) {
+	for count >= len(k.chances) {
 		k.chances = append(k.chances, math.NaN())
 	}
 	p := &k.chances[count]

@@ -37,7 +37,7 @@ func TestThin(t *testing.T) {
 			}
 			target := bareTarget(mass)
 			target.cells = cells
-			thin, found := thinOf(target, counts, 0.5).cells(target, counts), 0
+			thin, found := tallyOf(target, counts).thin(0.5), 0
 			for _, i := range thin {
 				if light[i] {
 					found++
