@@ -70,22 +70,18 @@ func (r *run) certificateSamples() uint64 {
 // mass, 64 hardly any ([tally.emptyUneven]).
 const looks = 2
 
-// hopeless is how many cells a part of the certificate's samples must find empty for it to be given up, beyond
-// hopelessTimes as many as chance leaves: those of a third of their mass are among them, and are mostly hit by
-// the rest.
-const (
-	hopeless      = 8
-	hopelessTimes = 2.
-)
+// hopeless is how many cells more samples must be expected to miss still for them not to be drawn.
+const hopeless = 2
 
-// missesForGood reports whether so many cells are empty that more samples are not likely to hit them.
-func (t *tally) missesForGood() bool {
-	return t.missesTooMany() && float64(t.empty()) >= float64(hopelessTimes*t.emptyUneven())+hopeless
+// missesForGood reports whether so many cells are empty that n samples in all are not likely to hit them.
+func (t *tally) missesForGood(n uint64) bool {
+	return t.missesTooMany() && t.willMiss(float64(n)) >= hopeless
 }
 
 // certify measures heights, and finds the mass centres and the angles with the same samples. Where
 // the search may go on, a third of the samples is enough to give up heights that plainly
-// miss the tolerance or leave cells empty; and the result is nil where the tolerance is not met.
+// miss the tolerance or leave more cells empty than can be mended, which takes to know them; and the result is nil where
+// the tolerance is not met.
 func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 	if err := r.sampler.device.SetHeights(heights); err != nil {
 		return nil, err
@@ -122,7 +118,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 			return nil, err
 		}
 		chi, sd := tally.estimate()
-		if chi-3*sd > r.options.Tolerance || tally.missesForGood() {
+		if chi-3*sd > r.options.Tolerance || tally.missesForGood(looks*samples) && !r.mendable(tally) {
 			return failed()
 		}
 	}
@@ -135,7 +131,7 @@ func (r *run) certify(heights []float32, mayGoOn bool) (*Result, error) {
 		chi, sd = tally.estimate()
 		off := float64(confidence * sd)
 		within = chi+off <= r.options.Tolerance
-		plain := within && len(tally.stuck()) == 0 || chi+off/2 > r.options.Tolerance || tally.missesForGood()
+		plain := within && len(tally.stuck()) == 0 || chi+off/2 > r.options.Tolerance || tally.missesForGood(2*samples)
 		if plain || look == looks || r.measuring {
 			break
 		}

@@ -13,6 +13,7 @@ const (
 	raiseTimes   = 8
 	raiseFew     = 32 // cells, which cost little to lift
 	mendTimes    = 8
+	mendStalls   = 2  // that do not leave fewer cells empty than ever
 	mendMost     = 64 // one of so many cells may be empty for heights to be mended
 )
 
@@ -24,8 +25,8 @@ type raising struct{ below, to float64 }
 // 958. What is thin then is told by a certificate, which has more samples.
 var raisings = [...]raising{{0.8, 0.8}, {0.6, 0.7}}
 
-// mending lifts the lightest cells alone.
-var mending = raising{0.2, 0.5}
+// robbed lifts what a raising before it has robbed, and mending what a certificate finds light.
+var robbed, mending = raising{0.2, 0.5}, raising{0.3, 0.6}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
 func (r *run) liftStuck() error {
@@ -120,7 +121,7 @@ func (r *run) raise(h []float64, samples *stock, seen *tally, by raising) (store
 	defer func() { err = errors.Join(err, samples.close()) }()
 	t := r.target
 	up := &raiser{t, r.sampler, h, t.meanHeight(h), seen, samples, samples.counts(t), map[int]bool{}}
-	for _, by := range []raising{by, mending} {
+	for _, by := range []raising{by, robbed} {
 		if err := up.raise(by); err != nil {
 			return nil, err
 		}
@@ -193,10 +194,10 @@ func (r *raiser) wanted(share float64) samplesOf {
 // certifyAndMend certifies heights. Where all that is wrong with them is a few cells that the certificate found
 // empty, or at the end by [Options.Rebalance] whatever is wrong, the cells that are the lightest by the certificate's
 // samples are lifted and the heights, which change little, are certified anew, on samples of their own, as long as that
-// leaves fewer empty: a descent that went on would empty as many as it fills. Without a result the search goes on, from
-// the heights as they are then.
+// helps: a descent that went on would empty as many as it fills. Without a result the search goes on, from the heights as
+// they are then.
 func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended []float32, err error) {
-	before := math.Inf(1)
+	least, stalls := math.Inf(1), 0
 	for range mendTimes {
 		result, err := r.certify(heights, !last)
 		if err != nil {
@@ -210,13 +211,16 @@ func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended
 		}
 		found := r.certified
 		empty := float64(found.empty())
-		if empty == 0 || empty >= before || !r.mendable(found) && !(last && r.options.Rebalance) {
+		if empty >= least {
+			stalls++
+		}
+		if empty == 0 || stalls == mendStalls || !r.mendable(found) && !(last && r.options.Rebalance) {
 			if best == nil {
 				err = r.liftEmpty(found, heights)
 			}
 			return best, heights, err
 		}
-		before = empty
+		least = min(least, empty)
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
