@@ -25,8 +25,8 @@ type raising struct{ below, to float64 }
 // 958. What is thin then is told by a certificate, which has more samples.
 var raisings = [...]raising{{0.8, 0.8}, {0.6, 0.7}}
 
-// robbed lifts what a raising before it has robbed, and mending what a certificate finds light.
-var robbed, mending = raising{0.2, 0.5}, raising{0.3, 0.6}
+// mending lifts the lightest cells alone: those that a raising has robbed, or that a certificate is likely to miss.
+var mending = raising{0.2, 0.5}
 
 // liftStuck lifts cells that the descent has not hit although it should have, many times.
 func (r *run) liftStuck() error {
@@ -121,7 +121,7 @@ func (r *run) raise(h []float64, samples *stock, seen *tally, by raising) (store
 	defer func() { err = errors.Join(err, samples.close()) }()
 	t := r.target
 	up := &raiser{t, r.sampler, h, t.meanHeight(h), seen, samples, samples.counts(t), map[int]bool{}}
-	for _, by := range []raising{by, robbed} {
+	for _, by := range []raising{by, mending} {
 		if err := up.raise(by); err != nil {
 			return nil, err
 		}
@@ -150,13 +150,20 @@ type raiser struct {
 func (r *raiser) raise(by raising) error {
 	before := 2 * r.target.cells
 	for range raiseTimes {
-		cells := r.now().thin(by.below)
+		counts := r.samples.counts(r.target)
+		now := r.now(counts)
+		cells := now.thin(by.below)
 		if len(cells) == 0 || len(cells) > max(raiseFew, before/2) {
 			break
 		}
 		before = len(cells)
+		share, drawn := r.target.samplesOf(by.to), float64(len(r.samples.scores))
+		wanted := func(i, n int) int { // as many more as it lacks
+			has := float64(counts[i])/drawn - float64(now.counts[i])/float64(now.samples)
+			return max(1, share(i, n)+int(math.Round(float64(has*float64(n)))))
+		}
 		from := heightsOver(r.mean, r.heights, cells)
-		lifted, err := r.sampler.liftOver(r.target, from, cells, r.samples, r.wanted(by.to))
+		lifted, err := r.sampler.liftOver(r.target, from, cells, r.samples, wanted)
 		if err != nil {
 			return err
 		}
@@ -167,28 +174,23 @@ func (r *raiser) raise(by raising) error {
 	return nil
 }
 
-// now is what was seen, and what lifts have changed since by the samples: these may be too few to tell which cells are
-// thin, but not to tell which are robbed.
-func (r *raiser) now() *tally {
+// now is what was seen, and what lifts have changed since by the counts of the samples: these may be too few to tell
+// which cells are thin, but not to tell which are robbed. What a cell loses is a share, for one of which the samples have
+// few has none to lose.
+func (r *raiser) now(counts []int32) *tally {
 	now := newTally(r.target)
 	now.samples = r.seen.samples
 	scale := float64(r.seen.samples) / float64(len(r.samples.scores))
-	for i, c := range r.samples.counts(r.target) {
-		change := math.Round(float64(scale * float64(c-r.before[i])))
-		now.counts[i] = max(0, r.seen.counts[i]+int64(change))
+	for i, c := range counts {
+		n, before := float64(r.seen.counts[i]), r.before[i]
+		if c < before {
+			n *= float64(c) / float64(before)
+		} else {
+			n += float64(scale * float64(c-before))
+		}
+		now.counts[i] = int64(math.Round(n))
 	}
 	return now
-}
-
-// wanted is the samples that have a cell seen at a share of its mass: if there were more of its at first than was seen,
-// so many more.
-func (r *raiser) wanted(share float64) samplesOf {
-	of, all := r.target.samplesOf(share), float64(len(r.samples.scores))
-	return func(i, n int) int {
-		seen := float64(r.seen.counts[i]) / float64(r.seen.samples)
-		more := float64(r.before[i])/all - seen
-		return max(1, of(i, n)+int(math.Round(float64(more*float64(n)))))
-	}
 }
 
 // certifyAndMend certifies heights. Where all that is wrong with them is a few cells that the certificate found

@@ -18,7 +18,6 @@ const (
 	newtonAbove   = 2.
 	newtonTrials  = 3    // in which it must halve chi-squared
 	constantError = 0.5  // that a trial tells c to
-	polishGain    = 1.6  // by which polishing divides a chi-squared that is far off
 	wellAfter     = 1.03 // samples taken, in those after which the goal should be reached
 )
 
@@ -28,11 +27,7 @@ func (r *run) goal() float64 {
 	samples := float64(r.certificateSamples())
 	sd := r.scatter() / samples
 	within := max(r.options.Tolerance-float64(confidence*sd), r.options.Tolerance/2)
-	even := evenEnough(float64(r.target.cells), samples)
-	if r.steep() {
-		even *= polishGain
-	}
-	return min(within, even)
+	return min(within, evenEnough(float64(r.target.cells), samples))
 }
 
 // evenEnough is the largest chi-squared, of 10 at most, of equal masses of which samples are expected to miss one
