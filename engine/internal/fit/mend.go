@@ -140,8 +140,8 @@ type raiser struct {
 	heights []float64 // [N]
 	mean    float64   // that the samples' scores are over, whatever is lifted
 	seen    *tally    // of the heights at first
-	samples *stock    // of the same, independent of these or the same
-	before  []int32   // by cell at first
+	samples *stock    // of the same heights; what is seen may be these
+	before  []int32   // of them by cell at first
 	raised  map[int]bool
 }
 
@@ -175,8 +175,8 @@ func (r *raiser) raise(by raising) error {
 }
 
 // now is what was seen, and what lifts have changed since by the counts of the samples: these may be too few to tell
-// which cells are thin, but not to tell which are robbed. What a cell loses is a share, for one of which the samples have
-// few has none to lose.
+// which cells are thin, but not to tell which are robbed. A loss is a share of what the samples had of a cell: one of
+// which they had few has few to lose. Counted in samples, losses of 2,000,000 cells left 37 empty, by shares 17.
 func (r *raiser) now(counts []int32) *tally {
 	now := newTally(r.target)
 	now.samples = r.seen.samples
