@@ -39,9 +39,8 @@ const levels = 5
 // stretch is the rows first .. end-1.
 type stretch struct{ first, end int32 }
 
-// of makes it the Hessian of a diagram whose points are in the tree's order, factored. At a million points L is more
-// than a gigabyte, so its room is that of the step before.
-func (l *laplacian) of(t *tree, d *diagram, parallel threads.Share) {
+// set makes it the Hessian of a diagram whose points are in the tree's order, factored, in the room of the one before.
+func (l *laplacian) set(t *tree, d *diagram, parallel threads.Share) {
 	l.order, l.levels = l.order[:0], [levels][]stretch{}
 	l.row = slices.Grow(l.row[:0], len(d.mass))[:len(d.mass)]
 	for i := range l.row {

@@ -23,7 +23,7 @@ func TestLaplacian(t *testing.T) {
 					g[i] = r.NormFloat64()
 				}
 				centre(g, equal(n))
-				l.of(c.tree, d, split)
+				l.set(c.tree, d, split)
 				l.solve(v, g)
 				// The Laplacian plus a matrix of ones has the solution whose sum is 0.
 				dense := mat.NewDense(n, n, nil)

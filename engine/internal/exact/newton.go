@@ -42,7 +42,7 @@ func (s *solver) newton(h, nu []float64, d *diagram, tolerance float64) (path []
 		if last = d.within(g, h, nu, tolerance); last {
 			shortest = 1
 		}
-		hessian.of(s.tree, d, s.parallel)
+		hessian.set(s.tree, d, s.parallel)
 		hessian.solve(v, g)
 		centre(v, nu)
 		next := s.step(trial, h, v, nu, norm(g), least, shortest)

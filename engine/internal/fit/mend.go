@@ -20,9 +20,8 @@ const (
 // A raising lifts cells of less than a share of their mass to a share of it.
 type raising struct{ below, to float64 }
 
-// raisings are those of the rounds before a certificate. More of them lift what chance makes light of polishHits samples,
-// which robs others: of 2,000,000 cells a round below half of the mass left 912 without one of 11 samples where it found
-// 958. What is thin then is told by a certificate, which has more samples.
+// raisings are those of the rounds before a certificate. More of them would lift what chance makes light of polishHits
+// samples, which robs others. What is thin then is told by a certificate, which has more samples.
 var raisings = [...]raising{{0.8, 0.8}, {0.6, 0.7}}
 
 // mending lifts the lightest cells alone: those that a raising has robbed, or that a certificate is likely to miss.
@@ -176,7 +175,7 @@ func (r *raiser) raise(by raising) error {
 
 // now is what was seen, and what lifts have changed since by the counts of the samples: these may be too few to tell
 // which cells are thin, but not to tell which are robbed. A loss is a share of what the samples had of a cell: one of
-// which they had few has few to lose. Counted in samples, losses of 2,000,000 cells left 37 empty, by shares 17.
+// which they had few has few to lose, and would seem to keep what it has lost.
 func (r *raiser) now(counts []int32) *tally {
 	now := newTally(r.target)
 	now.samples = r.seen.samples

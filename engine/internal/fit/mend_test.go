@@ -112,6 +112,29 @@ func TestRaise_by_a_tally(t *testing.T) {
 	}
 }
 
+// What is seen of a cell goes down by the share of the samples that it loses, up by as many as it gains.
+func TestRaiser_now(t *testing.T) {
+	for _, c := range []struct {
+		seen          int64
+		before, after int32
+		want          int64
+	}{
+		{seen: 20, before: 4, after: 4, want: 20},
+		{seen: 20, before: 4, after: 0, want: 0}, // 4 samples are 8 of what is seen: 12 would be left
+		{seen: 20, before: 4, after: 1, want: 5},
+		{seen: 3, before: 0, after: 5, want: 13},
+		{seen: 0, before: 2, after: 1, want: 0},
+	} {
+		seen := tallyOf(bareTarget(equalMasses(2)), []int32{0, 0})
+		seen.counts[0], seen.samples = c.seen, 64
+		r := &raiser{target: seen.target, seen: seen, samples: &stock{scores: make([]float64, 32)}, before: []int32{c.before, 0}}
+		now := r.now([]int32{c.after, 0})
+		if now.counts[0] != c.want || now.counts[1] != 0 || now.samples != 64 {
+			t.Errorf("%+v: got %d of %d samples", c, now.counts[0], now.samples)
+		}
+	}
+}
+
 // Rounds of lifts leave no cell thin of heights that are so uneven that many are empty.
 func TestPolish(t *testing.T) {
 	var saved []byte
