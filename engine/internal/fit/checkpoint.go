@@ -15,9 +15,9 @@ import (
 //
 //	magic [8], problem [32] (SHA-256 of all that the heights depend on), saved,
 //	hits int64 [N], h float64 [N], averages float64 [sgd.Averages,N], trials [History],
-//	heights float32 [N] where they are being polished,
+//	heights float32 [N] where cells are being lifted,
 //	from float64 [N], move float64 [N] where a step of Newton's is on trial, SHA-256 of all before [32]
-const checkpointMagic = "brnfit05"
+const checkpointMagic = "brnfit06"
 
 // saved are the numbers of a checkpoint.
 type saved struct {
@@ -27,7 +27,7 @@ type saved struct {
 	Samples, Credit, Steps       uint64
 	Totals                       [sgd.Averages]float64
 	Until, Begun                 uint64
-	Preferred, Polished          uint64
+	Preferred                    uint64
 	Empty                        int64
 	ChiSquared                   float64
 	Dependence, Steepness        float64
@@ -35,6 +35,8 @@ type saved struct {
 	Constant, ConstantError      float64
 	SecondOrder, Restless        bool
 	GoingWrong, OnTrial          bool // of the second order
+	Lifting                      bool
+	Lifts                        lifts
 	Worth, Size, Refused, Trials uint64
 	Error, Began                 float64
 	Seconds                      float64
@@ -78,7 +80,7 @@ func (r *run) encode() []byte {
 		N: uint64(r.target.n), Next: r.sampler.next, Evaluated: r.sampler.evaluated,
 		Samples: r.descent.samples, Credit: r.descent.credit, Steps: uint64(r.descent.steps),
 		Until: r.until, Begun: r.begun, Preferred: uint64(r.preferred),
-		Empty: int64(r.empty), Polished: uint64(r.polished),
+		Empty: int64(r.empty), Lifting: r.lifting != nil, Lifts: r.lifts,
 		ChiSquared: r.chiSquared, Dependence: r.dependence,
 		Steepness: r.steepness, Centre: r.descent.centre, Constant: r.forecast.constant, ConstantError: r.forecast.error,
 		Restless: r.restless, Seconds: r.seconds(),
@@ -108,7 +110,7 @@ func (r *run) encode() []byte {
 		write(mean)
 	}
 	write(r.trials)
-	write(r.polishing)
+	write(r.lifting)
 	if s.OnTrial {
 		write(r.newton.from)
 		write(r.newton.move)
@@ -134,7 +136,7 @@ func (r *run) resume(data []byte) error {
 	if fixed := head + binary.Size(s); len(data) >= fixed {
 		decode(data[head:], &s)
 		want += binary.Size(Trial{}) * int(min(s.History, uint64(len(data))))
-		if s.Polished > 0 {
+		if s.Lifting {
 			want += 4 * n
 		}
 		if s.OnTrial {
@@ -153,7 +155,7 @@ func (r *run) resume(data []byte) error {
 	r.sampler.next, r.sampler.evaluated = s.Next, s.Evaluated
 	r.begun = s.Begun
 	r.until, r.preferred = s.Until, int(s.Preferred)
-	r.empty, r.polished = int(s.Empty), int(min(s.Polished, uint64(len(raisings))))
+	r.empty, r.lifts = int(s.Empty), s.Lifts
 	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
 	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
 	r.restless, r.before = s.Restless, s.Seconds
@@ -168,9 +170,9 @@ func (r *run) resume(data []byte) error {
 	}
 	r.trials = make([]Trial, s.History)
 	read(r.trials)
-	if r.polished > 0 {
-		r.polishing = make([]float32, n)
-		read(r.polishing)
+	if s.Lifting {
+		r.lifting = make([]float32, n)
+		read(r.lifting)
 	}
 	for _, v := range d.H {
 		if math.IsNaN(v) || math.IsInf(v, 0) {

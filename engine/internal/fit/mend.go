@@ -73,26 +73,32 @@ func (r *run) polish(heights []float32) ([]float32, error) {
 	if !r.steep() || r.target.cells < 2 {
 		return heights, nil
 	}
-	for r.polished < len(raisings) && (r.polished == 0 || r.samples() < r.options.SamplesMax) {
+	for r.lifts.Raised < uint64(len(raisings)) && (r.lifts.Raised == 0 || !r.spent()) {
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
 			return nil, err
 		}
 		seen := tallyOf(r.target, samples.counts(r.target))
-		if r.polished > 0 && seen.willMiss(float64(r.certificateSamples())) < polishMissed {
+		if r.lifts.Raised > 0 && seen.willMiss(float64(r.certificateSamples())) < polishMissed {
 			break
 		}
-		if heights, err = r.raise(h, samples, seen, raisings[r.polished]); err != nil {
+		if heights, err = r.raise(h, samples, seen, raisings[r.lifts.Raised]); err != nil {
 			return nil, err
 		}
-		r.polishing = heights
-		r.polished++
-		if err := r.checkpoint(); err != nil {
+		r.lifts.Raised++
+		if err := r.lifted(heights); err != nil {
 			return nil, err
 		}
 	}
+	r.lifts.Raised = uint64(len(raisings)) // what comes now does not go back to them
 	return heights, nil
+}
+
+// lifted makes heights those that a run which is taken up goes on from.
+func (r *run) lifted(heights []float32) error {
+	r.lifting = heights
+	return r.checkpoint()
 }
 
 // toPolish is how many samples it should still take to make heights ready.
@@ -100,7 +106,7 @@ func (r *run) toPolish() uint64 {
 	if !r.steep() {
 		return 0
 	}
-	return uint64(max(0, len(raisings)-r.polished) * r.stockSamples())
+	return uint64(max(0, len(raisings)-int(r.lifts.Raised)) * r.stockSamples())
 }
 
 // stock is samples at heights h.
@@ -197,9 +203,9 @@ func (r *raiser) now(counts []int32) *tally {
 // samples are lifted and the heights, which change little, are certified anew, on samples of their own, as long as that
 // helps: a descent that went on would empty as many as it fills. Without a result the search goes on, from the heights as
 // they are then.
-func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended []float32, err error) {
-	least, stalls := math.Inf(1), 0
-	for range mendTimes {
+func (r *run) certifyAndMend(heights []float32) (best *Result, mended []float32, err error) {
+	for {
+		last := r.spent()
 		result, err := r.certify(heights, !last)
 		if err != nil {
 			return nil, nil, err
@@ -211,17 +217,13 @@ func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended
 			return best, heights, nil
 		}
 		found := r.certified
-		empty := float64(found.empty())
-		if empty >= least {
-			stalls++
-		}
-		if empty == 0 || stalls == mendStalls || !r.mendable(found) && !(last && r.options.Rebalance) {
+		wanted := r.mendable(found) || last && r.options.Rebalance
+		if !wanted || !r.lifts.mend(found.empty()) {
 			if best == nil {
 				err = r.liftEmpty(found, heights)
 			}
 			return best, heights, err
 		}
-		least = min(least, empty)
 		h := wide(heights)
 		samples, err := r.stock(h)
 		if err != nil {
@@ -230,8 +232,32 @@ func (r *run) certifyAndMend(heights []float32, last bool) (best *Result, mended
 		if heights, err = r.raise(h, samples, found, mending); err != nil {
 			return nil, nil, err
 		}
+		if err := r.lifted(heights); err != nil {
+			return nil, nil, err
+		}
 	}
-	return best, heights, nil
+}
+
+// lifts are how often the cells of heights were lifted since the descent left them.
+type lifts struct {
+	Raised uint64 // rounds of polish
+	Mended uint64
+	Stalls uint64 // mends that left as many cells empty as there ever were, or more
+	Least  uint64 // cells that a certificate found empty, the fewest
+}
+
+// mend counts a mend of so many cells that a certificate found empty, unless the last ones did not help.
+func (l *lifts) mend(empty int) (goOn bool) {
+	if l.Mended > 0 && uint64(empty) >= l.Least {
+		l.Stalls++
+	} else {
+		l.Least = uint64(empty)
+	}
+	if empty == 0 || l.Stalls == mendStalls || l.Mended == mendTimes {
+		return false
+	}
+	l.Mended++
+	return true
 }
 
 // mendable reports whether a few empty cells are all that is wrong with heights that were measured.

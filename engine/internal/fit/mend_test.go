@@ -20,7 +20,7 @@ func begun(t *testing.T, o Options) (*run, []float32) {
 }
 
 // A few cells without a sample are lifted until a certificate is met; what more is wrong is left to the search, or
-// at the end to rebalancing.
+// at the end to rebalancing. A run that is taken up after a mend comes to the same.
 func TestMend(t *testing.T) {
 	for _, c := range []struct {
 		name            string
@@ -34,7 +34,13 @@ func TestMend(t *testing.T) {
 		{name: "rebalanced_at_the_end", lowered: 40, last: true, rebalance: true, met: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, h := begun(t, Options{Tolerance: 0.1, Seed: 3, Rebalance: c.rebalance})
+			var saved []byte
+			o := Options{Tolerance: 0.1, Seed: 3, Rebalance: c.rebalance, Now: ticking(), Every: time.Millisecond}
+			o.Checkpoint = func(state []byte) error { saved = state; return nil }
+			if c.last {
+				o.SamplesMax = 1
+			}
+			r, h := begun(t, o)
 			h = slices.Clone(h)
 			for i := range c.lowered {
 				h[i*r.target.n/c.lowered] -= 1
@@ -43,7 +49,7 @@ func TestMend(t *testing.T) {
 			if before.empty() != c.lowered {
 				t.Fatalf("%d cells are empty before, want %d", before.empty(), c.lowered)
 			}
-			result, _, err := r.certifyAndMend(h, c.last)
+			result, _, err := r.certifyAndMend(h)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -62,6 +68,21 @@ func TestMend(t *testing.T) {
 			after := judged(t, r.target, r.sampler.device, wide(result.Heights), 64*r.target.n)
 			if got := after.chiSquared(); c.met && (after.empty() > 0 || got > 0.1) {
 				t.Errorf("other samples find %d cells empty, chi-squared %.3f", after.empty(), got)
+			}
+			if !c.met {
+				return
+			}
+			o.Resume = saved
+			resumed := newRun(r.target.problem, r.sampler.device, o)
+			if err := resumed.begin(); err != nil {
+				t.Fatal(err)
+			}
+			again, _, err := resumed.certifyAndMend(resumed.lifting)
+			if err != nil || again == nil || !slices.Equal(again.Heights, result.Heights) || again.Report.ChiSquared != result.Report.ChiSquared {
+				t.Errorf("a run that is taken up comes to %+v, error %v, want %+v", again, err, result.Report)
+			}
+			if resumed.lifts.Mended != r.lifts.Mended || resumed.lifts.Mended == 0 {
+				t.Errorf("it counts %d mends, want %d", resumed.lifts.Mended, r.lifts.Mended)
 			}
 		})
 	}
@@ -172,13 +193,13 @@ func TestPolish(t *testing.T) {
 	if err := resumed.begin(); err != nil {
 		t.Fatal(err)
 	}
-	if again, err := resumed.polish(resumed.polishing); err != nil || !slices.Equal(again, polished) {
+	if again, err := resumed.polish(resumed.lifting); err != nil || !slices.Equal(again, polished) {
 		t.Errorf("a run that is taken up comes to other heights, error %v", err)
 	}
 	if left, of := thin(resumed.candidates()[0]); left > after || of.empty() > 0 {
 		t.Errorf("its descent has %d thin cells and %d empty ones, want the %d that were left", left, of.empty(), after)
 	}
-	r.polishing, r.polished = nil, 0
+	r.lifting, r.lifts = nil, lifts{}
 	kept, err := r.polish(h)
 	if err != nil {
 		t.Fatal(err)
@@ -187,7 +208,7 @@ func TestPolish(t *testing.T) {
 	if _, still := thin(kept); still.chiSquared() > near.chiSquared()+0.001 {
 		t.Errorf("chi-squared of heights that leave no cell thin goes from %.4f to %.4f", near.chiSquared(), still.chiSquared())
 	}
-	r.polishing, r.polished, r.steepness = nil, 0, steepnessFree
+	r.lifting, r.lifts, r.steepness = nil, lifts{}, steepnessFree
 	if kept, err := r.polish(uneven); err != nil || &kept[0] != &uneven[0] {
 		t.Errorf("where the energy is not steep heights stay as they are: error %v", err)
 	}

@@ -104,7 +104,7 @@ func TestResume_while_lifting(t *testing.T) {
 		if err := r.begin(); err != nil {
 			t.Fatal(err)
 		}
-		if r.polishing != nil {
+		if r.lifting != nil {
 			lifting++
 		}
 		got, err := Solve(p, &mapping{newNaive(p, 2)}, o)

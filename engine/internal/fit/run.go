@@ -48,8 +48,8 @@ type progressState struct {
 	steepness  float64
 	restless   bool      // the second-order engine has been given up
 	empty      int       // of the latest trial
-	polishing  []float32 // heights that [run.polish] is at work on; nil: none
-	polished   int       // rounds of that
+	lifting    []float32 // heights whose cells are being lifted; nil: none
+	lifts      lifts
 }
 
 func newRun(p Problem, device Device, o Options) *run {
@@ -83,7 +83,7 @@ func (r *run) solve() (*Result, error) {
 		return nil, err
 	}
 	for {
-		heights, done := r.polishing, true // of a run that is taken up
+		heights, done := r.lifting, true // of a run that is taken up
 		if heights == nil {
 			var err error
 			if heights, done, err = r.search(); err != nil {
@@ -95,11 +95,11 @@ func (r *run) solve() (*Result, error) {
 			if err != nil {
 				return nil, err
 			}
-			result, mended, err := r.certifyAndMend(polished, r.samples() >= r.options.SamplesMax)
+			result, mended, err := r.certifyAndMend(polished)
 			if err != nil || result != nil {
 				return result, err
 			}
-			heights, r.polishing, r.polished = mended, nil, 0
+			heights, r.lifting, r.lifts = mended, nil, lifts{}
 		}
 		r.choose(heights)
 		r.until = r.nextJudgement()
@@ -112,13 +112,12 @@ func (r *run) search() (heights []float32, done bool, err error) {
 	if err := r.descend(); err != nil {
 		return nil, false, err
 	}
-	last := r.samples() >= r.options.SamplesMax
 	candidates := r.candidates()
 	if r.foreseen() {
 		return candidates[min(r.preferred, len(candidates)-1)], true, nil
 	}
 	heights, passed, err := r.try(candidates)
-	return heights, passed || last, err
+	return heights, passed || r.spent(), err
 }
 
 // begin makes the heights that the engines start from, or takes up a checkpoint.
@@ -222,6 +221,9 @@ func (r *run) samples() uint64 {
 	}
 	return n
 }
+
+// spent reports whether the search has had its samples.
+func (r *run) spent() bool { return r.samples() >= r.options.SamplesMax }
 
 // descend takes steps until the samples of the next trial are used.
 func (r *run) descend() (err error) {
