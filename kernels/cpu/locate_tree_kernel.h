@@ -8,10 +8,15 @@
 #undef vf_min
 #define vf_min(a, b) (-vf_max(-(a), -(b)))
 
-// The bounds of a block's parts for x [d]; bit m of what it returns is set where that of part m is at
-// least cut. A part past the last one has the roof -infinity.
-BRENIER_INLINE unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, const int64_t d,
-                                                    float cut, float bounds[BRENIER_TREE_WIDTH]) {
+BRENIER_INLINE float BRENIER_KERNEL(highest_lane)(const vf most) {
+	float highest = most[0];
+	for (int l = 1; l < LANES; l++) highest = most[l] > highest ? most[l] : highest;
+	return highest;
+}
+
+// The bounds of a block's parts for x [d], and the highest of them. That of a part past the last one is -infinity.
+BRENIER_INLINE float BRENIER_KERNEL(tree_bounds)(const float *block, const float *x, const int64_t d,
+                                                 float bounds[BRENIER_TREE_WIDTH]) {
 	enum { W = BRENIER_TREE_WIDTH, V = W / LANES };
 	vf sum[V];
 	for (int v = 0; v < V; v++) sum[v] = vf_load(block + BRENIER_TREE_ROWS * d * W + v * LANES);
@@ -27,12 +32,12 @@ BRENIER_INLINE unsigned BRENIER_KERNEL(tree_bounds)(const float *block, const fl
 			sum[v] = vf_fma(turn, rise, sum[v]);
 		}
 	}
-	unsigned reach = 0;
+	vf most = sum[0];
 	for (int v = 0; v < V; v++) {
-		reach |= lanes_at_least(sum[v], cut) << v * LANES;
+		most = vf_max(most, sum[v]);
 		vf_store(bounds + v * LANES, sum[v]);
 	}
-	return reach;
+	return BRENIER_KERNEL(highest_lane)(most);
 }
 
 // The exact scores of a leaf's cells for x [d] (locate.h); bit m is set where that of cell m is at least
@@ -55,11 +60,10 @@ BRENIER_INLINE unsigned BRENIER_KERNEL(tree_scores)(const float *points, const f
 	return reach;
 }
 
-// A part to look at, and its bound: a leaf, or a block of a level.
-typedef struct {
-	float bound;
-	int32_t part;  // its number in its level, below 2^27, and the level (0: a leaf) times 2^28
-} BRENIER_KERNEL(tree_visit);
+// While fewer than TREE_SORTED blocks have parts to look at, the next is that with the highest bound of all: no search
+// that rests on the same bounds looks at fewer parts. With more it is one of the latest block, as in a search that has
+// found nothing yet: there is room for another block of each of the 8 levels that N < 2^31 has.
+enum { BRENIER_KERNEL(TREE_SORTED) = 64, BRENIER_KERNEL(TREE_ROOM) = BRENIER_KERNEL(TREE_SORTED) + 16 };
 
 // The search for one sample. Several go on side by side, so that what one waits for from memory hides
 // behind the others.
@@ -67,10 +71,56 @@ typedef struct {
 	const float *x;
 	double slack, least;  // a score below `least` is not among the k best
 	float cut;            // nor is anything in a part whose bound is below this
-	int depth;
+	int32_t part;         // to look at: its number in its level, below 2^27, and the level (0: a leaf) times 2^28
 	BRENIER_KERNEL(best) best;
-	BRENIER_KERNEL(tree_visit) stack[8 * BRENIER_TREE_WIDTH];  // N < 2^31 is at most 8 levels
+	int blocks;                                                   // that have parts to look at
+	int32_t first[BRENIER_KERNEL(TREE_ROOM)];                     // part of each
+	float highest[BRENIER_KERNEL(TREE_ROOM)];                     // bound of each; past the last block -infinity
+	float bounds[BRENIER_KERNEL(TREE_ROOM)][BRENIER_TREE_WIDTH];  // -infinity where that part was looked at
 } BRENIER_KERNEL(tree_query);
+
+// Puts the last block in the place of block b.
+BRENIER_INLINE void BRENIER_KERNEL(tree_drop)(BRENIER_KERNEL(tree_query) * q, int b) {
+	const int last = --q->blocks;
+	q->first[b] = q->first[last];
+	q->highest[b] = q->highest[last];
+	memcpy(q->bounds[b], q->bounds[last], sizeof q->bounds[b]);
+	q->highest[last] = -INFINITY;
+}
+
+// The block that has the next part to look at; -1: there is none.
+BRENIER_INLINE int BRENIER_KERNEL(tree_block_next)(BRENIER_KERNEL(tree_query) * q) {
+	if (q->best.count < q->best.k || q->blocks >= BRENIER_KERNEL(TREE_SORTED)) {
+		while (q->blocks > 0 && q->highest[q->blocks - 1] < q->cut) BRENIER_KERNEL(tree_drop)(q, q->blocks - 1);
+		return q->blocks - 1;
+	}
+	vf most = vf_set(q->cut);
+	for (int b = 0; b < q->blocks; b += LANES) most = vf_max(most, vf_load(q->highest + b));
+	const float highest = BRENIER_KERNEL(highest_lane)(most);
+	for (int b = 0; b < q->blocks; b += LANES) {
+		const unsigned there = lanes_at_least(vf_load(q->highest + b), highest);
+		if (there != 0) return b + __builtin_ctz(there);
+	}
+	return -1;
+}
+
+// Finds the next part to look at. 0: there is none.
+BRENIER_INLINE int BRENIER_KERNEL(tree_next)(BRENIER_KERNEL(tree_query) * q) {
+	enum { W = BRENIER_TREE_WIDTH };
+	const int b = BRENIER_KERNEL(tree_block_next)(q);
+	if (b < 0) return 0;
+	float *const bounds = q->bounds[b];
+	unsigned there = 0;
+	for (int v = 0; v < W; v += LANES) there |= lanes_at_least(vf_load(bounds + v), q->highest[b]) << v;
+	const int m = __builtin_ctz(there);
+	q->part = q->first[b] + m;
+	bounds[m] = -INFINITY;
+	vf most = vf_load(bounds);
+	for (int v = LANES; v < W; v += LANES) most = vf_max(most, vf_load(bounds + v));
+	q->highest[b] = BRENIER_KERNEL(highest_lane)(most);
+	if (q->highest[b] < q->cut) BRENIER_KERNEL(tree_drop)(q, b);
+	return 1;
+}
 
 // What all searches know.
 typedef struct {
@@ -80,34 +130,20 @@ typedef struct {
 	int64_t base[8];  // the first block of each level
 } BRENIER_KERNEL(tree);
 
-// Looks at the part on top of the stack, and asks for what is then there. 0: there is none left.
+// Looks at a part, and asks for the next one. 0: there is none.
 BRENIER_INLINE int BRENIER_KERNEL(tree_step)(const BRENIER_KERNEL(tree) * t, const int64_t d,
                                              BRENIER_KERNEL(tree_query) * q) {
 	enum { W = BRENIER_TREE_WIDTH };
-	BRENIER_KERNEL(tree_visit) at;
-	do {
-		if (q->depth == 0) return 0;
-		at = q->stack[--q->depth];
-	} while (at.bound < q->cut);
-	const int level = at.part >> 28;
-	const int64_t number = at.part & 0xfffffff;
+	const int level = q->part >> 28;
+	const int64_t number = q->part & 0xfffffff;
 	if (level > 0) {
 		const float *block = t->blocks + (t->base[level] + number) * brenier_tree_block(d);
-		float bounds[W];
-		unsigned reach = BRENIER_KERNEL(tree_bounds)(block, q->x, d, q->cut, bounds);
-		const int32_t first = (level - 1) << 28 | (int32_t)(number * W);
-		BRENIER_KERNEL(tree_visit) *to = q->stack + q->depth;
-		int count = 0, highest = 0;
-		for (; reach != 0; reach &= reach - 1, count++) {
-			const int m = __builtin_ctz(reach);
-			to[count] = (BRENIER_KERNEL(tree_visit)){bounds[m], first + m};
-			highest = bounds[m] > to[highest].bound ? count : highest;
-		}
-		if (count > 0) {  // the highest is next; the order of the others hardly matters
-			at = to[highest];
-			to[highest] = to[count - 1];
-			to[count - 1] = at;
-			q->depth += count;
+		const int b = q->blocks;
+		q->first[b] = (level - 1) << 28 | (int32_t)(number * W);
+		const float highest = BRENIER_KERNEL(tree_bounds)(block, q->x, d, q->bounds[b]);
+		if (highest >= q->cut) {
+			q->highest[b] = highest;
+			q->blocks++;
 		}
 	} else {
 		double scores[W];
@@ -124,15 +160,14 @@ BRENIER_INLINE int BRENIER_KERNEL(tree_step)(const BRENIER_KERNEL(tree) * t, con
 			}
 		}
 	}
-	if (q->depth == 0) return 0;
-	const int32_t next = q->stack[q->depth - 1].part;
-	const int64_t then = next & 0xfffffff;
-	if (next >> 28 == 0) {
+	if (!BRENIER_KERNEL(tree_next)(q)) return 0;
+	const int64_t then = q->part & 0xfffffff;
+	if (q->part >> 28 == 0) {
 		for (int64_t k = 0; k < d; k++) __builtin_prefetch(t->points + (then * d + k) * W);
 		__builtin_prefetch(t->heights + then * W);
 		__builtin_prefetch(t->numbers + then * W);
 	} else {
-		const float *block = t->blocks + (t->base[next >> 28] + then) * brenier_tree_block(d);
+		const float *block = t->blocks + (t->base[q->part >> 28] + then) * brenier_tree_block(d);
 		for (int64_t i = 0; i < brenier_tree_block(d); i += W) __builtin_prefetch(block + i);
 	}
 	return 1;
@@ -143,9 +178,13 @@ BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * 
                                                    const float *x, int64_t rows, const int64_t d,
                                                    double norm, double reach, double extent, int k,
                                                    int64_t budget, int32_t *cells, double *scores) {
-	enum { SIDE_BY_SIDE = 6 };
+	enum { SIDE_BY_SIDE = 4 };
 	BRENIER_KERNEL(tree_query) queries[SIDE_BY_SIDE], *at_work[SIDE_BY_SIDE];
-	for (int a = 0; a < SIDE_BY_SIDE; a++) at_work[a] = &queries[a];
+	for (int a = 0; a < SIDE_BY_SIDE; a++) {
+		at_work[a] = &queries[a];
+		queries[a].blocks = 0;
+		for (int b = 0; b < BRENIER_KERNEL(TREE_ROOM); b++) queries[a].highest[b] = -INFINITY;
+	}
 	int active = 0, beyond = 0;
 	int64_t next = 0;
 	for (;;) {
@@ -164,8 +203,8 @@ BRENIER_INLINE int64_t BRENIER_KERNEL(tree_search)(const BRENIER_KERNEL(tree) * 
 			q->least = -DBL_MAX;
 			q->cut = -FLT_MAX;
 			q->best = (BRENIER_KERNEL(best)){k, 0, cells + next * k, scores + next * k};
-			q->stack[0] = (BRENIER_KERNEL(tree_visit)){FLT_MAX, levels << 28};
-			q->depth = 1;
+			q->part = levels << 28;
+			for (; q->blocks > 0; q->blocks--) q->highest[q->blocks - 1] = -INFINITY;  // of the sample before
 			next++;
 		}
 		if (active == 0) return beyond ? -1 - next : next;

@@ -131,15 +131,51 @@ func (t *tree) bound(base, part int, x []float32) float64 {
 	return bound
 }
 
+// flatCase is a map whose heights are not those of an optimal one: of a sample near the middle any part of its tree may
+// have the best cell.
+func flatCase(N int) locateCase {
+	c := randomCase(N, 3, 1)
+	for i := range c.heights {
+		c.heights[i] = -float32(i%3) * 1e-3
+	}
+	return c
+}
+
+// A search that is to go on however long it takes comes to the best cells with more blocks than it keeps in order.
+func TestTree_patient(t *testing.T) {
+	pool := NewPool(1)
+	defer pool.Close()
+	const n, rows = 60_000, 40
+	c := flatCase(n)
+	for _, path := range kernels.Paths() {
+		for _, k := range []int{1, 8, 32} {
+			m, err := NewMap(pool, path, c.points, c.heights, nil, n, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			tree, x := m.tree, normal(3*rows, 1e-4, 5)
+			cells, scores := make([]int32, rows*k), make([]float64, rows*k)
+			done, beyond := kernels.TreeSearch(path, x, 3, n, tree.blocks, tree.points, tree.height, tree.cells, tree.top, m.norm,
+				m.reach, tree.extent, k, math.MaxInt, cells, scores)
+			if done != rows || beyond {
+				t.Fatalf("%v: %d samples of %d are done", path, done, rows)
+			}
+			for row := range rows {
+				want, wantScores := reference.Locate(x[3*row:3*row+3], c.points, c.heights, k)
+				if !slices.Equal(cells[k*row:k*row+k], want) || !slices.Equal(scores[k*row:k*row+k], wantScores) {
+					t.Fatalf("%v, k = %d, sample %d: %v with %v, want %v with %v", path, k, row, cells[k*row:k*row+k], scores[k*row:k*row+k], want, wantScores)
+				}
+			}
+		}
+	}
+}
+
 // Where a search costs more than a look at all cells that is what is done, with the same results, and until the
 // heights change; samples for which no bound holds are looked at so alone.
 func TestTree_useless(t *testing.T) {
 	pool := NewPool(2)
 	defer pool.Close()
-	flat := randomCase(20000, 3, 1) // all points on the hull, and few others, count
-	for i := range flat.heights {
-		flat.heights[i] = -float32(i%3) * 1e-3
-	}
+	flat := flatCase(20000)
 	huge := nearestCase(20000, 3, 1000)
 	for i := 1500; i < 1503; i++ {
 		huge.x[i] = 1e36
