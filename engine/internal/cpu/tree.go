@@ -3,6 +3,7 @@ package cpu
 import (
 	"cmp"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"brenier/engine/internal/cholesky"
@@ -66,7 +67,8 @@ func newTree(pool *Pool, points []float32, n, d int) *tree {
 	for i := range n {
 		t.cells[i] = int32(i)
 	}
-	t.order(pool, points, t.cells[:n], span)
+	ordered := placed{d, t.cells[:n], slices.Clone(points)}
+	ordered.order(pool, span)
 	for block := range blocks {
 		roofs := t.block(block)[treeRows*d*treeWidth:]
 		for m := range roofs {
@@ -75,7 +77,7 @@ func newTree(pool *Pool, points []float32, n, d int) *tree {
 	}
 	pool.Share(treeParts(leaves), func(first, end int) {
 		for leaf := first * treeWidth; leaf < min(end*treeWidth, leaves); leaf++ {
-			t.fillLeaf(points, leaf)
+			t.fillLeaf(ordered.points, leaf)
 		}
 	})
 	for base, below := 0, leaves; ; {
@@ -101,48 +103,67 @@ func (t *tree) block(number int) []float32 {
 	return t.blocks[number*size : (number+1)*size]
 }
 
+// placed are cells and their points [n,d], which are put in order together: so both are read as they lie in memory.
+type placed struct {
+	d      int
+	cells  []int32
+	points []float32
+}
+
+func (p placed) part(first, end int) placed {
+	return placed{p.d, p.cells[first:end], p.points[first*p.d : end*p.d]}
+}
+
+func (p placed) swap(i, j int) {
+	p.cells[i], p.cells[j] = p.cells[j], p.cells[i]
+	a, b := p.points[i*p.d:(i+1)*p.d], p.points[j*p.d:(j+1)*p.d]
+	for k, v := range a {
+		a[k], b[k] = b[k], v
+	}
+}
+
 // order puts cells in such an order that every `span` of them, but for the last, lie together, and so within them
 // down to the cells of a leaf.
-func (t *tree) order(pool *Pool, points []float32, cells []int32, span int) {
-	var stretches [][]int32
-	var halve func(cells []int32)
-	halve = func(cells []int32) {
-		parts := (len(cells) + span - 1) / span
+func (p placed) order(pool *Pool, span int) {
+	var stretches []placed
+	var halve func(p placed)
+	halve = func(p placed) {
+		parts := (len(p.cells) + span - 1) / span
 		if parts == 1 {
-			stretches = append(stretches, cells)
+			stretches = append(stretches, p)
 			return
 		}
 		at := parts / 2 * span
-		t.divide(points, cells, at)
-		halve(cells[:at])
-		halve(cells[at:])
+		p.divide(at)
+		halve(p.part(0, at))
+		halve(p.part(at, len(p.cells)))
 	}
-	halve(cells)
+	halve(p)
 	if span == treeWidth {
 		return
 	}
 	pool.Share(len(stretches), func(first, end int) {
-		for _, cells := range stretches[first:end] {
-			t.order(pool, points, cells, span/treeWidth)
+		for _, p := range stretches[first:end] {
+			p.order(pool, span/treeWidth)
 		}
 	})
 }
 
 // divide puts those `at` cells first that come first along the dimension in which they are spread widest.
-func (t *tree) divide(points []float32, cells []int32, at int) {
-	d, widest, spread := t.d, 0, float32(-1)
+func (p placed) divide(at int) {
+	d, widest, spread := p.d, 0, float32(-1)
 	for k := range d {
-		low, high := points[int(cells[0])*d+k], points[int(cells[0])*d+k]
-		for _, c := range cells {
-			v := points[int(c)*d+k]
+		low, high := p.points[k], p.points[k]
+		for i := k; i < len(p.points); i += d {
+			v := p.points[i]
 			low, high = min(low, v), max(high, v)
 		}
 		if high-low > spread {
 			widest, spread = k, high-low
 		}
 	}
-	key := func(i int) float32 { return points[int(cells[i])*d+widest] }
-	for first, end := 0, len(cells); end-first > 1; { // Hoare's selection (Algorithm 65, CACM 4, 1961)
+	key := func(i int) float32 { return p.points[i*d+widest] }
+	for first, end := 0, len(p.cells); end-first > 1; { // Hoare's selection (Algorithm 65, CACM 4, 1961)
 		middle := first + (end-first)/2
 		pivot := median(key(first), key(middle), key(end-1))
 		i, j := first, end-1
@@ -154,7 +175,7 @@ func (t *tree) divide(points []float32, cells []int32, at int) {
 				j--
 			}
 			if i <= j {
-				cells[i], cells[j] = cells[j], cells[i]
+				p.swap(i, j)
 				i++
 				j--
 			}
@@ -172,14 +193,14 @@ func (t *tree) divide(points []float32, cells []int32, at int) {
 
 func median[T cmp.Ordered](a, b, c T) T { return max(min(a, b), min(max(a, b), c)) }
 
-// fillLeaf takes the points of a leaf's cells, and makes the leaf's box and fit.
-func (t *tree) fillLeaf(points []float32, leaf int) {
+// fillLeaf takes the points [n,d] of a leaf's cells from those of all in order, and makes the leaf's box and fit.
+func (t *tree) fillLeaf(ordered []float32, leaf int) {
 	d := t.d
 	members := min(treeWidth, t.n-leaf*treeWidth)
 	to := t.points[leaf*d*treeWidth : (leaf+1)*d*treeWidth]
-	for m, c := range t.cells[leaf*treeWidth : leaf*treeWidth+members] {
+	for m := range members {
 		for k := range d {
-			to[k*treeWidth+m] = points[int(c)*d+k]
+			to[k*treeWidth+m] = ordered[(leaf*treeWidth+m)*d+k]
 		}
 	}
 	block, part := t.block(leaf/treeWidth), leaf%treeWidth
