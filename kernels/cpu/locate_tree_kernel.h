@@ -263,23 +263,42 @@ int64_t BRENIER_KERNEL(brenier_tree_search)(const float *x, int64_t rows, int64_
 // touch is the highest: so members below the plane are put on it, and another one is laid, a few times.
 static void BRENIER_KERNEL(tree_slope)(float *block, int m, int64_t d, const float *fits, const float *at,
                                        int64_t stride, int members, double height[BRENIER_TREE_WIDTH]) {
-	enum { W = BRENIER_TREE_WIDTH, ROUNDS = 3 };
+	enum { W = BRENIER_TREE_WIDTH, V = W / DOUBLES, ROUNDS = 3 };
+	const double each = 1.0 / members;
+	vd away[BRENIER_TREE_MOST][V];  // of the members from their mean
+	for (int64_t k = 0; k < d; k++) {
+		double sum = 0;
+		for (int i = 0; i < members; i++) sum += at[k * stride + i];
+		for (int v = 0; v < V; v++) {
+			vh part;
+			memcpy(&part, at + k * stride + v * DOUBLES, sizeof part);
+			away[k][v] = vd_widen(part) - sum * each;
+		}
+	}
 	for (int round = 0;; round++) {
-		double plane[W], level = 0;
-		for (int i = 0; i < members; i++) level += height[i] / members;
-		for (int i = 0; i < W; i++) plane[i] = level;
+		double sum = 0;
+		for (int i = 0; i < members; i++) sum += height[i];
+		vd plane[V];
+		for (int v = 0; v < V; v++) plane[v] = vd_set(sum * each);
 		for (int64_t k = 0; k < d; k++) {
+			vd fit = vd_set(0.0);
+			for (int v = 0; v < V; v++) {
+				vh part;
+				memcpy(&part, fits + k * W + v * DOUBLES, sizeof part);
+				fit += vd_widen(part) * vd_load(height + v * DOUBLES);
+			}
 			double slope = 0;
-			for (int i = 0; i < W; i++) slope -= (double)fits[k * W + i] * height[i];
+			for (int l = 0; l < DOUBLES; l++) slope -= fit[l];
 			// Any slope makes a bound. This is also false for a NaN.
 			slope = fabs(slope) < BRENIER_TREE_STEEPEST ? slope : 0;
 			block[(BRENIER_TREE_ROWS * k + BRENIER_TREE_SLOPE) * W + m] = (float)slope;
-			double mean = 0;
-			for (int i = 0; i < members; i++) mean += (double)at[k * stride + i] / members;
-			for (int i = 0; i < W; i++) plane[i] -= slope * (at[k * stride + i] - mean);
+			for (int v = 0; v < V; v++) plane[v] -= slope * away[k][v];
 		}
 		if (round == ROUNDS) return;
-		for (int i = 0; i < members; i++) height[i] = height[i] > plane[i] ? height[i] : plane[i];
+		for (int v = 0; v < V; v++) {
+			const vd old = vd_load(height + v * DOUBLES);
+			vd_store(height + v * DOUBLES, vd_select(plane[v] > old, plane[v], old));
+		}
 	}
 }
 
