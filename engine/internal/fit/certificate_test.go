@@ -244,3 +244,27 @@ func TestCertificate_looks_longer(t *testing.T) {
 		t.Errorf("of 8 certificates %d looked again, and %d then missed none: nothing is shown", missed, mended)
 	}
 }
+
+// A third of the samples is enough to give up heights that leave too many cells empty to be mended; where they can be,
+// all are drawn, for they tell which cells are light.
+func TestCertificate_third(t *testing.T) {
+	const n = 4096
+	for _, c := range []struct {
+		empty int
+		whole bool
+	}{{empty: 8, whole: true}, {empty: 200}} {
+		var masses uneven
+		for i := range n {
+			masses = append(masses, float64(max(0, i+1-c.empty)))
+		}
+		r := newRun(Problem{Points: randomPoints(n, 3), Dim: 3}, masses, Options{Tolerance: 0.4, Seed: 1})
+		usual := r.certificateSamples()
+		result, err := r.certify(make([]float32, n), true)
+		if err != nil || result != nil {
+			t.Fatalf("%d empty cells: want it to fail, got %+v, %v", c.empty, result, err)
+		}
+		if got := r.certified.samples; (got >= usual) != c.whole || (got < usual/2) == c.whole {
+			t.Errorf("%d empty cells: %d samples were drawn, usually %d", c.empty, got, usual)
+		}
+	}
+}

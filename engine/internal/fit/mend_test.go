@@ -88,6 +88,33 @@ func TestMend(t *testing.T) {
 	}
 }
 
+// Mends go on while certificates find fewer cells empty than ever, once without that, and not for ever.
+func TestLifts_mend(t *testing.T) {
+	for _, c := range []struct {
+		empty []int
+		mends int
+	}{
+		{[]int{0}, 0},
+		{[]int{5, 2, 0}, 2},
+		{[]int{5, 5, 3, 0}, 3},
+		{[]int{5, 6, 5}, 2},
+		{[]int{5, 7, 4, 4}, 3},
+		{[]int{20, 19, 18, 17, 16, 15, 14, 13, 12, 11}, mendTimes},
+	} {
+		var l lifts
+		mends := 0
+		for _, empty := range c.empty {
+			if !l.mend(empty) {
+				break
+			}
+			mends++
+		}
+		if mends != c.mends || l.Mended != uint64(mends) {
+			t.Errorf("certificates with %d empty cells: %d mends, counted as %d, want %d", c.empty, mends, l.Mended, c.mends)
+		}
+	}
+}
+
 // What lacks mass by many samples is lifted over few, which cannot tell what does, and little else is.
 func TestRaise_by_a_tally(t *testing.T) {
 	const lowered, hits = 20, 4
