@@ -156,6 +156,7 @@ func (r *run) resume(data []byte) error {
 	r.begun = s.Begun
 	r.until, r.preferred = s.Until, int(s.Preferred)
 	r.empty, r.lifts = int(s.Empty), s.Lifts
+	r.lifts.Raised = min(r.lifts.Raised, uint64(len(raisings)))
 	r.chiSquared, r.dependence = s.ChiSquared, s.Dependence
 	r.steepness, r.forecast = s.Steepness, forecast{s.Constant, s.ConstantError}
 	r.restless, r.before = s.Restless, s.Seconds
