@@ -145,15 +145,20 @@ func flatCase(N int) locateCase {
 func TestTree_patient(t *testing.T) {
 	pool := NewPool(1)
 	defer pool.Close()
-	const n, rows = 60_000, 40
-	c := flatCase(n)
+	const n, rows, most = 20_000, 10, 32
+	c, x := flatCase(n), normal(3*rows, 1e-4, 5)
+	var want [rows][]int32
+	var wantScores [rows][]float64
+	for row := range rows {
+		want[row], wantScores[row] = reference.Locate(x[3*row:3*row+3], c.points, c.heights, most)
+	}
 	for _, path := range kernels.Paths() {
-		for _, k := range []int{1, 8, 32} {
-			m, err := NewMap(pool, path, c.points, c.heights, nil, n, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
-			tree, x := m.tree, normal(3*rows, 1e-4, 5)
+		m, err := NewMap(pool, path, c.points, c.heights, nil, n, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tree := m.tree
+		for _, k := range []int{1, 8, most} {
 			cells, scores := make([]int32, rows*k), make([]float64, rows*k)
 			done, beyond := kernels.TreeSearch(path, x, 3, n, tree.blocks, tree.points, tree.height, tree.cells, tree.top, m.norm,
 				m.reach, tree.extent, k, math.MaxInt, cells, scores)
@@ -161,9 +166,9 @@ func TestTree_patient(t *testing.T) {
 				t.Fatalf("%v: %d samples of %d are done", path, done, rows)
 			}
 			for row := range rows {
-				want, wantScores := reference.Locate(x[3*row:3*row+3], c.points, c.heights, k)
-				if !slices.Equal(cells[k*row:k*row+k], want) || !slices.Equal(scores[k*row:k*row+k], wantScores) {
-					t.Fatalf("%v, k = %d, sample %d: %v with %v, want %v with %v", path, k, row, cells[k*row:k*row+k], scores[k*row:k*row+k], want, wantScores)
+				got, gotScores := cells[k*row:k*row+k], scores[k*row:k*row+k]
+				if !slices.Equal(got, want[row][:k]) || !slices.Equal(gotScores, wantScores[row][:k]) {
+					t.Fatalf("%v, k = %d, sample %d: %v with %v, want %v with %v", path, k, row, got, gotScores, want[row][:k], wantScores[row][:k])
 				}
 			}
 		}
