@@ -60,10 +60,11 @@ BRENIER_INLINE unsigned BRENIER_KERNEL(tree_scores)(const float *points, const f
 	return reach;
 }
 
-// While fewer than TREE_SORTED blocks have parts to look at, the next is that with the highest bound of all: no search
-// that rests on the same bounds looks at fewer parts. With more it is one of the latest block, as in a search that has
-// found nothing yet: there is room for another block of each of the 8 levels that N < 2^31 has.
-enum { BRENIER_KERNEL(TREE_SORTED) = 64, BRENIER_KERNEL(TREE_ROOM) = BRENIER_KERNEL(TREE_SORTED) + 16 };
+// The search is best-first while fewer than TREE_BEST_FIRST blocks have parts to look at: the next is that with the
+// highest bound of all, so that no search that rests on the same bounds looks at fewer parts. With more, and until it
+// has found k cells, it is depth-first, the next being one of the latest block: there is room for another block of each
+// of the 8 levels that N < 2^31 has.
+enum { BRENIER_KERNEL(TREE_BEST_FIRST) = 64, BRENIER_KERNEL(TREE_ROOM) = BRENIER_KERNEL(TREE_BEST_FIRST) + 16 };
 
 // The search for one sample. Several go on side by side, so that what one waits for from memory hides
 // behind the others.
@@ -90,7 +91,7 @@ BRENIER_INLINE void BRENIER_KERNEL(tree_drop)(BRENIER_KERNEL(tree_query) * q, in
 
 // The block that has the next part to look at; -1: there is none.
 BRENIER_INLINE int BRENIER_KERNEL(tree_block_next)(BRENIER_KERNEL(tree_query) * q) {
-	if (q->best.count < q->best.k || q->blocks >= BRENIER_KERNEL(TREE_SORTED)) {
+	if (q->best.count < q->best.k || q->blocks >= BRENIER_KERNEL(TREE_BEST_FIRST)) {
 		while (q->blocks > 0 && q->highest[q->blocks - 1] < q->cut) BRENIER_KERNEL(tree_drop)(q, q->blocks - 1);
 		return q->blocks - 1;
 	}

@@ -141,7 +141,7 @@ func flatCase(N int) locateCase {
 	return c
 }
 
-// A search that is to go on however long it takes comes to the best cells with more blocks than it keeps in order.
+// A search that goes on however long it takes finds the best cells, with more blocks to look at than it takes best-first.
 func TestTree_patient(t *testing.T) {
 	pool := NewPool(1)
 	defer pool.Close()

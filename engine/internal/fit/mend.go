@@ -240,7 +240,7 @@ func (r *run) certifyAndMend(heights []float32) (best *Result, mended []float32,
 
 // lifts are how often the cells of heights were lifted since the descent left them.
 type lifts struct {
-	Raised uint64 // rounds of polish
+	Raised uint64 // rounds of [run.polish]; all of them once it is done
 	Mended uint64
 	Stalls uint64 // mends that left as many cells empty as there ever were, or more
 	Least  uint64 // cells that a certificate found empty, the fewest
